@@ -1,0 +1,7 @@
+"""``python -m recbole_kd`` does what run_kd.py does."""
+
+import sys
+
+from recbole_kd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,99 @@
+"""What a term sees of a model: vectors of users and items whose inner product is the score."""
+
+from contextlib import contextmanager
+
+import torch
+from recbole.data.interaction import Interaction
+from torch.nn.functional import embedding
+
+OFFERS = ("ranks", "list_scores", "scores", "factors")  # each includes the ones before
+
+
+class View:
+    """User and item factors of one step, after propagation; gradients flow where the step allows them.
+
+    Args:
+        user_table: shape [n + 1, d], row 0 is padding.
+        item_table: shape [m + 1, d], likewise.
+    """
+
+    def __init__(self, user_table, item_table):
+        self.user_table, self.item_table = user_table, item_table
+
+    @property
+    def width(self):
+        """d, the factors' width (for NGCF that of all its layers together)."""
+        return self.item_table.shape[-1]
+
+    def users(self, ids):
+        """Factors of users, shape [..., d] for ids of shape [...]."""
+        return embedding(ids, self.user_table)
+
+    def items(self, ids):
+        """Factors of items, likewise."""
+        return embedding(ids, self.item_table)
+
+    def score(self, users, items):
+        """Scores (logits) of chosen pairs: users [n], items [n, c], result [n, c]."""
+        return torch.bmm(self.items(items), self.users(users).unsqueeze(-1)).squeeze(-1)
+
+    def score_all(self, users):
+        """Scores of all items, padding included: users [n], result [n, m + 1]."""
+        return self.users(users) @ self.item_table.T
+
+
+class Backbone:
+    """A RecBole model as the terms read it. A family says what it offers and how a step's view is made.
+
+    Attributes:
+        offers: the most that the model can give, one of OFFERS.
+        model: the RecBole model.
+    """
+
+    offers = "factors"
+
+    def __init__(self, model):
+        self.model = model
+
+    @classmethod
+    def of(cls, model):
+        """An adapter, or None where this family cannot read the model."""
+        backbone = cls(model) if cls.reads(model) else None
+        return backbone if backbone is not None and backbone.agrees() else None
+
+    @classmethod
+    def reads(cls, model):
+        """Whether the model looks like one of this family."""
+        raise NotImplementedError
+
+    @contextmanager
+    def step(self):
+        """The view of one step. Inside, the model's own loss and the terms share one propagation."""
+        raise NotImplementedError
+
+    @contextmanager
+    def still(self):
+        """The view in evaluation mode, without gradients, leaving the model's mode as it was."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.step() as view:
+                yield view
+        finally:
+            self.model.train(training)
+
+    def score_block(self, users):
+        """The model's own scores of all items for some users: ids [n], result [n, m + 1]."""
+        scores = self.model.full_sort_predict(Interaction({self.model.USER_ID: users}))
+        return scores.reshape(len(users), -1)
+
+    def agrees(self):
+        """Whether the view's inner products are the model's own scores, tried on a few users."""
+        users = torch.arange(1, min(self.model.n_users, 9), device=self.model.device)
+        restored = {name: getattr(self.model, name, None) for name in ("restore_user_e", "restore_item_e")}
+        with self.still() as view:
+            own, read = self.score_block(users), view.score_all(users)
+        for name, value in restored.items():
+            if hasattr(self.model, name):  # a cache that this call filled must not outlive it
+                setattr(self.model, name, value)
+        return own.shape == read.shape and torch.allclose(own, read, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,47 @@
+"""Models whose embedding tables are the factors: BPR and its like; SimpleX, whose user vector is an aggregation."""
+
+from contextlib import contextmanager
+
+from torch.nn.functional import normalize
+
+from recbole_kd.backbone.base import Backbone, View
+
+
+class FactorBackbone(Backbone):
+    """user_embedding and item_embedding, scored by their inner product."""
+
+    @classmethod
+    def reads(cls, model):
+        tables = [getattr(getattr(model, side + "_embedding", None), "weight", None) for side in ("user", "item")]
+        if any(table is None or table.dim() != 2 for table in tables):
+            return False
+        sizes = (len(tables[0]), len(tables[1]))
+        return sizes == (model.n_users, model.n_items) and tables[0].shape[1] == tables[1].shape[1]
+
+    @contextmanager
+    def step(self):
+        yield View(self.model.user_embedding.weight, self.model.item_embedding.weight)
+
+
+class SimpleXBackbone(Backbone):
+    """SimpleX scores by a cosine: the factors are unit vectors, the user's an aggregation of the user's history."""
+
+    @classmethod
+    def reads(cls, model):
+        return all(hasattr(model, name) for name in ("user_emb", "item_emb", "get_UI_aggregation", "history_item_id"))
+
+    @contextmanager
+    def step(self):
+        yield _SimpleXView(self.model)
+
+
+class _SimpleXView(View):
+    def __init__(self, model):
+        super().__init__(None, normalize(model.item_emb.weight, dim=1))
+        self.model = model
+
+    def users(self, ids):
+        model, flat = self.model, ids.reshape(-1)
+        history = model.item_emb(model.history_item_id[flat])
+        vectors = model.get_UI_aggregation(model.user_emb(flat), history, model.history_item_len[flat])
+        return normalize(vectors, dim=1).view(*ids.shape, -1)

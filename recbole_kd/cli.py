@@ -1,0 +1,40 @@
+"""The command line: ``python run_kd.py``, ``python -m recbole_kd``, ``recbole-kd``."""
+
+import sys
+
+from recbole_kd.config import KDError
+from recbole_kd.quick_start import run_kd
+from recbole_kd.trainer import NonFiniteLoss
+
+USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
+
+  --model, -m       the distillation method
+  --dataset, -d     a dataset of RecBole's, or a folder of atomic files under --data_path
+  --student_model   the RecBole model that is distilled and shipped (BPR)
+  --teacher_model   the RecBole model of the teacher (the student's)
+  --teacher_path    a RecBole checkpoint to take as the teacher
+  --config_files    YAML files, parted by spaces
+  and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
+"""
+
+
+def main(argv=None):
+    """Run one command line; returns the exit code: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if argv else 2
+    try:
+        run_kd(argv=argv)
+    except KDError as error:
+        return _say(error, 2)
+    except (NonFiniteLoss, OSError) as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command with --resume=True goes on", 130)
+    return 0
+
+
+def _say(what, code):
+    print(f"recbole_kd: {' '.join(str(what).split())}", file=sys.stderr)
+    return code

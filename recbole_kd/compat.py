@@ -1,0 +1,189 @@
+"""What RecBole 1.2.1 needs to start and run on today's numpy, scipy, pandas and torch.
+
+The only file that changes anything of RecBole. Each mend looks first whether it is needed, and names the RecBole
+issue in which users report the fault. ``mend`` runs once, from ``recbole_kd/__init__.py``, before anything else of
+RecBole is imported; ``mend_loading`` follows when the safe checkpoint reader is there.
+"""
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import shutil
+import socket
+import sys
+import types
+import warnings
+from pathlib import Path
+
+INSTALL = "pip install --no-deps recbole==1.2.1"
+DOWNLOAD_TIMEOUT = 10  # seconds without an answer
+
+
+def require_recbole():
+    """Raise ImportError, with the line that helps, where RecBole is not installed."""
+    if importlib.util.find_spec("recbole") is None:
+        raise ImportError(f"recbole_kd needs RecBole, which is not installed: run `{INSTALL}`")
+
+
+def mend():
+    """Make ``recbole`` importable and runnable; safe to call again."""
+    require_recbole()
+    _quiet_deprecations()
+    _mend_dok_matrix()
+    _mend_config()
+    _import_quick_start()
+    _mend_download()
+
+
+def mend_loading(load):
+    """Let RecBole read its own checkpoints again, through a reader that executes nothing (issues 2078, 2174).
+
+    torch 2.6 made ``weights_only=True`` the default of ``torch.load``; RecBole pickles its Config into every checkpoint,
+    which that mode refuses.
+
+    Args:
+        load: a function ``(file, map_location) -> dict`` in place of ``torch.load``.
+    """
+    import recbole.quick_start
+    import recbole.quick_start.quick_start as quick_start
+    import torch
+
+    proxy = _TorchWithLoad(load)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("recbole.") and getattr(module, "torch", None) is torch:
+            if name.startswith(("recbole.trainer", "recbole.model")):
+                module.torch = proxy
+
+    stock = quick_start.load_data_and_model
+    if hasattr(stock, "__wrapped__"):
+        return
+
+    @functools.wraps(stock)
+    def load_data_and_model(model_file):
+        # this function imports torch inside itself, so the name has to be swapped for the length of its call
+        torch_load, torch.load = torch.load, load
+        try:
+            return stock(model_file)
+        finally:
+            torch.load = torch_load
+
+    quick_start.load_data_and_model = load_data_and_model
+    recbole.quick_start.load_data_and_model = load_data_and_model
+
+
+class _TorchWithLoad(types.ModuleType):
+    """The torch module, with another ``load``."""
+
+    def __init__(self, load):
+        super().__init__("torch")
+        self.load = load
+
+    def __getattr__(self, name):
+        return getattr(sys.modules["torch"], name)
+
+
+def _quiet_deprecations():
+    # RecBole's calls, which its users cannot change: a new GradScaler warns once an epoch, pandas once a column
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\..*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"recbole\..*")
+    warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp\.GradScaler.*")
+    warnings.filterwarnings("ignore", message=r".*pkg_resources is deprecated.*")
+
+
+def _mend_dok_matrix():
+    """LightGCN, NGCF, NCL, GCMC, SpectralCF, … build their graph by a private method that scipy 1.13 dropped (2155)."""
+    from scipy.sparse import dok_matrix
+
+    if not hasattr(dok_matrix, "_update"):
+        dok_matrix._update = lambda self, entries: self._dict.update(entries)
+
+
+def _mend_config():
+    """``Config`` reads numpy names that numpy 2 removed (2187, 2212)."""
+    import numpy as np
+
+    if hasattr(np, "float_"):
+        return
+    from recbole.config import Config
+
+    def compatibility_settings(self):
+        aliases = {"bool": np.bool_, "int": np.int_, "float": np.float64, "complex": np.complex128}
+        aliases |= {"object": np.object_, "str": np.str_, "long": np.int_, "unicode": np.str_}
+        for name, kind in aliases.items():
+            if name not in vars(np):
+                setattr(np, name, kind)
+
+    Config.compatibility_settings = compatibility_settings
+
+
+def _import_quick_start():
+    """``recbole.quick_start`` imports ray, for hyper-tuning under ray alone (2215); ray has no wheel for Python >= 3.12.
+
+    Where ray cannot be imported, a stand-in takes its place during this one import and is gone afterwards.
+    """
+    if "recbole.quick_start" in sys.modules:
+        return
+    try:
+        importlib.import_module("ray.tune")
+    except Exception:  # an old ray fails with ImportError or AttributeError, a broken one with anything
+        tune = types.ModuleType("ray.tune")
+        tune.report = lambda *args, **kwargs: None
+        ray = types.ModuleType("ray")
+        ray.tune = tune
+        present = {name: sys.modules.get(name) for name in ("ray", "ray.tune")}
+        sys.modules.update({"ray": ray, "ray.tune": tune})
+        try:
+            importlib.import_module("recbole.quick_start")
+        finally:
+            for name, module in present.items():
+                if module is None:
+                    del sys.modules[name]
+                else:
+                    sys.modules[name] = module
+    else:
+        importlib.import_module("recbole.quick_start")
+
+
+def _mend_download():
+    """``Dataset._download`` ends in a barrier that raises where there is only one process, after the files are there."""
+    from recbole.data.dataset import Dataset
+
+    stock = Dataset._download
+    if hasattr(stock, "__wrapped__"):
+        return
+
+    @functools.wraps(stock)
+    def download(self):
+        import torch
+
+        folder = Path(self.dataset_path)
+        try:
+            with _socket_timeout(DOWNLOAD_TIMEOUT):
+                stock(self)
+        except Exception as error:
+            alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+            if alone and "process group" in str(error):
+                return
+            shutil.rmtree(folder, ignore_errors=True)  # it was not there before: leave nothing half-written
+            if isinstance(error, ValueError):
+                raise FileNotFoundError(
+                    f"dataset '{self.dataset_name}' is not in '{folder}' and is not one that RecBole can download: "
+                    f"put {self.dataset_name}.inter into that folder, or set data_path"
+                ) from error
+            raise ConnectionError(
+                f"dataset '{self.dataset_name}' could not be downloaded ({error}): "
+                f"put {self.dataset_name}.inter into '{folder}'"
+            ) from error
+
+    Dataset._download = download
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds):
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,162 @@
+"""The keys that exist: ours, read with their types, ranges and meanings from the YAML comments, and RecBole's."""
+
+import difflib
+import functools
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import recbole
+import yaml
+
+HERE = Path(__file__).resolve().parent.parent
+# inside an installed package, beside it in a checkout
+PROPERTIES = next(path for path in (HERE / "properties", HERE.parent / "properties") if path.is_dir())
+RECBOLE = Path(recbole.__file__).parent
+RECBOLE_PROPERTIES = RECBOLE / "properties"
+
+_LINE = re.compile(
+    r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$", re.M
+)
+_TYPES = {"int": int, "float": (int, float), "str": str, "path": str, "bool": bool, "list": (list, tuple)}
+
+
+class KDError(ValueError):
+    """Bad input, said in one sentence: what, where, what would work. The command line ends with exit code 2."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One of our keys, as its YAML line says."""
+
+    name: str
+    default: object
+    type: str
+    range: str
+    meaning: str
+
+    def check(self, value):
+        """Return ``value``; raise KDError where type or range does not fit."""
+        if value is None and self.default is None:
+            return value
+        fits = isinstance(value, _TYPES[self.type]) and (self.type == "bool" or not isinstance(value, bool))
+        if self.type == "path":  # one file or a list of files
+            fits = fits or isinstance(value, (list, tuple))
+        if fits and self.range.startswith("{"):
+            fits = value in self.range[1:-1].split(", ")
+        elif fits and self.range:
+            fits = _within(value, self.range)
+        if not fits:
+            wanted = f"{self.type} in {self.range}" if self.range else self.type
+            raise KDError(f"{self.name}={value!r} is out of range: it takes a {wanted} (default {self.default!r})")
+        return value
+
+
+def _within(value, interval):
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    above = value > low or (interval[0] == "[" and value == low)
+    below = value < high or (interval[-1] == "]" and value == high)
+    return math.isfinite(value) and above and below
+
+
+@functools.lru_cache(maxsize=None)
+def _read(path):
+    text = path.read_text(encoding="utf-8")
+    defaults = yaml.safe_load(text) or {}
+    keys = {}
+    for match in _LINE.finditer(text):
+        keys[match["name"]] = Key(
+            match["name"], defaults[match["name"]], match["type"], match["range"] or "", match["meaning"]
+        )
+    undocumented = set(defaults) - set(keys)
+    if undocumented:
+        raise KDError(f"{path}: {sorted(undocumented)} lacks a comment of the form '# (type) range meaning'")
+    return keys
+
+
+def _yaml_of(method):
+    return PROPERTIES / "model" / f"{method}.yaml"
+
+
+def method_names():
+    """The names that ``--model=`` takes: one YAML each."""
+    return sorted(path.stem for path in (PROPERTIES / "model").glob("*.yaml"))
+
+
+def term_names(method):
+    """The terms of a method, in the order of its YAML; a method without ``terms`` is one term of its own name."""
+    terms = _read(_yaml_of(method)).get("terms")
+    return tuple(terms.default) if terms else (method,)
+
+
+def keys_of(method, terms=None):
+    """The keys of a method: what all share, its terms', its own, the later ones winning. dict of name to Key."""
+    keys = dict(_read(PROPERTIES / "overall.yaml"))
+    for name in (*(terms or term_names(method)), method):
+        keys.update(_read(_yaml_of(name)))
+    return keys
+
+
+def explain(method):
+    """The keys of a method, a line each: name, default, type and range, meaning."""
+    return [
+        (key.name, "" if key.default is None else str(key.default), f"{key.type} {key.range}".strip(), key.meaning)
+        for key in keys_of(method).values()
+    ]
+
+
+@functools.lru_cache(maxsize=None)
+def our_keys():
+    """All keys of ours, whatever the method, RecBole's own keys left out."""
+    names = set(_read(PROPERTIES / "overall.yaml")) | {"terms"}
+    for method in method_names():
+        names |= set(_read(_yaml_of(method)))
+    return frozenset(names - recbole_keys())
+
+
+@functools.lru_cache(maxsize=None)
+def recbole_keys():
+    """The keys in RecBole's lists and YAML files."""
+    from recbole.utils import argument_list
+
+    names = {"model", "dataset", "config_files", "MODEL_TYPE", "MODEL_INPUT_TYPE"}
+    for values in vars(argument_list).values():
+        names |= set(values) if isinstance(values, list) else set()
+    for path in RECBOLE_PROPERTIES.rglob("*.yaml"):
+        if not path.stem.startswith("url") and path.stem != "kg_url":
+            names |= _top_level(path)
+    return frozenset(names)
+
+
+@functools.lru_cache(maxsize=None)
+def student_only_keys():
+    """RecBole's keys that say how a model is and learns; a plain one of these reaches the student alone."""
+    names = {"learner", "learning_rate", "weight_decay"}
+    for path in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
+        names |= _top_level(path)
+    shared = _top_level(RECBOLE_PROPERTIES / "overall.yaml") | _top_level(RECBOLE_PROPERTIES / "dataset/sample.yaml")
+    return frozenset((names - shared) | {"learner", "learning_rate", "weight_decay"})
+
+
+def model_keys(model):
+    """The keys in a RecBole model's own YAML; empty where it has none."""
+    path = RECBOLE_PROPERTIES / "model" / f"{model}.yaml"
+    return _top_level(path) if path.exists() else set()
+
+
+def _top_level(path):
+    return set(re.findall(r"^(\w+)\s*:", path.read_text(encoding="utf-8"), re.M))
+
+
+@functools.lru_cache(maxsize=None)
+def recbole_reads(key):
+    """Whether RecBole's source reads a key that stands in none of its lists (``encoding``, ``tail_ratio``, …)."""
+    pattern = re.compile(rf"""\[\s*["']{re.escape(key)}["']\s*\]""")
+    return any(pattern.search(path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
+
+
+def nearest(name, names):
+    """' (did you mean 'x'?)' for the nearest of ``names``, or ''."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,189 @@
+"""The user's layers: files < config_dict < command line, each parted into plain keys and teacher / student blocks."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+from recbole.config import Config as RecBoleConfig
+
+from recbole_kd.config.keys import (
+    RECBOLE,
+    KDError,
+    keys_of,
+    method_names,
+    nearest,
+    our_keys,
+    recbole_keys,
+    recbole_reads,
+)
+
+SIDES = ("teacher", "student")
+# read as they stand: RecBole evaluates strings, and a file may be called os.pth
+PATH_KEYS = {"teacher_path", "result_file", "data_path", "checkpoint_dir", "dataset_save_path", "dataloaders_save_path"}
+SHORT = {"-m": "model", "-d": "dataset"}
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What the user asked for, merged: names, plain keys, and the blocks of one side."""
+
+    method: str
+    dataset: str
+    student_model: str
+    teacher_model: str | None
+    plain: dict
+    blocks: dict = field(default_factory=lambda: {side: {} for side in SIDES})
+
+    def of(self, side):
+        """The keys that the block of one side sets."""
+        return self.blocks[side]
+
+
+def read_layers(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
+    """Merge the user's layers and check every name in them.
+
+    Args:
+        model: name of a method; the layers' ``model`` where None, which the command line overrides in any case.
+        dataset: name of a dataset; likewise.
+        config_file_list: YAML files, later ones winning; blocks merge key by key.
+        config_dict: the same as a dict; strings are typed as RecBole types them.
+        argv: the command line without the program, or None to leave it alone.
+
+    Raises:
+        KDError: an unknown method, model or key, a file that cannot be read, a value that does not fit.
+    """
+    command_line = parse_argv(argv or [])
+    files = [*(config_file_list or []), *str(command_line.pop("config_files", "")).split()]
+    sources = [(file, _read_yaml(file), False) for file in files]
+    sources.append(("config_dict", config_dict or {}, True))
+    named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
+    sources.append(("arguments", named, False))
+    sources.append(("the command line", command_line, True))
+
+    plain, blocks = {}, {side: {} for side in SIDES}
+    for origin, layer, as_text in sources:
+        own, own_blocks = _part(layer, origin, as_text)
+        _check_names(own, own_blocks, origin)
+        plain.update(own)
+        for side in SIDES:
+            blocks[side].update(own_blocks[side])
+    return _resolve(plain, blocks)
+
+
+def parse_argv(argv):
+    """``--key=value``, ``--key value``, ``-m`` and ``-d`` as a dict of strings. Raises KDError."""
+    found, words = {}, list(argv)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        key = SHORT.get(name, name[2:] if name.startswith("--") else "")
+        if not key:
+            raise KDError(f"'{word}' on the command line is not a key: write --key=value")
+        if not equals:
+            if not words or words[0].startswith("--") or words[0] in SHORT:
+                raise KDError(f"'{word}' on the command line has no value: write {word}=value")
+            value = words.pop(0)
+        if found.get(key, value) != value:
+            raise KDError(f"--{key} stands twice on the command line, as '{found[key]}' and as '{value}'")
+        found[key] = value
+    return found
+
+
+def typed(key, value):
+    """A string of the command line or of config_dict as RecBole types it; paths as they stand."""
+    if not isinstance(value, str):
+        return value
+    if key in PATH_KEYS:
+        return yaml.safe_load(value) if value.lstrip().startswith("[") else value
+    try:
+        return RecBoleConfig._convert_config_dict(None, {key: value})[key]
+    except Exception:  # RecBole evaluates the string and lets most errors through: then it is a string
+        return value
+
+
+def _read_yaml(file):
+    loader = RecBoleConfig._build_yaml_loader(None)
+    try:
+        with open(file, encoding="utf-8") as stream:
+            content = yaml.load(stream.read(), Loader=loader)
+    except OSError as error:
+        raise KDError(f"the config file '{file}' cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise KDError(f"the config file '{file}' is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content or {}, Mapping):
+        raise KDError(f"the config file '{file}' does not hold 'key: value' lines")
+    return content or {}
+
+
+def _part(layer, origin, as_text):
+    """One layer as its plain keys and its blocks; ``teacher.x`` and ``teacher: {x: …}`` are the same thing."""
+    plain, blocks = {}, {side: {} for side in SIDES}
+    for key, value in layer.items():
+        side, dot, name = str(key).partition(".")
+        if side in SIDES and dot:
+            blocks[side][name] = value
+        elif key in SIDES:
+            if isinstance(value, str):
+                value = typed(key, value)
+            if not isinstance(value or {}, Mapping):
+                raise KDError(f"'{key}' in {origin} is a block of keys, not {value!r}")
+            blocks[key].update(value or {})
+        else:
+            plain[str(key)] = value
+    if as_text:
+        plain = {key: typed(key, value) for key, value in plain.items()}
+        blocks = {side: {key: typed(key, value) for key, value in own.items()} for side, own in blocks.items()}
+    return plain, blocks
+
+
+def _check_names(plain, blocks, origin):
+    known = recbole_keys() | our_keys()
+    for key in plain:
+        if key in known or recbole_reads(key):
+            continue
+        if origin == "the command line":
+            raise KDError(f"nobody knows the key '{key}' on the command line{nearest(key, known)}")
+        hint = nearest(key, our_keys())
+        if hint:
+            raise KDError(f"nobody knows the key '{key}' in {origin}{hint}")
+        logging.getLogger().warning(f"nobody knows the key '{key}' in {origin}: it changes nothing")
+    for side, own in blocks.items():
+        for key in own:
+            if key in our_keys():
+                raise KDError(f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'")
+            if key not in recbole_keys() and not recbole_reads(key):
+                raise KDError(f"nobody knows the key '{side}.{key}' in {origin}{nearest(key, recbole_keys())}")
+
+
+def _resolve(plain, blocks):
+    method, dataset = plain.pop("model", None), plain.pop("dataset", None)
+    if method is None:
+        raise KDError(f"no method was given: write --model= and one of {', '.join(method_names())}")
+    if dataset is None:
+        raise KDError("no dataset was given: write --dataset=ml-100k, say")
+    if method not in method_names():
+        if is_recbole_model(method):
+            raise KDError(f"'{method}' is a RecBole model, not a method: write --model=MKD --student_model={method}")
+        raise KDError(f"nobody knows the method '{method}'{nearest(str(method), method_names())}")
+    defaults = keys_of(method)
+    student = plain.pop("student_model", None) or defaults["student_model"].default
+    teacher = plain.pop("teacher_model", None)
+    for side, name in (("student", student), ("teacher", teacher)):
+        if name is not None and not is_recbole_model(name):
+            raise KDError(f"{side}_model={name!r} is not a RecBole model{nearest(str(name), _general_models())}")
+    return Layers(method, str(dataset), student, teacher, plain, blocks)
+
+
+def is_recbole_model(name):
+    """Whether RecBole brings a model class of this very name."""
+    if not isinstance(name, str) or name in method_names() or not name.isidentifier():
+        return False
+    files = (RECBOLE / "model").glob(f"*_recommender/{name.lower()}.py")
+    return any(f"class {name}(" in file.read_text(encoding="utf-8") for file in files)
+
+
+def _general_models():
+    import recbole.model.general_recommender as general
+
+    return [name for name in dir(general) if isinstance(getattr(general, name), type)]

@@ -1,0 +1,1 @@
+"""Pure loss functions on tensors: one value a row, reduced by who calls."""

@@ -1,0 +1,31 @@
+"""Losses between vectors of student and teacher, and on the projectors that lie between them."""
+
+from torch.nn.functional import logsigmoid, normalize, relu
+
+
+def cosine_loss(student, teacher):
+    """1 - cosine of each pair of rows; shapes [n, d] and [n, d], result [n]. A zero vector has cosine 0."""
+    return 1.0 - (normalize(student.float(), dim=-1) * normalize(teacher.float(), dim=-1)).sum(-1)
+
+
+def mix_soft(own, other, weight):
+    """``weight`` of the own vector and the rest of the other, by coordinate. All shapes [n, d].
+
+    Source: Zhu & Zhang 2311.04549 v1, NKD; in its current code the weight is drawn from U(0, 2 alpha).
+    """
+    return weight * own + (1.0 - weight) * other
+
+
+def pair_consistency(before, after, form="hinge"):
+    r"""Whether a projector keeps the order of two items, a value for each pair.
+
+    Args:
+        before: score difference before the projector, :math:`\Delta a`, shape [n].
+        after: score difference after it, :math:`\Delta b`, shape [n].
+        form: ``hinge``, :math:`\max(0, -\Delta a \Delta b)` (v1), or ``logistic``,
+            :math:`-\log \sigma(\Delta a \Delta b)` (v2).
+
+    Source: Zhu & Zhang 2311.04549, CPD (v1) and PCKD (v2).
+    """
+    product = before.detach().float() * after.float()
+    return relu(-product) if form == "hinge" else -logsigmoid(product)

@@ -1,0 +1,186 @@
+"""Distiller, a RecBole model around a student, and the methods that are made of it."""
+
+import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.trainer import Trainer
+from recbole.utils import InputType, ModelType, get_model, get_trainer
+from torch import nn
+
+from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import OFFERS
+from recbole_kd.config import Config, KDError, Layers, plain_config
+from recbole_kd.teacher.fit import split
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, own_randomness
+from recbole_kd.term import Batch, get_term
+
+
+class Distiller(GeneralRecommender):
+    """A student with the terms of a method: their losses join its own; everything else is the student's.
+
+    Constructed like any RecBole model. Its state_dict is the student's: what is stored is what ships.
+
+    Args:
+        config: a Config of ours, or RecBole's own with ``model`` the method's name; then the student's defaults are
+            filled in and the split is made again to find or train the teacher.
+        dataset: the training part of the split.
+        knowledge: what is read out of the teacher; found or trained where None.
+
+    Attributes:
+        student: the RecBole model that ships.
+        terms: the terms, in the method's order.
+        losses: the last step's losses, detached: ``base`` and one a term.
+
+    Raises:
+        KDError: a student or a teacher that the method's terms cannot work with.
+    """
+
+    type = ModelType.GENERAL
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config, dataset, knowledge=None):
+        if not isinstance(config, Config):
+            config = _from_recbole(config, type(self).__name__)
+        super().__init__(config, dataset)
+        self.config = config
+        check_student(config)
+        self.student = get_model(config["model"])(config, dataset).to(config["device"])
+        with kept_randomness():
+            self.backbone = backbone_of(self.student)
+        if self.backbone is None or self.backbone.offers != "factors":
+            raise KDError(_no_student(config["model"], "has no user and item factors that make its scores"))
+        if knowledge is None:
+            with kept_randomness():
+                knowledge = _knowledge_for(config, dataset)
+        names = term_names_of(config)
+        check_teacher_offers(config, names, knowledge.offers)
+        with kept_randomness():
+            with self.backbone.still() as view:
+                width = view.width
+        with own_randomness(config["seed"]):
+            terms = self.build_terms([get_term(name) for name in names], config, knowledge, width)
+        self.terms = nn.ModuleList(terms).to(config["device"])
+        self.losses = {}
+
+    def build_terms(self, kinds, config, knowledge, width):
+        """The terms of the method. A composed method whose terms share a part says so here."""
+        return [kind(config, knowledge, width) for kind in kinds]
+
+    @property
+    def last_phase(self):
+        """The first epoch after the last scheduled phase of any term."""
+        return max((term.last_phase for term in self.terms), default=0)
+
+    def start_epoch(self, epoch):
+        """Let each term refresh what lasts for an epoch. RecBole's generators are not touched."""
+        with kept_randomness(), torch.no_grad():
+            for term in self.terms:
+                term.start_epoch(epoch, self.backbone)
+
+    def calculate_loss(self, interaction):
+        """The student's own loss and one weighted loss a term, as RecBole sums and logs a tuple."""
+        user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
+        with self.backbone.step() as view:
+            base = self.student.calculate_loss(interaction)
+            base = sum(base) if isinstance(base, tuple) else base
+            if self.config["kd_reduction"] == "sum":
+                base = base * len(user)
+            batch = Batch(user, pos, neg, view)
+            losses = {"base": self.config["kd_base_weight"] * base}
+            for term in self.terms:
+                losses[term.name] = term.weight * term.loss(batch)
+        self.losses = {name: loss.detach() for name, loss in losses.items()}
+        return tuple(losses.values())
+
+    def predict(self, interaction):
+        return self.student.predict(interaction)
+
+    def full_sort_predict(self, interaction):
+        return self.student.full_sort_predict(interaction)
+
+    def state_dict(self, *args, **kwargs):
+        return self.student.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        return self.student.load_state_dict(state_dict, *args, **kwargs)
+
+    def other_parameter(self):
+        return self.student.other_parameter()
+
+    def load_other_parameter(self, para):
+        self.student.load_other_parameter(para)
+
+
+class MKD(Distiller):
+    """NKD at the input, CPD at the projectors, SLD at the output: Zhu & Zhang, arXiv 2311.04549 v1.
+
+    The parts are sure, how they are put together is a reconstruction: ``shared`` lets CPD regularise NKD's projectors
+    on unmixed vectors, ``separate`` gives CPD its own, with an alignment loss.
+    """
+
+    def build_terms(self, kinds, config, knowledge, width):
+        terms = super().build_terms(kinds, config, knowledge, width)
+        if config["mkd_assembly"] == "shared":
+            nkd, cpd = terms[:2]
+            cpd.share(nkd.user_projector, nkd.item_projector)
+        return terms
+
+
+def term_names_of(config):
+    """The names of the terms that a Config's method is made of."""
+    return tuple(config["terms"] or (config["kd_method"],))
+
+
+def check_student(config):
+    """Refuse a student that cannot be distilled yet. Raises KDError."""
+    kind, name = config.model_class, config["model"]
+    if config["MODEL_TYPE"] != ModelType.GENERAL:
+        raise KDError(_no_student(name, f"is a {config['MODEL_TYPE'].name.lower()} model"))
+    if get_trainer(config["MODEL_TYPE"], name) is not Trainer:
+        raise KDError(_no_student(name, "has a trainer of its own"))
+    if getattr(kind, "input_type", None) != InputType.PAIRWISE:
+        raise KDError(_no_student(name, "does not train on pairs of a positive and a negative item"))
+
+
+def check_teacher_offers(config, names, offers):
+    """Refuse a teacher that offers less than a term needs. Raises KDError."""
+    for name in names:
+        needs = get_term(name).needs
+        if OFFERS.index(needs) > OFFERS.index(offers):
+            raise KDError(
+                f"{name} needs a teacher that offers {needs}, and {config.teacher['model']} offers {offers} only: "
+                f"{'BPR or LightGCN' if needs == 'factors' else 'a RecBole model'} as the teacher would work"
+            )
+
+
+def _no_student(name, why):
+    return (
+        f"student_model={name} cannot be distilled yet, because it {why}: "
+        "BPR, LightGCN, NGCF or SimpleX as the student would work"
+    )
+
+
+def _from_recbole(config, method):
+    """Our Config from one that RecBole made with the method's name as its model."""
+    asked = dict(config.external_config_dict)
+    dataset = asked.pop("dataset", None) or config["dataset"]
+    asked.pop("model", None)
+    from_user = {key: asked.pop(key) for key in ("student_model", "teacher_model") if key in asked}
+    blocks = {side: dict(asked.pop(side, None) or {}) for side in ("teacher", "student")}
+    for key in [key for key in asked if key.partition(".")[0] in blocks and "." in key]:
+        side, _, name = key.partition(".")
+        blocks[side][name] = asked.pop(key)
+    layers = Layers(
+        method, dataset, from_user.get("student_model", "BPR"), from_user.get("teacher_model"), asked, blocks
+    )
+    return Config(layers)
+
+
+def _knowledge_for(config, dataset):
+    data = split(plain_config(config))
+    if len(data.train._dataset) != len(dataset):
+        raise KDError(
+            "the training part handed to the method is not the one that its config makes: "
+            "use run_kd, or hand the method its knowledge"
+        )
+    return get_knowledge(config, data, get_teacher(config, data))

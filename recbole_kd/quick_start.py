@@ -1,0 +1,233 @@
+"""One call from a method's name to a distilled student and the table that compares it."""
+
+import logging
+import os
+import platform
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import numpy as np
+import recbole
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_environment, get_model, init_logger, init_seed
+
+from recbole_kd.config import Config, KDError, plain_config, read_layers
+from recbole_kd.model import check_student, check_teacher_offers, term_names_of
+from recbole_kd.register import method_class
+from recbole_kd.report import entry, latencies, recovered_share, table, write_result
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.trainer import KDTrainer
+
+
+def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
+    """Find or train a teacher, distil a student, compare both with the student trained alone.
+
+    Args:
+        model: the method, ``MKD``, say.
+        dataset: a dataset as RecBole knows them.
+        config_file_list: YAML files, RecBole's keys and ours.
+        config_dict: the same as a dict.
+        argv: a command line (without the program) that wins over all; None: ``sys.argv`` is not looked at.
+
+    Returns:
+        dict: ``teacher``, ``student_alone`` (unless ``baseline`` is off), ``distilled``: each with test_result,
+        valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``.
+
+    Raises:
+        KDError: input that cannot work, before anything is written.
+        NonFiniteLoss: training diverged; the last good checkpoint stays.
+    """
+    config = make_config(model, dataset, config_file_list, config_dict, argv)
+    _check_folders(config)
+    with _alone(config["checkpoint_dir"]):
+        return _run(config)
+
+
+def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
+    """The Config that a run would have. Raises KDError."""
+    layers = read_layers(model, dataset, config_file_list, config_dict, argv)
+    path = layers.plain.get("teacher_path")
+    teacher = read_checkpoint(path)["config"] if path is not None else None
+    try:
+        config = Config(layers, teacher)
+    except KDError:
+        raise
+    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:  # RecBole's own checks
+        raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
+    check_student(config)
+    return config
+
+
+def _run(config):
+    init_logger(plain_config(config))
+    logger = logging.getLogger()
+    student = plain_config(config)
+    logger.info(config)
+    logger.info(
+        f"{config.method}: teacher {config.teacher['model']}, embedding_size {config.teacher['embedding_size']}; "
+        f"student {config['model']}, embedding_size {config['embedding_size']}"
+    )
+    data = fit.split(student)
+    logger.info(data.dataset)
+    teacher = get_teacher(config, data)
+    knowledge = get_knowledge(config, data, teacher)
+    check_teacher_offers(config, term_names_of(config), knowledge.offers)
+
+    rows, configs = {"teacher": (teacher.model, teacher.file)}, {"teacher": teacher.config}
+    if config["baseline"]:
+        rows["student_alone"] = _student_alone(config, student, data)
+    rows["distilled"] = _distilled(config, data, knowledge, teacher.name)
+    for name in rows:
+        configs.setdefault(name, student)
+
+    users = torch.arange(1, data.dataset.user_num)
+    speeds = latencies({name: found[0] for name, found in rows.items()}, users, max(config["topk"]))
+    result = {}
+    for name, (model, file) in rows.items():
+        valid, test = fit.evaluate(configs[name], model, data)
+        result[name] = entry(model, file, valid, test, speeds[name])
+    result["distilled"]["method"] = config.method
+    if config["baseline"]:
+        result["recovered_share"] = recovered_share(result)
+    result["config"] = {key: _readable(value) for key, value in config.final_config_dict.items()}
+    result["versions"] = versions()
+    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
+    if config["result_file"]:
+        write_result(config["result_file"], result)
+    logger.info(f"the distilled student is in {rows['distilled'][1]}")
+    logger.info(f"{config.method} on {config['dataset']}\n" + table(result))
+    return result
+
+
+def _student_alone(config, student, data):
+    folder = Path(config["checkpoint_dir"]) / "alone"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{student['model']}-{student['dataset']}-{fit.run_key(student, data.fingerprint)}.pth"
+    logger = logging.getLogger()
+    if fit.complete(file):
+        logger.info(f"the student was trained alone before: {file}")
+    else:
+        logger.info(f"training the student alone, in plain RecBole: {student['model']}")
+        fit.train(student, file, None, bool(config["resume"]), config["resume_interval"])
+    return fit.load_weights(student, data.train._dataset, file), str(file)
+
+
+def _distilled(config, data, knowledge, teacher_name):
+    logger = logging.getLogger()
+    key = fit.run_key(config, data.fingerprint, teacher_name)
+    file = Path(config["checkpoint_dir"]) / f"{config['model']}-{config['dataset']}-{config.method}-{key}.pth"
+    if config["resume"] and fit.complete(file):
+        logger.info(f"this student was distilled before: {file}")
+    else:
+        logger.info(f"distilling: {config.method}")
+        _distil(config, knowledge, file)
+    return fit.load_weights(plain_config(config), data.train._dataset, file), str(file)
+
+
+def _distil(config, knowledge, file):
+    fresh = fit.split(plain_config(config))  # its loaders have not been drawn from
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    model = method_class(config.method)(config, fresh.train._dataset, knowledge)
+    trainer = KDTrainer(config, model)
+    trainer.saved_model_file = str(file)
+    trainer.extra = {"fingerprint": vars(fresh.fingerprint)}
+    trainer.resume_file, trainer.resume_interval = f"{file}.resume", config["resume_interval"]
+    Path(f"{file}.json").unlink(missing_ok=True)
+    if config["resume"] and trainer.resume() is not None:
+        logging.getLogger().info(f"going on with {config.method} at epoch {trainer.start_epoch}")
+    score, _ = trainer.fit(fresh.train, fresh.valid, saved=True, show_progress=config["show_progress"])
+    fit.write_mark(file, {"best_valid_score": float(score), "epochs": len(trainer.train_loss_dict)})
+    trainer.forget()
+
+
+def load_student(model_file):
+    """A distilled student, or any RecBole checkpoint, with its data; nothing in the file is executed.
+
+    Returns:
+        (config, model, dataset, train_data, valid_data, test_data), as RecBole's load_data_and_model; its
+        ``full_sort_topk`` and ``full_sort_scores`` take them.
+
+    Raises:
+        KDError: the file cannot be read.
+    """
+    content = read_checkpoint(model_file)
+    config = load_for_recbole(model_file)["config"]
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    loaders = data_preparation(config, dataset)
+    model = fit.load_weights(config, loaders[0]._dataset, model_file, content)
+    return config, model, dataset, *loaders
+
+
+def objective_function(config_dict=None, config_file_list=None, saved=True):
+    """For RecBole's HyperTuning: one distillation, without the student alone and without latencies.
+
+    Returns:
+        dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
+    """
+    config = make_config(None, None, config_file_list, config_dict)
+    data = fit.split(plain_config(config))
+    teacher = get_teacher(config, data)
+    _, file = _distilled(config, data, get_knowledge(config, data, teacher), teacher.name)
+    student = plain_config(config)
+    valid, test = fit.evaluate(student, fit.load_weights(student, data.train._dataset, file), data)
+    if not saved:
+        Path(file).unlink()
+        Path(f"{file}.json").unlink()
+    return {
+        "model": config.method,
+        "best_valid_score": valid[config["valid_metric"].lower()],
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": valid,
+        "test_result": test,
+    }
+
+
+def get_method(name):
+    """The RecBole model class of a method, as ``recbole.utils.get_model`` gives it."""
+    return get_model(name)
+
+
+def versions():
+    """What a result was made with."""
+    from recbole_kd import __version__
+
+    found = {"recbole_kd": __version__, "recbole": recbole.__version__, "torch": torch.__version__}
+    return {**found, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def _readable(value):
+    return value if isinstance(value, (str, int, float, bool, type(None), list, dict)) else str(value)
+
+
+def _check_folders(config):
+    """Refuse, before any work, a folder that cannot be written."""
+    folders = {"checkpoint_dir": config["checkpoint_dir"], "the working directory, for RecBole's log": "log"}
+    if config["result_file"]:
+        folders["result_file"] = os.path.dirname(os.path.abspath(config["result_file"]))
+    for what, folder in folders.items():
+        probe = Path(folder) / ".recbole_kd.probe"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
+
+
+@contextmanager
+def _alone(folder):
+    """One run at a time in a checkpoint folder; a killed run leaves no lock behind."""
+    lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise KDError(f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,111 @@
+"""Drawing items and ranks, for all users at once. Randomness comes only from the generator that is handed in.
+
+Ids are RecBole's: 0 is padding and is never drawn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+
+def rank_weighted(length, k, temperature, generator):
+    r"""Draw k distinct ranks of each list, rank r with weight :math:`\exp(-r / T)`, and sort them, best first.
+
+    Gumbel top-k in the log domain: the same law as a draw without replacement, without weights that underflow.
+
+    Args:
+        length: how many entries of each list are there, shape [n], each at most L.
+        k: ranks a list.
+        temperature: T > 0.
+        generator: where the randomness comes from; its device is the result's.
+
+    Returns:
+        (ranks, there): 0-based ranks, shape [n, k], int64, and whether a slot is filled, bool, shape [n, k]; a list
+        with fewer than k entries leaves its last slots unfilled, at rank 0.
+
+    Source: DE-RRD (Kang et al. 2020, 3.2), the relaxed draw of interesting items.
+    """
+    n, longest = length.shape[0], max(int(length.max()) if length.numel() else 0, 1)
+    keys = torch.rand(n, longest, generator=generator, device=length.device)
+    keys = -(-keys.clamp_(min=1e-38).log_()).log_()  # Gumbel(0, 1)
+    keys -= torch.arange(1, longest + 1, device=length.device) / temperature
+    keys.masked_fill_(torch.arange(longest, device=length.device) >= length[:, None], -torch.inf)
+    ranks = keys.topk(min(k, longest), dim=1).indices
+    there = torch.gather(keys, 1, ranks) > -torch.inf
+    ranks = torch.where(there, ranks, longest).sort(dim=1).values
+    there = ranks < longest
+    ranks = torch.where(there, ranks, 0)
+    if ranks.shape[1] < k:
+        pad = (0, k - ranks.shape[1])
+        ranks, there = torch.nn.functional.pad(ranks, pad), torch.nn.functional.pad(there, pad)
+    return ranks, there
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Sets of ids, one a row, that a uniform draw passes over; padding is in each of them.
+
+    Attributes:
+        keys: row * (size + 1) + gap key of each excluded id, sorted, int64.
+        starts: where each row begins in ``keys``, shape [n + 1].
+        size: ids run from 0 to size - 1.
+    """
+
+    keys: torch.Tensor
+    starts: torch.Tensor
+    size: int
+
+    @classmethod
+    def of(cls, rows, ids, n, size):
+        """From pairs (row, id), in any order, doubles allowed. Shapes [p] and [p]; n rows over ids below ``size``."""
+        zero = torch.arange(n, device=rows.device)
+        flat = torch.cat([rows.long() * size + ids.long(), zero * size]).unique()  # sorted
+        row, identity = flat // size, flat % size
+        starts = torch.searchsorted(row, torch.arange(n + 1, device=rows.device))
+        # the gap key of the j-th excluded id E_j is E_j - j: how many free ids lie below it
+        gap = identity - (torch.arange(len(flat), device=rows.device) - starts[row])
+        return cls(row * (size + 1) + gap, starts, size)
+
+    def free(self):
+        """How many ids of each row are left, shape [n]."""
+        return self.size - (self.starts[1:] - self.starts[:-1])
+
+
+def uniform_outside(excluded, k, generator):
+    """Draw k ids a row, uniform on what is not excluded, with replacement.
+
+    No rejection and no dense mask: the x-th free id of a row is x plus the number of excluded ids with gap key <= x.
+    With replacement: among m ids about k^2 / 2m of k are doubles, which callers mask where it matters.
+
+    Returns:
+        (ids, there): shape [n, k], int64, and bool: False throughout a row that has nothing left, whose ids are 0.
+    """
+    free = excluded.free()
+    n, device = free.shape[0], free.device
+    draw = torch.rand(n, k, generator=generator, device=device, dtype=torch.float64)
+    x = torch.minimum((draw * free[:, None]).long(), (free[:, None] - 1).clamp(min=0))
+    row = torch.arange(n, device=device)[:, None]
+    position = torch.searchsorted(excluded.keys, row * (excluded.size + 1) + x, right=True)
+    there = (free > 0)[:, None].expand(n, k)
+    return torch.where(there, x + position - excluded.starts[:-1, None], 0), there
+
+
+def first_of_each(ids, there):
+    """Narrow ``there`` to the first appearance of each id in its row. Shapes [n, k], result bool [n, k].
+
+    The earlier column wins, so put first what must stay.
+    """
+    marked = torch.where(there, ids, -1)
+    order = torch.argsort(marked, dim=1, stable=True)
+    ordered = torch.gather(marked, 1, order)
+    fresh = torch.ones_like(there)
+    fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return torch.zeros_like(there).scatter_(1, order, fresh) & there
+
+
+def some_of(values, k, generator):
+    """k of the values, without replacement, in ascending order; all of them where k is 0 or too many. Shape [<= k]."""
+    if k <= 0 or len(values) <= k:
+        return values
+    chosen = torch.rand(len(values), generator=generator, device=values.device).topk(k).indices
+    return values[chosen.sort().values]

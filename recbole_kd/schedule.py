@@ -1,0 +1,19 @@
+"""How a quantity moves over the epochs. Pure functions of the epoch, 0-based."""
+
+
+def ramp(epoch, length):
+    """Linear from 0 at epoch 0 to 1 at epoch ``length`` and after; 1 throughout where ``length`` is 0.
+
+    >>> [ramp(epoch, 4) for epoch in (0, 1, 4, 9)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+    return 1.0 if length <= 0 else min(1.0, epoch / length)
+
+
+def due(epoch, every):
+    """Whether a refresh that runs every ``every`` epochs, the first included, runs at this one.
+
+    >>> [due(epoch, 3) for epoch in range(5)]
+    [True, False, False, True, False]
+    """
+    return epoch % every == 0

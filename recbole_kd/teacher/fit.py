@@ -1,0 +1,192 @@
+"""Plain RecBole, a step at a time: the split, training a model on it, evaluating it. Teacher and student alone."""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.trainer import Trainer
+from recbole.utils import get_model, get_trainer, init_seed
+
+from recbole_kd.config import KDError
+from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
+from recbole_kd.teacher.resume import Resumable
+
+# keys that say where and how a run is shown, not what comes out of it
+OUTWARD = {
+    "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb", "wandb_project",
+    "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics", "topk",
+    "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size", "eval_type",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What makes two models comparable: hashes of the vocabulary and of the pairs of each part of the split."""
+
+    vocabulary: str
+    train: str
+    valid: str
+    test: str
+
+    @property
+    def whole(self):
+        """All of it in one hash."""
+        return _hash(self.vocabulary, self.train, self.valid, self.test)
+
+
+@dataclass(frozen=True)
+class Split:
+    """RecBole's dataset and loaders of one config, and the pairs in them.
+
+    Attributes:
+        pairs: for train, valid and test: sorted distinct user * n_items + item, int64.
+        tokens: users' and items' tokens by id.
+    """
+
+    dataset: object
+    train: object
+    valid: object
+    test: object
+    pairs: dict
+    tokens: tuple
+    fingerprint: Fingerprint
+
+    @property
+    def train_pairs(self):
+        """The training pairs as two int64 tensors, users and items."""
+        size = len(self.tokens[1])
+        return torch.from_numpy(self.pairs["train"] // size), torch.from_numpy(self.pairs["train"] % size)
+
+
+def split(config):
+    """RecBole's split of a config, exactly as ``run_recbole`` makes it: seeded first, nothing drawn in between.
+
+    Raises:
+        KDError: the dataset is not there or does not fit its settings.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    try:
+        dataset = create_dataset(config)
+        loaders = data_preparation(config, dataset)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {_sentence(error)}") from error
+    pairs = {name: _pairs(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
+    if not len(pairs["train"]):
+        raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
+    tokens = tuple(np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field))
+    fingerprint = Fingerprint(_hash(*tokens), *(_hash(pairs[name]) for name in ("train", "valid", "test")))
+    return Split(dataset, *loaders, pairs, tokens, fingerprint)
+
+
+def _pairs(dataset):
+    users, items = (dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field))
+    return np.unique(users * dataset.item_num + items)
+
+
+def _hash(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            part = part.tobytes() if part.dtype.kind == "i" else "\0".join(part.tolist()).encode()
+        digest.update(part if isinstance(part, bytes) else str(part).encode())
+        digest.update(b"\1")
+    return digest.hexdigest()
+
+
+def _sentence(error):
+    return " ".join(str(error.args[0] if error.args else error).split()) or type(error).__name__
+
+
+def run_key(config, fingerprint, *more):
+    """Sixteen hex digits that stand for all that decides a run's outcome: settings, data, and whatever else is given."""
+    settings = {key: str(value) for key, value in config.final_config_dict.items() if key not in OUTWARD}
+    return _hash(json.dumps(settings, sort_keys=True), fingerprint.whole, *more)[:16]
+
+
+def build(config, dataset):
+    """A model as ``run_recbole`` builds it: seeded, then constructed, then moved. ``dataset``: the training part."""
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    return get_model(config["model"])(config, dataset).to(config["device"])
+
+
+def train(config, file, own_split=None, resume=False, resume_interval=15.0):
+    """Train a model in plain RecBole and leave its best state in ``file``, marked as complete by ``file``.json.
+
+    Args:
+        config: a plain RecBole Config.
+        file: the checkpoint to write.
+        own_split: the config's split, where it was just made and nothing was drawn since.
+        resume: go on from the resume point beside ``file``.
+
+    Returns:
+        dict: what the mark holds: best_valid_score, seconds, epochs.
+    """
+    data = own_split or split(config)
+    model = build(config, data.train._dataset)
+    kind = get_trainer(config["MODEL_TYPE"], config["model"])
+    if kind is Trainer:  # a trainer of a model's own may do more between epochs than a resume point holds
+        kind = type("ResumableTrainer", (Resumable, Trainer), {})
+    trainer = kind(config, model)
+    trainer.saved_model_file = str(file)
+    if isinstance(trainer, Resumable):
+        trainer.extra = {"fingerprint": vars(data.fingerprint)}
+        trainer.resume_file, trainer.resume_interval = f"{file}.resume", resume_interval
+        if resume and trainer.resume() is not None:
+            logging.getLogger().info(f"going on with {config['model']} at epoch {trainer.start_epoch}")
+    began = time.perf_counter()
+    score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
+    mark = {"best_valid_score": float(score), "seconds": time.perf_counter() - began, "epochs": len(trainer.train_loss_dict)}
+    if not isinstance(trainer, Resumable):
+        _rewrite(file, {"fingerprint": vars(data.fingerprint)})
+    write_mark(file, mark)
+    if isinstance(trainer, Resumable):
+        trainer.forget()
+    return mark
+
+
+def _rewrite(file, extra):
+    # only for RecBole's own file, written a moment ago by this very process
+    content = torch.load(file, map_location="cpu", weights_only=False)
+    write_whole(file, to_bytes({**content, **extra}))
+
+
+def write_mark(file, mark):
+    """Say beside a checkpoint that its training has ended."""
+    write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
+
+
+def complete(file):
+    """What the mark beside a checkpoint says, or None where its training has not ended."""
+    mark = Path(f"{file}.json")
+    return json.loads(mark.read_text()) if Path(file).is_file() and mark.is_file() else None
+
+
+def load_weights(config, dataset, file, content=None):
+    """A model with the weights of a checkpoint, in evaluation mode.
+
+    Raises:
+        KDError: the weights do not fit the model that the config describes.
+    """
+    content = content or read_checkpoint(file)
+    model = build(config, dataset)
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise KDError(f"the weights in '{file}' do not fit a {config['model']} on this dataset: {_sentence(error)}") from error
+    model.load_other_parameter(settled(content.get("other_parameter")))
+    return model.eval()
+
+
+def evaluate(config, model, data):
+    """RecBole's metrics of a model on the validation and the test part, two dicts of floats."""
+    kind = get_trainer(config["MODEL_TYPE"], config["model"])
+    trainer = kind(config, model)
+    trainer.eval_collector.data_collect(data.train)
+    parts = (trainer.evaluate(part, load_best_model=False) for part in (data.valid, data.test))
+    return tuple({name: float(value) for name, value in (part or {}).items()} for part in parts)

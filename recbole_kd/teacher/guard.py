@@ -1,0 +1,105 @@
+"""Whether a teacher may teach here: the same vocabulary and filters, and none of this run's held-out pairs seen."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from recbole_kd.config import KDError, plain_config
+from recbole_kd.teacher.fit import Fingerprint, split
+
+FILTERS = (
+    "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item", "rm_dup_inter",
+)  # fmt: skip
+SPLIT = ("benchmark_filename", "eval_args", "seed", "reproducibility", "threshold", *FILTERS)
+
+
+def check_teacher(content, config, data, file):
+    """Refuse a teacher that is not comparable with this run, or warn under ``teacher_check: warn``.
+
+    Args:
+        content: the teacher's checkpoint as read_checkpoint gives it.
+        config: this run's Config.
+        data: this run's Split.
+        file: the checkpoint's name, for the sentence.
+
+    Raises:
+        KDError: with the number of held-out pairs that the teacher was trained on, and the key that differs.
+    """
+    fault = _fault(content, config, data)
+    if fault is None:
+        return
+    if config["teacher_check"] == "warn":
+        logging.getLogger().warning(f"the teacher '{file}' is taken although it {fault}")
+        return
+    raise KDError(f"the teacher '{file}' {fault}; teacher_check=warn takes it all the same")
+
+
+def _fault(content, config, data):
+    theirs = content["config"]
+    if theirs.get("dataset") != config["dataset"]:
+        return f"was trained on the dataset '{theirs.get('dataset')}', here it is '{config['dataset']}'"
+    if _matches(content.get("fingerprint"), data.fingerprint):
+        return None
+    different = [key for key in SPLIT if _normal(key, theirs.get(key)) != _normal(key, config[key])]
+    if config["benchmark_filename"] and theirs.get("benchmark_filename") == config["benchmark_filename"]:
+        different = []  # RecBole neither filters nor draws then
+    keys = ", ".join(f"{key} {_short(theirs.get(key))}, here {_short(config[key])}" for key in different)
+    filters = [key for key in different if key in FILTERS]
+    try:
+        other = _rebuild(theirs, config)
+    except KDError as error:
+        return f"cannot be checked, because its split cannot be made again ({error})"
+    if any(not np.array_equal(mine, its) for mine, its in zip(data.tokens, other.tokens, strict=True)):
+        return f"has another vocabulary: {_vocabulary(data, other)}" + (f" ({keys})" if keys else "")
+    seen = {name: int(np.isin(data.pairs[name], other.pairs["train"]).sum()) for name in ("test", "valid")}
+    for name, count in seen.items():
+        if count:
+            total = len(data.pairs[name])
+            kind = "test" if name == "test" else "validation"
+            return f"was trained on {count:,} of this run's {total:,} {kind} pairs" + (f": {keys}" if keys else "")
+    if filters:
+        return f"was trained under another filter: {keys}"
+    return None
+
+
+def _matches(written, fingerprint):
+    """Whether one of our own checkpoints was trained on this very split."""
+    if not isinstance(written, Mapping) or set(written) != set(vars(fingerprint)):
+        return False
+    return Fingerprint(**written) == fingerprint
+
+
+def _rebuild(theirs, config):
+    """The split that the teacher was trained on, made again from the config in its file, from this run's files."""
+    again = plain_config(config)
+    again.final_config_dict = {**again.final_config_dict}
+    for key in (*SPLIT, "model", "MODEL_TYPE", "MODEL_INPUT_TYPE", "train_neg_sample_args", "repeatable"):
+        if key in theirs:
+            again.final_config_dict[key] = theirs[key]
+    for key in ("valid_neg_sample_args", "test_neg_sample_args"):
+        again.final_config_dict[key] = theirs.get(key, config[key])
+    for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders"):
+        again.final_config_dict[key] = None
+    return split(again)
+
+
+def _normal(key, value):
+    if isinstance(value, str):
+        value = value.replace(" ", "")
+    if key.endswith("_num_interval") and value in (None, "[0,inf)"):
+        return None
+    if key == "eval_args" and isinstance(value, Mapping):
+        return {name: inner for name, inner in value.items() if name != "mode"}
+    return value
+
+
+def _short(value):
+    return "unset" if value is None else str(value)
+
+
+def _vocabulary(data, other):
+    sizes = [(len(split.tokens[0]) - 1, len(split.tokens[1]) - 1) for split in (other, data)]
+    return f"{sizes[0][0]:,} users and {sizes[0][1]:,} items, here {sizes[1][0]:,} and {sizes[1][1]:,}" if (
+        sizes[0] != sizes[1]
+    ) else "the same size, other tokens or another order"

@@ -1,0 +1,203 @@
+"""What is read out of a frozen teacher: factors, top-K lists, neighbours, and scores of chosen pairs on demand.
+
+Read once, in blocks of users, and kept on disk for the next run. Nothing of size users x items is ever there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recbole_kd.sampling import Excluded
+
+BLOCK = 4_000_000  # scores in memory at once
+
+
+@dataclass(frozen=True)
+class TopList:
+    """The best items of each user, best first.
+
+    Attributes:
+        ids: int32, shape [n + 1, K]; 0 where a user has fewer than K unseen items.
+        scores: float32, the same shape; -inf there.
+        length: how many there are, shape [n + 1]; 0 for the padding user.
+    """
+
+    ids: torch.Tensor
+    scores: torch.Tensor
+    length: torch.Tensor
+
+    def pairs(self):
+        """All (user, item) pairs of the lists, two int64 tensors."""
+        users, ranks = (self.ids > 0).nonzero(as_tuple=True)
+        return users, self.ids[users, ranks].long()
+
+
+class Knowledge:
+    """A frozen teacher as the terms read it.
+
+    Args:
+        backbone: the teacher's backbone.
+        positives: the training pairs, two int64 tensors (users, items); masked from every list.
+        store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
+        log: called with one sentence about what is computed.
+
+    Attributes:
+        offers: what the teacher can give.
+        n_users, n_items: table sizes, padding included.
+        width: d_T, or None for a teacher without factors.
+    """
+
+    def __init__(self, backbone, positives, store=None, log=lambda text: None):
+        model = backbone.model.eval()
+        self.backbone, self.offers = backbone, backbone.offers
+        self.n_users, self.n_items, self.device = model.n_users, model.n_items, model.device
+        self.store, self.log = Path(store) if store else None, log
+        users, items = (part.to(self.device) for part in positives)
+        order = torch.argsort(users * self.n_items + items)
+        self.positive_users, self.positive_items = users[order], items[order]
+        self._starts = torch.searchsorted(
+            self.positive_users, torch.arange(self.n_users + 1, device=self.device)
+        )
+        self._loaded = {}
+        if self.offers == "factors":
+            with backbone.still() as view:
+                everyone = torch.arange(self.n_users, device=self.device)
+                users = torch.cat([view.users(block) for block in everyone.split(65536)])
+                self._factors = {"user": users.contiguous(), "item": view.item_table.detach().clone()}
+        self.width = self._factors["item"].shape[1] if self.offers == "factors" else None
+
+    def __deepcopy__(self, memo):
+        return self  # it never changes
+
+    def factors(self, side):
+        """The factors of ``user`` or ``item``, shape [n + 1, d_T]; their inner product is the score."""
+        return self._factors[side]
+
+    def score_all(self, users):
+        """The teacher's scores of all items, shape [b, m + 1]."""
+        if self.offers == "factors":
+            return self._factors["user"][users] @ self._factors["item"].T
+        with torch.no_grad():
+            return self.backbone.score_block(users)
+
+    def score(self, items):
+        """The teacher's scores of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
+        out = torch.zeros(items.shape, device=self.device)
+        for users in self._blocks(self.n_items if self.offers != "factors" else items.shape[1] * self.width):
+            chosen = items[users].long()
+            if self.offers == "factors":
+                vectors = self._factors["item"][chosen]
+                out[users] = torch.bmm(vectors, self._factors["user"][users].unsqueeze(-1)).squeeze(-1)
+            else:
+                out[users] = torch.gather(self.score_all(users), 1, chosen).float()
+        return out
+
+    def top_items(self, k):
+        """The teacher's TopList over the items that each user has not seen in training; k is clipped, said once."""
+        k = self._clip(k)
+        parts = self._kept(f"top-{k}", lambda: self._top_arrays(k), f"the teacher's top {k} items of each user")
+        ids, scores = parts["ids"], parts["scores"]
+        return TopList(ids, scores, (ids > 0).sum(1))
+
+    def unseen_top(self, score_all, k):
+        """The TopList of any scoring function over unseen items: ``score_all(users [b]) -> [b, m + 1]``."""
+        k = min(k, self.n_items - 1)
+        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
+        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
+        for users in self._blocks(self.n_items):
+            scores = score_all(users).detach().float().clone()
+            scores[:, 0] = -torch.inf
+            start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
+            scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
+            top, items = scores.topk(k, dim=1)
+            best[users] = top
+            ids[users] = torch.where(top > -torch.inf, items, 0).int()
+        ids[0], best[0] = 0, -torch.inf
+        return TopList(ids, best, (ids > 0).sum(1))
+
+    def unseen(self, besides):
+        """What a uniform draw passes over: training positives and the items of a TopList. sampling.Excluded."""
+        users, items = besides.pairs()
+        return Excluded.of(
+            torch.cat([self.positive_users, users]), torch.cat([self.positive_items, items]), self.n_users, self.n_items
+        )
+
+    def neighbours(self, side, k, components):
+        """The k nearest entities of each in the teacher's space: ids, int32, shape [n + 1, k]; row 0 is 0.
+
+        By Euclidean distance among the leading principal components, self left out.
+        """
+        size = (self.n_users if side == "user" else self.n_items) - 1
+        k = min(k, size - 1)
+        what = f"the {k} nearest {side}s of each {side}"
+        name = f"near-{side}-{k}-{components}"
+        return self._kept(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
+
+    def _near(self, side, k, components):
+        table = self._factors[side][1:].float()
+        table = table - table.mean(0)
+        if components < table.shape[1]:
+            covariance = table.T @ table
+            table = table @ torch.linalg.eigh(covariance).eigenvectors[:, -components:]
+        squares = table.square().sum(1)
+        ids = torch.zeros(len(table) + 1, k, dtype=torch.int32, device=self.device)
+        for rows in torch.arange(len(table), device=self.device).split(max(1, BLOCK // len(table))):
+            distance = squares - 2 * table[rows] @ table.T
+            distance[torch.arange(len(rows)), rows] = torch.inf
+            ids[rows + 1] = (distance.topk(k, dim=1, largest=False).indices + 1).int()
+        return ids
+
+    def _top_arrays(self, k):
+        top = self.unseen_top(self.score_all, k)
+        return {"ids": top.ids, "scores": top.scores}
+
+    def _clip(self, k):
+        if k > self.n_items - 1 and "clipped" not in self._loaded:
+            self._loaded["clipped"] = True
+            self.log(f"a list of {k} items is longer than the catalogue: clipped to {self.n_items - 1}")
+        return min(k, self.n_items - 1)
+
+    def _blocks(self, scores_a_user):
+        users = torch.arange(self.n_users, device=self.device)
+        return users.split(max(1, BLOCK // max(scores_a_user, 1)))
+
+    def _kept(self, name, compute, what):
+        """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
+        if name not in self._loaded:
+            folder = self.store / name if self.store else None
+            if folder is None:
+                self._loaded[name] = compute()
+            else:
+                if not folder.is_dir():
+                    self.log(f"reading {what}")
+                    _write_folder(folder, {key: value.cpu().numpy() for key, value in compute().items()})
+                # copy-on-write: torch wants writable memory, the file is never touched
+                self._loaded[name] = {
+                    file.stem: torch.from_numpy(np.load(file, mmap_mode="c")).to(self.device)
+                    for file in sorted(folder.glob("*.npy"))
+                }
+        return self._loaded[name]
+
+
+def store_name(teacher_file, train_hash):
+    """The name of a teacher's folder in the store: of the checkpoint's bytes and of the training pairs masked."""
+    with open(teacher_file, "rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else None
+        content = content or hashlib.sha256(stream.read()).hexdigest()
+    return hashlib.sha256(json.dumps([content, train_hash]).encode()).hexdigest()[:16]
+
+
+def _write_folder(folder, arrays):
+    """All arrays or none: written beside, then renamed."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for key, array in arrays.items():
+        np.save(partial / f"{key}.npy", array, allow_pickle=False)
+    os.replace(partial, folder)

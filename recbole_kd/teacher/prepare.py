@@ -1,0 +1,107 @@
+"""From a Config and a split to a teacher's Knowledge: taken from a path, found in the store, or trained now."""
+
+import logging
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from recbole.utils import init_seed
+
+from recbole_kd.backbone import backbone_of
+from recbole_kd.config import Config, KDError
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.guard import check_teacher
+from recbole_kd.teacher.knowledge import Knowledge, store_name
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A frozen teacher.
+
+    Attributes:
+        config: its plain RecBole Config.
+        model: the RecBole model, in evaluation mode, without gradients.
+        file: its checkpoint.
+        name: what stands for its bytes and this run's training pairs.
+    """
+
+    config: object
+    model: torch.nn.Module
+    file: str
+    name: str
+
+
+def get_teacher(config: Config, data: fit.Split):
+    """The teacher of a run. The global generators are left where they were.
+
+    Raises:
+        KDError: the file given by ``teacher_path`` cannot be read or may not teach here.
+    """
+    with kept_randomness():
+        given = config["teacher_path"]
+        if given is None:
+            file = _found_or_trained(config, data)
+            content = read_checkpoint(file)
+        else:
+            file, content = str(given), read_checkpoint(given)
+            check_teacher(content, config, data, file)
+        model = fit.load_weights(config.teacher, data.train._dataset, file, content)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        return Teacher(config.teacher, model, file, store_name(file, data.fingerprint.train))
+
+
+def get_knowledge(config: Config, data: fit.Split, teacher: Teacher):
+    """What the terms read of the teacher. Raises KDError where no family can read it."""
+    with kept_randomness():
+        backbone = backbone_of(teacher.model)
+        if backbone is None:
+            raise KDError(
+                f"teacher_model={teacher.config['model']} cannot rank all items at once (it has no full_sort_predict), "
+                "which a teacher has to: BPR, LightGCN, EASE or MultiVAE can"
+            )
+        store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
+        return Knowledge(backbone, data.train_pairs, store, logging.getLogger().info)
+
+
+def _found_or_trained(config, data):
+    logger, teacher = logging.getLogger(), config.teacher
+    folder = Path(config["checkpoint_dir"]) / "teacher"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{teacher['model']}-{teacher['dataset']}-{fit.run_key(teacher, data.fingerprint)}.pth"
+    if fit.complete(file):
+        logger.info(f"the teacher was trained before: {file}")
+        return str(file)
+    logger.info(f"no teacher of these settings in {folder}: training {teacher['model']} now, in plain RecBole")
+    own = fit.split(teacher)
+    if own.fingerprint != data.fingerprint:
+        raise KDError(f"teacher_model={teacher['model']} splits this dataset in another way than {config['model']}")
+    fit.train(teacher, file, own, bool(config["resume"]), config["resume_interval"])
+    return str(file)
+
+
+@contextmanager
+def kept_randomness():
+    """Leave Python's, numpy's and torch's global generators as they were: they are RecBole's."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def own_randomness(seed):
+    """The global generators, seeded for a moment: what is drawn inside does not move RecBole's."""
+    with kept_randomness():
+        init_seed(seed, True)
+        yield

@@ -1,0 +1,145 @@
+"""Training that can be killed at any moment and goes on to the same weights, bit for bit.
+
+A resume point is the state just before an epoch: weights, optimiser, early stopping, and every source of randomness.
+It is plain tensors and numbers, read back with ``weights_only``.
+"""
+
+import io
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recbole_kd.config import plain_config
+from recbole_kd.teacher.checkpoint import to_bytes, write_whole
+
+COUNTERS = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict")
+
+
+class Resumable:
+    """Mixed in before a RecBole trainer: checkpoints written whole, and resume points beside them.
+
+    Attributes:
+        resume_file: where resume points go; none are kept where None.
+        resume_interval: seconds between two of them.
+        extra: entries that the checkpoint carries besides RecBole's, plain values only.
+    """
+
+    resume_file = None
+    resume_interval = 15.0
+    extra: dict = {}
+    _written = None
+    _resumed = None
+
+    def shipped(self):
+        """The model that a checkpoint holds."""
+        return self.model
+
+    def fit(self, train_data, valid_data=None, *args, **kwargs):
+        self._loaders = [loader for loader in (train_data, valid_data) if loader is not None]
+        if self._resumed is not None:
+            _restore_randomness(self._resumed, self._loaders)
+            self._resumed = None
+        return super().fit(train_data, valid_data, *args, **kwargs)
+
+    def _train_epoch(self, train_data, epoch_idx, *args, **kwargs):
+        self._keep(epoch_idx)
+        return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+
+    def _save_checkpoint(self, epoch, verbose=True, **kwargs):
+        model = self.shipped()
+        count = len(list(model.parameters()))
+        content = {
+            "config": plain_config(self.config),
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "state_dict": model.state_dict(),
+            "other_parameter": model.other_parameter(),
+            "optimizer": _first_parameters(self.optimizer.state_dict(), count),
+            **self.extra,
+        }
+        file = kwargs.pop("saved_model_file", self.saved_model_file)
+        write_whole(file, to_bytes(content))
+        if verbose:
+            self.logger.info(f"Saving current: {file}")
+
+    def _keep(self, epoch):
+        now = time.monotonic()
+        if self.resume_file is None or (self._written is not None and now - self._written < self.resume_interval):
+            return
+        self._written = now
+        state = {
+            "epoch": epoch,
+            "model": _full_state(self.model),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": {name: _plain(getattr(self, name)) for name in COUNTERS},
+            **_randomness(self._loaders),
+        }
+        write_whole(self.resume_file, to_bytes(state))
+
+    def resume(self):
+        """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None."""
+        if self.resume_file is None or not Path(self.resume_file).is_file():
+            return None
+        content = Path(self.resume_file).read_bytes()
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _load_full_state(self.model, state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        self.start_epoch = state["epoch"]
+        self._resumed = state
+        return self.start_epoch
+
+    def forget(self):
+        """Remove the resume point of a training that has ended."""
+        if self.resume_file is not None and os.path.exists(self.resume_file):
+            os.remove(self.resume_file)
+
+
+def _full_state(model):
+    """Weights, buffers and extra state of a model, by name; of a Distiller, its terms' included."""
+    return torch.nn.Module.state_dict(model)
+
+
+def _load_full_state(model, state):
+    torch.nn.Module.load_state_dict(model, state)
+
+
+def _first_parameters(state, count):
+    """An optimiser's state for the first parameters only: those of the model that ships."""
+    group = {**state["param_groups"][0], "params": state["param_groups"][0]["params"][:count]}
+    kept = set(group["params"])
+    return {"state": {key: value for key, value in state["state"].items() if key in kept}, "param_groups": [group]}
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _randomness(loaders):
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, keys.tolist(), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "loaders": [loader.generator.get_state() for loader in loaders],
+    }
+
+
+def _restore_randomness(state, loaders):
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    for loader, generator in zip(loaders, state["loaders"], strict=True):
+        loader.generator.set_state(generator)

@@ -1,0 +1,97 @@
+"""What every term is: one loss on one layer, with what it needs of the teacher and what it does between epochs."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from recbole_kd.backbone import View
+
+
+@dataclass
+class Batch:
+    """What a term sees of one step.
+
+    Attributes:
+        user, pos_item, neg_item: the rows of the batch, shape [b] each.
+        student: the student's view, with gradients.
+    """
+
+    user: torch.Tensor
+    pos_item: torch.Tensor
+    neg_item: torch.Tensor
+    student: View
+
+    @cached_property
+    def users(self):
+        """The batch's users, each once, ascending. Shape [<= b]."""
+        return self.user.unique()
+
+    @cached_property
+    def pos_items(self):
+        """The batch's positive items, each once."""
+        return self.pos_item.unique()
+
+    @cached_property
+    def neg_items(self):
+        """The batch's negative items, each once."""
+        return self.neg_item.unique()
+
+
+class Term(nn.Module):
+    """One loss inside a method. A subclass sets ``needs`` and ``layer``, builds its parts, and gives ``loss``.
+
+    Args:
+        config: the method's Config.
+        knowledge: the teacher's Knowledge.
+        width: d_S, the width of the student's factors.
+
+    Attributes:
+        layer: ``input``, ``intermediate`` or ``output``.
+        needs: what the teacher must offer at least: ``ranks``, ``list_scores``, ``scores`` or ``factors``.
+        weight: the term's weight in the method's loss.
+        generator: the term's own source of randomness.
+    """
+
+    layer = ""
+    needs = "factors"
+
+    def __init__(self, config, knowledge, width):
+        super().__init__()
+        self.config, self.knowledge, self.width = config, knowledge, width
+        self.name = type(self).__name__
+        self.weight = self.key("weight")
+        self.generator = torch.Generator(device=config["device"])
+        self.generator.manual_seed(zlib.crc32(f"{self.name} {config['seed']}".encode()))
+
+    def key(self, name):
+        """The value of the key ``<term>_<name>``."""
+        return self.config[f"{self.name.lower()}_{name}"]
+
+    @property
+    def last_phase(self):
+        """The first epoch after the last scheduled phase: early stopping counts from there on."""
+        return 0
+
+    def start_epoch(self, epoch, student):
+        """Refresh what lasts for the epoch; ``student`` is the backbone to read the student by, without gradients."""
+
+    def loss(self, batch: Batch):
+        """The unweighted loss of one step, a scalar."""
+        raise NotImplementedError
+
+    def reduce(self, values):
+        """A value a row to one: their mean, or their sum under ``kd_reduction: sum``."""
+        if self.config["kd_reduction"] == "sum":
+            return values.sum()
+        return values.sum() / max(values.numel(), 1)
+
+    def get_extra_state(self):
+        """For the resume state: where the term's randomness stands."""
+        return {"generator": self.generator.get_state()}
+
+    def set_extra_state(self, state):
+        """The same, back."""
+        self.generator.set_state(state["generator"])

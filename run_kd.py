@@ -1,0 +1,11 @@
+"""python run_kd.py --model=MKD --dataset=ml-100k"""
+
+import sys
+
+try:
+    from recbole_kd.cli import main
+except ImportError as error:
+    sys.exit(f"{error}")
+
+if __name__ == "__main__":
+    sys.exit(main())
