@@ -5,7 +5,8 @@ import sys
 try:
     from recbole_kd.cli import main
 except ImportError as error:
-    sys.exit(f"{error}")
+    print(error, file=sys.stderr)
+    sys.exit(2)
 
 if __name__ == "__main__":
     sys.exit(main())

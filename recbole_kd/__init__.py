@@ -3,6 +3,8 @@
 Import it before RecBole: RecBole 1.2.1 then runs on today's numpy, scipy and torch as well.
 """
 
+__version__ = "0.1.0"
+
 from recbole_kd import compat
 
 compat.mend()
@@ -15,8 +17,6 @@ from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint  # n
 from recbole_kd.teacher.knowledge import Knowledge  # noqa: E402
 from recbole_kd.term import Term  # noqa: E402
 from recbole_kd.trainer import KDTrainer, NonFiniteLoss  # noqa: E402
-
-__version__ = "0.1.0"
 
 register()
 compat.mend_loading(load_for_recbole)

@@ -13,6 +13,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, get_model, init_logger, init_seed
 
+from recbole_kd import __version__
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.model import check_student, check_teacher_offers, term_names_of
 from recbole_kd.register import method_class
@@ -194,8 +195,6 @@ def get_method(name):
 
 def versions():
     """What a result was made with."""
-    from recbole_kd import __version__
-
     found = {"recbole_kd": __version__, "recbole": recbole.__version__, "torch": torch.__version__}
     return {**found, "numpy": np.__version__, "python": platform.python_version()}
 

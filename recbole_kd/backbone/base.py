@@ -6,6 +6,8 @@ import torch
 from recbole.data.interaction import Interaction
 from torch.nn.functional import embedding
 
+from recbole_kd.backbone.pairs import pair_scores
+
 OFFERS = ("ranks", "list_scores", "scores", "factors")  # each includes the ones before
 
 
@@ -35,7 +37,7 @@ class View:
 
     def score(self, users, items):
         """Scores (logits) of chosen pairs: users [n], items [n, c], result [n, c]."""
-        return torch.bmm(self.items(items), self.users(users).unsqueeze(-1)).squeeze(-1)
+        return pair_scores(self.users(users), self.item_table, items)
 
     def score_all(self, users):
         """Scores of all items, padding included: users [n], result [n, m + 1]."""
