@@ -15,8 +15,9 @@ from recbole_kd.quick_start import load_student, objective_function, run_kd  # n
 from recbole_kd.register import register  # noqa: E402
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint  # noqa: E402
 from recbole_kd.teacher.knowledge import Knowledge  # noqa: E402
+from recbole_kd.teacher.resume import NonFiniteLoss  # noqa: E402
 from recbole_kd.term import Term  # noqa: E402
-from recbole_kd.trainer import KDTrainer, NonFiniteLoss  # noqa: E402
+from recbole_kd.trainer import KDTrainer  # noqa: E402
 
 register()
 compat.mend_loading(load_for_recbole)

@@ -4,7 +4,7 @@ import sys
 
 from recbole_kd.config import KDError
 from recbole_kd.quick_start import run_kd
-from recbole_kd.trainer import NonFiniteLoss
+from recbole_kd.teacher.resume import NonFiniteLoss
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
 

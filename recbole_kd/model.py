@@ -1,7 +1,6 @@
 """Distiller, a RecBole model around a student, and the methods that are made of it."""
 
 import torch
-from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.trainer import Trainer
 from recbole.utils import InputType, ModelType, get_model, get_trainer
@@ -9,9 +8,9 @@ from torch import nn
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
-from recbole_kd.config import Config, KDError, Layers, plain_config
+from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.teacher.fit import split
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, own_randomness
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
 from recbole_kd.term import Batch, get_term
 
 
@@ -52,13 +51,11 @@ class Distiller(GeneralRecommender):
         if knowledge is None:
             with kept_randomness():
                 knowledge = _knowledge_for(config, dataset)
-        names = term_names_of(config)
-        check_teacher_offers(config, names, knowledge.offers)
         with kept_randomness():
             with self.backbone.still() as view:
                 width = view.width
         with own_randomness(config["seed"]):
-            terms = self.build_terms([get_term(name) for name in names], config, knowledge, width)
+            terms = self.build_terms([get_term(name) for name in term_names_of(config)], config, knowledge, width)
         self.terms = nn.ModuleList(terms).to(config["device"])
         self.losses = {}
 
@@ -142,14 +139,15 @@ def check_student(config):
         raise KDError(_no_student(name, "does not train on pairs of a positive and a negative item"))
 
 
-def check_teacher_offers(config, names, offers):
-    """Refuse a teacher that offers less than a term needs. Raises KDError."""
-    for name in names:
+def check_teacher(config, dataset):
+    """Refuse, before it is trained, a teacher that offers less than a term needs. Raises KDError."""
+    offers = offers_of(config.teacher, dataset)
+    for name in term_names_of(config):
         needs = get_term(name).needs
         if OFFERS.index(needs) > OFFERS.index(offers):
             raise KDError(
                 f"{name} needs a teacher that offers {needs}, and {config.teacher['model']} offers {offers} only: "
-                f"{'BPR or LightGCN' if needs == 'factors' else 'a RecBole model'} as the teacher would work"
+                f"{'BPR or LightGCN' if needs == 'factors' else 'BPR, LightGCN, EASE or MultiVAE'} would work"
             )
 
 
@@ -162,18 +160,8 @@ def _no_student(name, why):
 
 def _from_recbole(config, method):
     """Our Config from one that RecBole made with the method's name as its model."""
-    asked = dict(config.external_config_dict)
-    dataset = asked.pop("dataset", None) or config["dataset"]
-    asked.pop("model", None)
-    from_user = {key: asked.pop(key) for key in ("student_model", "teacher_model") if key in asked}
-    blocks = {side: dict(asked.pop(side, None) or {}) for side in ("teacher", "student")}
-    for key in [key for key in asked if key.partition(".")[0] in blocks and "." in key]:
-        side, _, name = key.partition(".")
-        blocks[side][name] = asked.pop(key)
-    layers = Layers(
-        method, dataset, from_user.get("student_model", "BPR"), from_user.get("teacher_model"), asked, blocks
-    )
-    return Config(layers)
+    asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
+    return Config(read_layers(method, config["dataset"], config_dict=asked))
 
 
 def _knowledge_for(config, dataset):
@@ -183,4 +171,5 @@ def _knowledge_for(config, dataset):
             "the training part handed to the method is not the one that its config makes: "
             "use run_kd, or hand the method its knowledge"
         )
+    check_teacher(config, data.train._dataset)
     return get_knowledge(config, data, get_teacher(config, data))

@@ -15,7 +15,7 @@ from recbole.utils import get_environment, get_model, init_logger, init_seed
 
 from recbole_kd import __version__
 from recbole_kd.config import Config, KDError, plain_config, read_layers
-from recbole_kd.model import check_student, check_teacher_offers, term_names_of
+from recbole_kd.model import check_student, check_teacher
 from recbole_kd.register import method_class
 from recbole_kd.report import entry, latencies, recovered_share, table, write_result
 from recbole_kd.teacher import fit
@@ -74,9 +74,11 @@ def _run(config):
     )
     data = fit.split(student)
     logger.info(data.dataset)
+    check_teacher(config, data.train._dataset)
+    if (config["embedding_size"] or 0) > (config.teacher["embedding_size"] or float("inf")):
+        logger.warning("the student is wider than its teacher: distillation is meant the other way round")
     teacher = get_teacher(config, data)
     knowledge = get_knowledge(config, data, teacher)
-    check_teacher_offers(config, term_names_of(config), knowledge.offers)
 
     rows, configs = {"teacher": (teacher.model, teacher.file)}, {"teacher": teacher.config}
     if config["baseline"]:

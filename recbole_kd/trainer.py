@@ -2,16 +2,11 @@
 
 import logging
 
-import torch
 from recbole.trainer import Trainer
 from recbole.utils import set_color
 from tqdm import tqdm
 
 from recbole_kd.teacher.resume import Resumable
-
-
-class NonFiniteLoss(ArithmeticError):
-    """A loss became NaN or infinite; says which term, epoch and step. The last good checkpoint stays."""
 
 
 class KDTrainer(Resumable, Trainer):
@@ -28,14 +23,12 @@ class KDTrainer(Resumable, Trainer):
         name = f"{model.config['model']}-{model.config['dataset']}-{method}"
         self.saved_model_file = self.saved_model_file.replace(f"{config['model']}-", f"{name}-", 1)
         self.config = model.config  # the student's names and settings are what a checkpoint tells
-        self.epoch = self.step = 0
 
     def shipped(self):
         return self.model.student
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        self._keep(epoch_idx)
-        self.epoch, self.step = epoch_idx, 0
+        self._begin(epoch_idx)
         self.model.start_epoch(epoch_idx)
         if not show_progress:
             return Trainer._train_epoch(self, train_data, epoch_idx, self._step_loss)
@@ -48,20 +41,13 @@ class KDTrainer(Resumable, Trainer):
 
     def _step_loss(self, interaction):
         losses = self.model.calculate_loss(interaction)
-        self.step += 1
-        if self.bar is not None and (self.step % 16 == 0 or self.step == self.bar.total):
+        if self.bar is not None and self.step % 16 == 0:
             shown = {name: f"{loss.item():.4f}" for name, loss in self.model.losses.items()}
             self.bar.set_postfix(shown, refresh=False)
         return losses
 
-    def _check_nan(self, loss):
-        if torch.isfinite(loss):
-            return
-        bad = [name for name, value in self.model.losses.items() if not torch.isfinite(value)]
-        raise NonFiniteLoss(
-            f"the loss of {' and '.join(bad) or 'the sum'} is not finite at epoch {self.epoch}, step {self.step}: "
-            f"try a smaller learning_rate or weight; the last good checkpoint is {self.saved_model_file}"
-        )
+    def _losses(self):
+        return self.model.losses
 
     def _valid_epoch(self, valid_data, show_progress=False):
         result = super()._valid_epoch(valid_data, show_progress)

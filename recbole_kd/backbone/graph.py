@@ -32,7 +32,9 @@ class GraphBackbone(Backbone):
 
         def once():
             if not tables:
-                tables.append(forward())
+                # in float32 under AMP: a sparse product of halves has no gradient on a CPU
+                with torch.autocast(self.model.device.type, enabled=False):
+                    tables.append(forward())
             return tables[0]
 
         self.model.forward = once  # on the instance, in front of the class's method

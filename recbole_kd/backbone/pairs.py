@@ -5,6 +5,8 @@ import warnings
 import torch
 from torch.nn.functional import embedding
 
+from recbole_kd.losses import at_least_float32
+
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 
@@ -17,10 +19,11 @@ def pair_scores(users, item_table, items):
         items: ids, shape [n, c].
 
     Returns:
-        shape [n, c]. The gradient is that of gathering and multiplying, about three times as fast on a CPU: with the
+        shape [n, c], in float32 at least. The gradient is that of gathering and multiplying, about three times as fast on a CPU: with the
         incoming gradient as a sparse matrix of n x m, both sides' gradients are one product.
     """
-    return _PairScores.apply(users, item_table, items)
+    with torch.autocast(users.device.type, enabled=False):
+        return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
 
 
 class _PairScores(torch.autograd.Function):
@@ -40,4 +43,5 @@ class _PairScores(torch.autograd.Function):
         order = torch.argsort(flat, stable=True)
         by_item = torch.searchsorted(flat[order], torch.arange(m + 1, device=flat.device))
         transposed = torch.sparse_csr_tensor(by_item, order // c, grad[order], (m, n), check_invariants=False)
-        return sparse @ item_table, transposed @ users, None
+        with torch.autocast(users.device.type, enabled=False):
+            return sparse @ item_table, transposed @ users, None

@@ -2,10 +2,12 @@
 
 from torch.nn.functional import logsigmoid, normalize, relu
 
+from recbole_kd.losses import at_least_float32
+
 
 def cosine_loss(student, teacher):
     """1 - cosine of each pair of rows; shapes [n, d] and [n, d], result [n]. A zero vector has cosine 0."""
-    return 1.0 - (normalize(student.float(), dim=-1) * normalize(teacher.float(), dim=-1)).sum(-1)
+    return 1.0 - (normalize(at_least_float32(student), dim=-1) * normalize(at_least_float32(teacher), dim=-1)).sum(-1)
 
 
 def mix_soft(own, other, weight):
@@ -27,5 +29,5 @@ def pair_consistency(before, after, form="hinge"):
 
     Source: Zhu & Zhang 2311.04549, CPD (v1) and PCKD (v2).
     """
-    product = before.detach().float() * after.float()
+    product = at_least_float32(before.detach()) * at_least_float32(after)
     return relu(-product) if form == "hinge" else -logsigmoid(product)

@@ -3,6 +3,8 @@
 import torch
 from torch.nn.functional import log_softmax
 
+from recbole_kd.losses import at_least_float32
+
 
 def soft_label_loss(scores, labels, tau=1.0, mask=None):
     r"""Cross entropy between two softmax distributions over the same candidates, a row each.
@@ -21,7 +23,7 @@ def soft_label_loss(scores, labels, tau=1.0, mask=None):
 
     Source: Hinton et al. 2015; Zhu & Zhang 2311.04549 v1 (SLD, reconstructed), with labels of both models.
     """
-    scores, labels = scores.float() / tau, labels.detach().float() / tau
+    scores, labels = at_least_float32(scores) / tau, at_least_float32(labels.detach()) / tau
     if mask is not None:
         scores, labels = _only(scores, mask), _only(labels, mask)
     loss = -(log_softmax(labels, dim=-1).exp() * log_softmax(scores, dim=-1))

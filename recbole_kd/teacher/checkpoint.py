@@ -89,10 +89,10 @@ def write_whole(path, content):
         raise
 
 
-def to_bytes(content):
-    """What ``torch.save`` would write, in RecBole's pickle protocol."""
+def to_bytes(content, protocol=4):
+    """What ``torch.save`` would write; RecBole's pickle protocol is 4."""
     buffer = io.BytesIO()
-    torch.save(content, buffer, pickle_protocol=4)
+    torch.save(content, buffer, pickle_protocol=protocol)
     return buffer.getvalue()
 
 

@@ -68,7 +68,7 @@ class Knowledge:
         if self.offers == "factors":
             with backbone.still() as view:
                 everyone = torch.arange(self.n_users, device=self.device)
-                users = torch.cat([view.users(block) for block in everyone.split(65536)])
+                users = torch.cat([view.users(block) for block in everyone.split(2048)])
                 self._factors = {"user": users.contiguous(), "item": view.item_table.detach().clone()}
         self.width = self._factors["item"].shape[1] if self.offers == "factors" else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from recbole.utils import init_seed
+from recbole.utils import ModelType, init_seed
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.config import Config, KDError
@@ -55,17 +55,30 @@ def get_teacher(config: Config, data: fit.Split):
         return Teacher(config.teacher, model, file, store_name(file, data.fingerprint.train))
 
 
-def get_knowledge(config: Config, data: fit.Split, teacher: Teacher):
-    """What the terms read of the teacher. Raises KDError where no family can read it."""
+def offers_of(config, dataset):
+    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError where none can read it."""
+    if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
+        return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
     with kept_randomness():
-        backbone = backbone_of(teacher.model)
-        if backbone is None:
-            raise KDError(
-                f"teacher_model={teacher.config['model']} cannot rank all items at once (it has no full_sort_predict), "
-                "which a teacher has to: BPR, LightGCN, EASE or MultiVAE can"
-            )
+        return _backbone(config, fit.build(config, dataset)).offers
+
+
+def get_knowledge(config: Config, data: fit.Split, teacher: Teacher):
+    """What the terms read of the teacher."""
+    with kept_randomness():
+        backbone = _backbone(teacher.config, teacher.model)
         store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
         return Knowledge(backbone, data.train_pairs, store, logging.getLogger().info)
+
+
+def _backbone(config, model):
+    backbone = backbone_of(model)
+    if backbone is None:
+        raise KDError(
+            f"teacher_model={config['model']} cannot rank all items at once (it has no full_sort_predict), "
+            "which a teacher has to: BPR, LightGCN, EASE or MultiVAE can"
+        )
+    return backbone
 
 
 def _found_or_trained(config, data):

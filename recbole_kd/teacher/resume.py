@@ -19,6 +19,10 @@ from recbole_kd.teacher.checkpoint import to_bytes, write_whole
 COUNTERS = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict")
 
 
+class NonFiniteLoss(ArithmeticError):
+    """A loss became NaN or infinite; says which one, at which epoch and step. The last good checkpoint stays."""
+
+
 class Resumable:
     """Mixed in before a RecBole trainer: checkpoints written whole, and resume points beside them.
 
@@ -31,6 +35,7 @@ class Resumable:
     resume_file = None
     resume_interval = 15.0
     extra: dict = {}
+    epoch = step = 0
     _written = None
     _resumed = None
 
@@ -46,8 +51,26 @@ class Resumable:
         return super().fit(train_data, valid_data, *args, **kwargs)
 
     def _train_epoch(self, train_data, epoch_idx, *args, **kwargs):
-        self._keep(epoch_idx)
+        self._begin(epoch_idx)
         return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+
+    def _begin(self, epoch):
+        self._keep(epoch)
+        self.epoch, self.step = epoch, 0
+
+    def _losses(self):
+        """The last step's losses by name, where there are several."""
+        return {}
+
+    def _check_nan(self, loss):
+        self.step += 1
+        if torch.isfinite(loss):
+            return
+        bad = [name for name, value in self._losses().items() if not torch.isfinite(value)]
+        raise NonFiniteLoss(
+            f"the {' and '.join(bad) or self.config['model']} loss is not finite at epoch {self.epoch}, step {self.step}: "
+            f"try a smaller learning_rate or weight; the last good checkpoint, if any, is {self.saved_model_file}"
+        )
 
     def _save_checkpoint(self, epoch, verbose=True, **kwargs):
         model = self.shipped()
@@ -79,7 +102,7 @@ class Resumable:
             "counters": {name: _plain(getattr(self, name)) for name in COUNTERS},
             **_randomness(self._loaders),
         }
-        write_whole(self.resume_file, to_bytes(state))
+        write_whole(self.resume_file, to_bytes(state, protocol=2))  # the one that weights_only reads
 
     def resume(self):
         """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None."""

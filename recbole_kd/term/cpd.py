@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import normalize
 
 from recbole_kd.layers import Projector
+from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import cosine_loss, pair_consistency
 from recbole_kd.losses.soft_label import soft_label_loss
 from recbole_kd.sampling import rank_weighted, some_of
@@ -92,4 +93,4 @@ class CPD(Term):
         return before, torch.einsum("nd,ncd->nc", self._unit(self.user_projector, user), projected)
 
     def _unit(self, projector, vectors):
-        return normalize(projector(vectors, self.generator).float(), dim=-1)
+        return normalize(at_least_float32(projector(vectors, self.generator)), dim=-1)

@@ -1,0 +1,52 @@
+"""A small synthetic dataset with structure, and a working directory of its own for every test."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+import recbole_kd  # noqa: F401  (before anything of RecBole)
+
+torch.set_num_threads(1)
+
+
+def write_dataset(folder, name, users=60, items=90, rank=3, seed=0, interactions=14):
+    """Atomic files of a low-rank world: each user likes the items that a few hidden tastes point to."""
+    draw = np.random.default_rng(seed)
+    scores = draw.normal(size=(users, rank)) @ draw.normal(size=(rank, items)) + draw.gumbel(size=(users, items))
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user, row in enumerate(scores):
+        lines += [f"u{user}\ti{item}\t{when}" for when, item in enumerate(np.argsort(-row)[:interactions])]
+    (target / f"{name}.inter").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory):
+    """Where the datasets ``toy`` and ``twice`` (twice as large) lie."""
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder, "toy")
+    return write_dataset(folder, "twice", users=120, items=180)
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch):
+    """An empty current directory: RecBole writes log/ and log_tensorboard/ there."""
+    monkeypatch.chdir(tmp_path)
+    for handler in logging.getLogger().handlers[:]:
+        if isinstance(handler, logging.FileHandler):
+            logging.getLogger().removeHandler(handler)
+    return tmp_path
+
+
+@pytest.fixture
+def settings(data_path, workdir):
+    """What every small run is given: few epochs, small widths, no progress bar."""
+    return {
+        "dataset": "toy", "data_path": str(data_path), "epochs": 2, "train_batch_size": 128, "learning_rate": 0.01,
+        "embedding_size": 4, "teacher": {"embedding_size": 12, "learning_rate": 0.01}, "show_progress": False,
+        "checkpoint_dir": str(workdir / "saved"), "resume_interval": 0, "state": "WARNING",
+    }  # fmt: skip

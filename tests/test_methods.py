@@ -1,0 +1,39 @@
+"""Every method through the conformance suite: a class and a name each."""
+
+from conformance import Conformance
+
+
+class TestNKD(Conformance):
+    method = "NKD"
+
+
+class TestCPD(Conformance):
+    method = "CPD"
+
+
+class TestSLD(Conformance):
+    method = "SLD"
+    keys = {"sld_refresh": 1}
+
+
+class TestMKD(Conformance):
+    method = "MKD"
+
+
+class TestMKDSeparate(Conformance):
+    method = "MKD"
+    keys = {"mkd_assembly": "separate"}
+
+
+class TestMKDWithAGraphStudent(Conformance):
+    method = "MKD"
+    student = "LightGCN"
+
+
+def test_every_method_is_here():
+    from recbole_kd import method_names
+
+    tested = {kind.method for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Conformance)}
+    assert set(method_names()) <= tested
+
+
