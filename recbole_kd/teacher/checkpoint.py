@@ -249,6 +249,20 @@ class _Array:
         self.array = flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
+class _Matrix(_Array):
+    """numpy's matrix, which EASE stores."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.array = np.asmatrix(self.array)
+
+
+def _reconstruct(kind, _shape, _code):
+    if kind not in (_Array, _Matrix):
+        raise KDError("it rebuilds an array of a kind that no checkpoint needs")
+    return kind()
+
+
 def _scalar(dtype, raw):
     return np.frombuffer(raw, dtype=dtype.dtype)[0].item()
 
@@ -272,7 +286,8 @@ REBUILDERS = {
     ("torch.serialization", "_get_layout"): lambda name: name,
     ("numpy", "dtype"): _DType,
     ("numpy", "ndarray"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
+    ("numpy", "matrix"): _Matrix,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "scalar"): _scalar,
 }
 

@@ -4,16 +4,18 @@ Read once, in blocks of users, and kept on disk for the next run. Nothing of siz
 """
 
 import hashlib
-import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from recbole_kd.sampling import Excluded
+from recbole_kd.teacher.checkpoint import settled
 
 BLOCK = 4_000_000  # scores in memory at once
 
@@ -185,12 +187,32 @@ class Knowledge:
         return self._loaded[name]
 
 
-def store_name(teacher_file, train_hash):
-    """The name of a teacher's folder in the store: of the checkpoint's bytes and of the training pairs masked."""
-    with open(teacher_file, "rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else None
-        content = content or hashlib.sha256(stream.read()).hexdigest()
-    return hashlib.sha256(json.dumps([content, train_hash]).encode()).hexdigest()[:16]
+def store_name(content, train_hash):
+    """The name of a teacher's folder in the store: of the checkpoint's weights and of the training pairs masked.
+
+    Args:
+        content: the checkpoint, as read_checkpoint gives it.
+        train_hash: the fingerprint's hash of the training pairs.
+    """
+    digest = hashlib.sha256(train_hash.encode())
+    _digest(digest, [content["config"]["model"], content["state_dict"], settled(content.get("other_parameter"))])
+    return digest.hexdigest()[:16]
+
+
+def _digest(digest, value):
+    if isinstance(value, Mapping):
+        value = [part for key in sorted(value) for part in (key, value[key])]
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            _digest(digest, part)
+    elif issparse(value):
+        value = value.tocsr()
+        _digest(digest, [value.data, value.indices, value.indptr])
+    elif isinstance(value, (torch.Tensor, np.ndarray)):
+        array = value.to_dense().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        digest.update(np.ascontiguousarray(array).tobytes())
+    else:
+        digest.update(repr(value).encode())
 
 
 def _write_folder(folder, arrays):

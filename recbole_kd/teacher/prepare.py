@@ -26,7 +26,7 @@ class Teacher:
         config: its plain RecBole Config.
         model: the RecBole model, in evaluation mode, without gradients.
         file: its checkpoint.
-        name: what stands for its bytes and this run's training pairs.
+        name: what stands for its weights and this run's training pairs.
     """
 
     config: object
@@ -52,7 +52,7 @@ def get_teacher(config: Config, data: fit.Split):
         model = fit.load_weights(config.teacher, data.train._dataset, file, content)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        return Teacher(config.teacher, model, file, store_name(file, data.fingerprint.train))
+        return Teacher(config.teacher, model, file, store_name(content, data.fingerprint.train))
 
 
 def offers_of(config, dataset):

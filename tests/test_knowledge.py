@@ -1,0 +1,119 @@
+"""What is read out of a teacher, against slow recounts; and the store on disk."""
+
+import numpy as np
+import pytest
+import torch
+from conformance import Bench
+
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.knowledge import BLOCK, Knowledge, store_name
+
+
+@pytest.fixture
+def bench(settings):
+    return Bench("SLD", settings)
+
+
+def test_top_items_are_the_best_unseen_ones(bench):
+    top = bench.knowledge.top_items(10)
+    scores = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
+    seen = {user: set() for user in range(bench.knowledge.n_users)}
+    for user, item in zip(*(part.tolist() for part in bench.data.train_pairs), strict=True):
+        seen[user].add(item)
+    for user in range(1, bench.knowledge.n_users):
+        unseen = [item for item in range(1, bench.knowledge.n_items) if item not in seen[user]]
+        best = sorted(unseen, key=lambda item: -float(scores[user, item]))[:10]
+        assert top.ids[user].tolist() == best
+        assert top.scores[user].tolist() == pytest.approx([float(scores[user, item]) for item in best], rel=1e-4)
+    assert top.length[0] == 0 and top.ids[0].eq(0).all()
+    assert (top.ids[1:] > 0).all()
+
+
+def test_a_list_longer_than_the_catalogue_is_clipped_and_said_once(bench):
+    said = []
+    knowledge = Knowledge(bench.knowledge.backbone, bench.data.train_pairs, None, said.append)
+    top = knowledge.top_items(10_000)
+    knowledge.top_items(20_000)
+    assert top.ids.shape[1] == knowledge.n_items - 1
+    assert len([text for text in said if "clipped" in text]) == 1
+    train = np.bincount(bench.data.train_pairs[0].numpy(), minlength=knowledge.n_users)
+    expected = torch.from_numpy(knowledge.n_items - 1 - train)[1:]
+    assert torch.equal(top.length[1:], expected)  # seen items leave their slots empty
+    assert top.scores[1, top.length[1] :].eq(-torch.inf).all()
+
+
+def test_scores_of_chosen_items(bench):
+    items = torch.randint(1, bench.knowledge.n_items, (bench.knowledge.n_users, 6))
+    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
+    assert torch.allclose(bench.knowledge.score(items), full.gather(1, items), atol=1e-5)
+
+
+def test_a_scorer_gives_the_same_kinds_of_knowledge(settings):
+    bench = Bench("SLD", settings, teacher_model="EASE")
+    assert bench.knowledge.offers == "scores" and bench.knowledge.width is None
+    top = bench.knowledge.top_items(5)
+    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
+    assert torch.allclose(top.scores[1:], full[1:].gather(1, top.ids[1:].long()), atol=1e-5)
+    assert torch.allclose(bench.knowledge.score(top.ids)[1:], top.scores[1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_neighbours_are_the_nearest_others(bench, side):
+    near = bench.knowledge.neighbours(side, 4, 150)  # more components than the width: the plain space
+    table = bench.knowledge.factors(side)
+    for x in range(1, len(table)):
+        others = [y for y in range(1, len(table)) if y != x]
+        best = sorted(others, key=lambda y: float((table[x] - table[y]).square().sum()))[:4]
+        assert set(near[x].tolist()) == set(best)
+    assert near[0].eq(0).all() and (near[1:] > 0).all()
+
+
+def test_neighbours_in_fewer_components_are_those_of_a_pca(bench):
+    from sklearn.decomposition import PCA
+
+    near = bench.knowledge.neighbours("item", 3, 2)
+    table = torch.from_numpy(PCA(2).fit_transform(bench.knowledge.factors("item")[1:].double().numpy()))
+    distance = torch.cdist(table, table).fill_diagonal_(torch.inf)
+    expected = distance.topk(3, largest=False).indices + 1
+    agree = sum(set(a) == set(b) for a, b in zip(near[1:].tolist(), expected.tolist(), strict=True))
+    assert agree >= 0.98 * len(table)  # rounding may swap a tie
+
+
+def test_duplicate_vectors_do_not_make_an_entity_its_own_neighbour(bench):
+    bench.knowledge._factors["item"][1:6] = bench.knowledge._factors["item"][1]
+    near = bench.knowledge.neighbours("item", 4, 150)
+    assert not (near[1:] == torch.arange(1, len(near))[:, None]).any()
+
+
+def test_the_store_is_written_whole_and_read_back(bench, workdir):
+    said = []
+
+    def fresh():
+        return Knowledge(bench.knowledge.backbone, bench.data.train_pairs, workdir / "store", said.append)
+
+    first = fresh().top_items(7)
+    (workdir / "store" / "top-9.partial").mkdir()  # what a kill leaves behind
+    again = fresh()
+    assert torch.equal(first.ids, again.top_items(7).ids)
+    assert len([text for text in said if "top 7" in text]) == 1
+    again.top_items(9)
+    assert sorted(path.name for path in (workdir / "store").iterdir()) == ["top-7", "top-9"]
+
+
+def test_the_store_tells_teachers_and_splits_apart(bench):
+    content, again = read_checkpoint(bench.teacher.file), read_checkpoint(bench.teacher.file)
+    again["config"]["checkpoint_dir"] = "elsewhere"  # the same teacher in another place
+    assert store_name(content, "a") == store_name(again, "a") != store_name(again, "b")
+    again["state_dict"]["item_embedding.weight"][3, 2] += 1e-6
+    assert store_name(content, "a") != store_name(again, "a")
+
+
+def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
+    monkeypatch.setattr("recbole_kd.teacher.knowledge.BLOCK", 500)
+    sizes = []
+    score_all = bench.knowledge.score_all
+    bench.knowledge.score_all = lambda users: sizes.append(len(users)) or score_all(users)
+    blocked = bench.knowledge._top_arrays(5)
+    assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK
+    monkeypatch.undo()
+    assert torch.equal(blocked["ids"], bench.knowledge._top_arrays(5)["ids"])

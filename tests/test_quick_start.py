@@ -1,0 +1,151 @@
+"""The main job from Python: the table's content, what is reused, what is handled."""
+
+import json
+
+import pytest
+import torch
+from conformance import same_weights
+from recbole.quick_start import load_data_and_model, run_recbole
+from recbole.utils import ModelType, get_model, get_trainer
+from recbole.utils.case_study import full_sort_scores, full_sort_topk
+
+import recbole_kd
+from recbole_kd import KDError, KDTrainer, NonFiniteLoss, load_student, objective_function, run_kd
+from recbole_kd.teacher.checkpoint import read_checkpoint
+
+ROW = {"test_result", "valid_result", "parameters", "bytes", "ms_per_user", "checkpoint"}
+
+
+@pytest.fixture
+def result(settings, workdir):
+    return run_kd("MKD", config_dict={**settings, "result_file": str(workdir / "r.json")})
+
+
+def test_the_result_holds_three_rows_and_is_what_the_file_holds(result, workdir):
+    assert set(result["teacher"]) == set(result["student_alone"]) == ROW
+    assert set(result["distilled"]) == ROW | {"method"} and result["distilled"]["method"] == "MKD"
+    assert json.loads((workdir / "r.json").read_text()) == json.loads(json.dumps(result))
+    assert result["teacher"]["parameters"] == 3 * result["distilled"]["parameters"]
+    assert result["distilled"]["bytes"] == 4 * result["distilled"]["parameters"]
+    assert result["versions"]["recbole"] == "1.2.1" and result["config"]["kd_method"] == "MKD"
+
+
+def test_recovered_share_is_of_the_gap_and_none_without_one(result):
+    for metric, share in result["recovered_share"].items():
+        teacher, alone, distilled = (result[name]["test_result"][metric] for name in ("teacher", "student_alone", "distilled"))
+        if teacher <= alone:
+            assert share is None
+        else:
+            assert share == pytest.approx((distilled - alone) / (teacher - alone))
+
+
+def test_a_second_run_finds_teacher_knowledge_and_student_alone(result, settings, monkeypatch):
+    trained = []
+    monkeypatch.setattr("recbole_kd.teacher.fit.train", lambda *args, **kwargs: trained.append(1))
+    again = run_kd("MKD", config_dict=settings)
+    assert not trained
+    for name in ("teacher", "student_alone", "distilled"):
+        assert again[name]["test_result"] == result[name]["test_result"]
+
+
+def test_the_student_alone_is_what_stock_recbole_trains(result, settings, workdir):
+    theirs = {key: value for key, value in settings.items() if key not in ("teacher", "resume_interval", "dataset")}
+    stock = run_recbole(model="BPR", dataset="toy", config_dict={**theirs, "checkpoint_dir": str(workdir / "stock")})
+    assert result["student_alone"]["test_result"] == {k: float(v) for k, v in stock["test_result"].items()}
+    file = next((workdir / "stock").glob("BPR-*.pth"))
+    mine = read_checkpoint(result["student_alone"]["checkpoint"])
+    assert same_weights(mine["state_dict"], read_checkpoint(file)["state_dict"])
+
+
+def test_the_student_loads_and_recboles_case_study_works_on_it(result):
+    file = result["distilled"]["checkpoint"]
+    for load in (load_student, load_data_and_model):
+        _config, model, dataset, _, _, test_data = load(file)
+        users = dataset.token2id(dataset.uid_field, ["u1", "u2"])
+        scores, items = full_sort_topk(users, model, test_data, k=3)
+        assert scores.shape == items.shape == (2, 3) and (items > 0).all()
+        assert full_sort_scores(users, model, test_data).shape == (2, dataset.item_num)
+
+
+def test_recboles_names_find_our_classes():
+    for name in recbole_kd.method_names():
+        assert get_model(name).__name__ == name
+        assert get_trainer(ModelType.GENERAL, name) is KDTrainer
+
+
+def test_the_stock_path_trains_and_evaluates_the_distilled_student(result, settings, workdir):
+    flat = {key: value for key, value in settings.items() if key not in ("teacher", "dataset", "resume_interval")}
+    flat |= {"teacher.embedding_size": 12, "teacher.learning_rate": 0.01}
+    stock = run_recbole(model="MKD", dataset="toy", config_dict=flat)
+    assert set(stock) == {"best_valid_score", "valid_score_bigger", "best_valid_result", "test_result"}
+    # the same teacher, the same seed, the same student
+    assert {k: float(v) for k, v in stock["test_result"].items()} == result["distilled"]["test_result"]
+    file = next((workdir / "saved").glob("BPR-toy-MKD-*-*_*.pth"))
+    assert read_checkpoint(file)["config"]["model"] == "BPR"
+
+
+def test_objective_function_gives_what_hyper_tuning_reads(settings, workdir):
+    (workdir / "fixed.yaml").write_text("model: SLD\ndataset: toy\n")
+    flat = {key: value for key, value in settings.items() if key != "dataset"}
+    found = objective_function({**flat, "sld_tau": "0.5"}, [str(workdir / "fixed.yaml")])
+    assert set(found) == {"model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result"}
+    assert found["best_valid_score"] == found["best_valid_result"]["mrr@10"]
+
+
+def test_another_class_of_teacher(settings):
+    result = run_kd("SLD", config_dict={**settings, "teacher_model": "EASE", "baseline": False})
+    assert "student_alone" not in result and "recovered_share" not in result
+    assert "EASE" in result["teacher"]["checkpoint"]
+
+
+def test_a_feature_term_refuses_a_teacher_without_factors_before_training(settings, workdir):
+    with pytest.raises(KDError, match="NKD needs a teacher that offers factors, and EASE offers scores only"):
+        run_kd("NKD", config_dict={**settings, "teacher_model": "EASE"})
+    assert not list(workdir.rglob("*.pth"))
+
+
+@pytest.mark.parametrize("student", ["LightGCN", "NGCF", "SimpleX"])
+def test_students_of_other_families(settings, student):
+    result = run_kd("MKD", config_dict={**settings, "student_model": student, "baseline": False, "epochs": 1})
+    assert result["distilled"]["checkpoint"].split("/")[-1].startswith(f"{student}-toy-MKD-")
+
+
+def test_a_student_of_another_class_than_its_teacher(settings):
+    result = run_kd("MKD", config_dict={**settings, "teacher_model": "LightGCN", "baseline": False, "epochs": 1})
+    assert "LightGCN" in result["teacher"]["checkpoint"] and "BPR-toy" in result["distilled"]["checkpoint"]
+
+
+def test_users_without_held_out_interactions(settings, data_path):
+    lines = (data_path / "toy" / "toy.inter").read_text().splitlines()
+    (data_path / "sparse").mkdir(exist_ok=True)
+    extra = [f"lonely{n}\ti{n}\t0" for n in range(5)]  # one interaction: nothing is held out
+    (data_path / "sparse" / "sparse.inter").write_text("\n".join(lines + extra) + "\n")
+    result = run_kd("MKD", config_dict={**settings, "dataset": "sparse", "baseline": False})
+    assert result["distilled"]["test_result"]["recall@10"] >= 0
+
+
+def test_a_student_wider_than_its_teacher_is_warned_of(settings, caplog):
+    run_kd("SLD", config_dict={**settings, "embedding_size": 16, "baseline": False, "epochs": 1})
+    assert "wider than its teacher" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_names_itself_and_keeps_the_last_checkpoint(settings, workdir, monkeypatch):
+    from recbole_kd.term.sld import SLD
+
+    loss = SLD.loss
+
+    def breaking(self, batch):
+        breaking.calls += 1
+        return loss(self, batch) * (float("nan") if breaking.calls > 7 else 1.0)
+
+    breaking.calls = 0
+    monkeypatch.setattr(SLD, "loss", breaking)
+    with pytest.raises(NonFiniteLoss, match=r"the SLD loss is not finite at epoch 1, step \d"):
+        run_kd("MKD", config_dict={**settings, "baseline": False})
+    kept = next((workdir / "saved").glob("BPR-toy-MKD-*.pth"))
+    assert all(torch.isfinite(weight).all() for weight in read_checkpoint(kept)["state_dict"].values())
+
+
+def test_global_names_are_about_fifteen():
+    assert len(recbole_kd.__all__) <= 16
+    assert all(hasattr(recbole_kd, name) for name in recbole_kd.__all__)

@@ -1,0 +1,129 @@
+"""Killed at any moment, the same command goes on and ends in the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conformance import same_weights
+
+from recbole_kd.cli import main
+from recbole_kd.teacher.checkpoint import read_checkpoint
+
+RUN = [sys.executable, str(Path(__file__).resolve().parent.parent / "run_kd.py")]
+
+
+def command(settings, folder, *more):
+    keys = ["epochs", "train_batch_size", "learning_rate", "embedding_size", "data_path", "show_progress", "dataset"]
+    argv = ["--model=MKD", f"--checkpoint_dir={folder}", "--teacher.embedding_size=12", "--resume_interval=0"]
+    return [*argv, *(f"--{key}={settings[key]}" for key in keys), *more]
+
+
+def final(folder):
+    files = [*folder.glob("BPR-*.pth"), *folder.glob("*/BPR-*.pth")]
+    return {file.relative_to(folder): read_checkpoint(file)["state_dict"] for file in files}
+
+
+def same(one, other):
+    return set(one) == set(other) and all(same_weights(one[file], other[file]) for file in one)
+
+
+STAGES = {
+    "teacher training": ("recbole_kd.teacher.resume.Resumable._begin", 2),
+    "knowledge": ("recbole_kd.teacher.knowledge.np.save", 2),
+    "distilling": ("recbole_kd.model.Distiller.calculate_loss", 13),
+    "saving": ("recbole_kd.teacher.checkpoint.os.replace", 9),
+    "saving, half a file": ("recbole_kd.teacher.checkpoint.os.fsync", 12),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_within_a_stage(stage, settings, workdir):
+    settings["epochs"] = 4
+    target, calls = STAGES[stage]
+    module, _, name = target.rpartition(".")
+    holder, _, attribute = module.rpartition(".")
+    code = (
+        "import os, signal, sys\n"
+        f"import recbole_kd, {holder if attribute[0].isupper() or attribute in ('np', 'os') else module}\n"
+        f"owner = {module}\n"
+        f"stock, left = owner.{name}, [{calls}]\n"
+        "def dying(*args, **kwargs):\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return stock(*args, **kwargs)\n"
+        f"owner.{name} = dying\n"
+        "from recbole_kd.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    argv = command(settings, workdir / "cut")
+    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert main([*argv, "--resume=True"]) == 0
+    assert main(command(settings, workdir / "whole")) == 0
+    assert same(final(workdir / "cut"), final(workdir / "whole"))
+    assert not list((workdir / "cut").rglob("*.resume")) and not list((workdir / "cut").glob("*.partial"))
+
+
+def test_ctrl_c_ends_cleanly_and_can_be_resumed(settings, workdir):
+    settings["epochs"] = 400
+    argv = command(settings, workdir / "cut", "--stopping_step=400")
+    process = subprocess.Popen([*RUN, *argv], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not list((workdir / "cut").glob("teacher/*.resume")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "recbole_kd: interrupted; the same command with --resume=True goes on"
+    assert "Traceback" not in said
+
+
+def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdir, monkeypatch):
+    argv = command(settings, workdir / "saved", "--resume=True", f"--result_file={workdir / 'r.json'}")
+    assert main(argv) == 0
+    first = json.loads((workdir / "r.json").read_text())
+    monkeypatch.setattr("recbole_kd.quick_start._distil", None)
+    assert main(argv) == 0
+    assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
+
+
+def test_a_full_disk_ends_in_one_sentence_with_the_old_file_intact(settings, workdir):
+    code = (
+        "import resource, signal, sys\n"
+        "from recbole_kd.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    assert main(command(settings, workdir / "saved")) == 0
+    file = next((workdir / "saved").glob("BPR-*.pth"))
+    before = file.read_bytes()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    argv = command(settings, workdir / "saved", "--state=CRITICAL")
+    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    assert [line for line in run.stderr.splitlines() if line.startswith("recbole_kd: ")]
+    assert "Traceback" not in run.stderr
+    assert file.read_bytes() == before
+    assert not list((workdir / "saved").rglob("*.partial"))
+
+
+def test_a_resume_point_runs_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("touch canary",)
+
+    torch.save({"epoch": Evil()}, tmp_path / "x.resume")
+    from recbole_kd.teacher.resume import Resumable
+
+    trainer = Resumable()
+    trainer.resume_file = tmp_path / "x.resume"
+    with pytest.raises(Exception, match="weights_only|Weights only"):
+        trainer.resume()
