@@ -23,12 +23,12 @@ register()
 compat.mend_loading(load_for_recbole)
 
 __all__ = [
+    "MKD",
     "Config",
     "Distiller",
     "KDError",
     "KDTrainer",
     "Knowledge",
-    "MKD",
     "NonFiniteLoss",
     "Term",
     "load_student",

@@ -37,7 +37,7 @@ def mend():
 
 
 def mend_loading(load):
-    """Let RecBole read its own checkpoints again, through a reader that executes nothing (issues 2078, 2174).
+    """Let RecBole read its own checkpoints again, through a reader that executes nothing (2078, 2174).
 
     torch 2.6 made ``weights_only=True`` the default of ``torch.load``; RecBole pickles its Config into every checkpoint,
     which that mode refuses.
@@ -51,9 +51,8 @@ def mend_loading(load):
 
     proxy = _TorchWithLoad(load)
     for name, module in list(sys.modules.items()):
-        if name.startswith("recbole.") and getattr(module, "torch", None) is torch:
-            if name.startswith(("recbole.trainer", "recbole.model")):
-                module.torch = proxy
+        if name.startswith(("recbole.trainer", "recbole.model")) and vars(module).get("torch") is torch:
+            vars(module)["torch"] = proxy
 
     stock = quick_start.load_data_and_model
     if hasattr(stock, "__wrapped__"):
@@ -118,7 +117,7 @@ def _mend_config():
 
 
 def _import_quick_start():
-    """``recbole.quick_start`` imports ray, for hyper-tuning under ray alone (2215); ray has no wheel for Python >= 3.12.
+    """``recbole.quick_start`` imports ray, for hyper-tuning alone (2215); ray has no wheel for Python >= 3.12.
 
     Where ray cannot be imported, a stand-in takes its place during this one import and is gone afterwards.
     """
@@ -127,10 +126,9 @@ def _import_quick_start():
     try:
         importlib.import_module("ray.tune")
     except Exception:  # an old ray fails with ImportError or AttributeError, a broken one with anything
-        tune = types.ModuleType("ray.tune")
-        tune.report = lambda *args, **kwargs: None
-        ray = types.ModuleType("ray")
-        ray.tune = tune
+        ray, tune = types.ModuleType("ray"), types.ModuleType("ray.tune")
+        vars(tune)["report"] = lambda *args, **kwargs: None
+        vars(ray)["tune"] = tune
         present = {name: sys.modules.get(name) for name in ("ray", "ray.tune")}
         sys.modules.update({"ray": ray, "ray.tune": tune})
         try:
@@ -146,7 +144,7 @@ def _import_quick_start():
 
 
 def _mend_download():
-    """``Dataset._download`` ends in a barrier that raises where there is only one process, after the files are there."""
+    """``Dataset._download`` ends in a barrier that raises in a single process, after the files are there."""
     from recbole.data.dataset import Dataset
 
     stock = Dataset._download

@@ -1,5 +1,7 @@
 """Distiller, a RecBole model around a student, and the methods that are made of it."""
 
+from collections.abc import Sequence
+
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.trainer import Trainer
@@ -11,7 +13,7 @@ from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.teacher.fit import split
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
-from recbole_kd.term import Batch, get_term
+from recbole_kd.term import Batch, Term, get_term
 
 
 class Distiller(GeneralRecommender):
@@ -36,6 +38,7 @@ class Distiller(GeneralRecommender):
 
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
+    terms: Sequence[Term]
 
     def __init__(self, config, dataset, knowledge=None):
         if not isinstance(config, Config):
@@ -51,12 +54,11 @@ class Distiller(GeneralRecommender):
         if knowledge is None:
             with kept_randomness():
                 knowledge = _knowledge_for(config, dataset)
-        with kept_randomness():
-            with self.backbone.still() as view:
-                width = view.width
+        with kept_randomness(), self.backbone.still() as view:
+            width = view.width
         with own_randomness(config["seed"]):
             terms = self.build_terms([get_term(name) for name in term_names_of(config)], config, knowledge, width)
-        self.terms = nn.ModuleList(terms).to(config["device"])
+        self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
         self.losses = {}
 
     def build_terms(self, kinds, config, knowledge, width):

@@ -227,7 +227,9 @@ def _alone(folder):
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise KDError(f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir") from error
+        raise KDError(
+            f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir"
+        ) from error
     try:
         yield
     finally:

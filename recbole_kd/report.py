@@ -37,7 +37,7 @@ def latencies(models, users, k, rounds=15):
         k: length of the list that is taken.
     """
     users = users[:USERS_A_BATCH]
-    times = {name: [] for name in models}
+    times: dict[str, list[float]] = {name: [] for name in models}
     for round_ in range(rounds + 2):
         for name, model in models.items():
             batch = Interaction({model.USER_ID: users.to(model.device)})

@@ -1,15 +1,15 @@
 """KDTrainer: RecBole's Trainer, with what a method does between epochs, and the plain student as its checkpoint."""
 
-import logging
+import os
 
-from recbole.trainer import Trainer
-from recbole.utils import set_color
+from recbole.utils import get_local_time, set_color
 from tqdm import tqdm
 
-from recbole_kd.teacher.resume import Resumable
+from recbole_kd.config import KDError
+from recbole_kd.teacher.resume import ResumableTrainer
 
 
-class KDTrainer(Resumable, Trainer):
+class KDTrainer(ResumableTrainer):
     """Trains a Distiller. The loop is RecBole's; this class hangs on its hooks.
 
     Args:
@@ -17,27 +17,28 @@ class KDTrainer(Resumable, Trainer):
         model: a Distiller.
     """
 
+    bar: tqdm | None = None
+
     def __init__(self, config, model):
         super().__init__(config, model)
-        method = model.config["kd_method"]
-        name = f"{model.config['model']}-{model.config['dataset']}-{method}"
-        self.saved_model_file = self.saved_model_file.replace(f"{config['model']}-", f"{name}-", 1)
         self.config = model.config  # the student's names and settings are what a checkpoint tells
+        name = f"{self.config['model']}-{self.config['dataset']}-{self.config['kd_method']}-{get_local_time()}.pth"
+        self.saved_model_file = os.path.join(self.checkpoint_dir, name)
 
     def shipped(self):
         return self.model.student
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        self._begin(epoch_idx)
-        self.model.start_epoch(epoch_idx)
         if not show_progress:
-            return Trainer._train_epoch(self, train_data, epoch_idx, self._step_loss)
+            return super()._train_epoch(train_data, epoch_idx, self._step_loss)
         description = set_color(f"Train {epoch_idx:>5}", "pink")
         with tqdm(train_data, total=len(train_data), ncols=120, desc=description) as bar:
             self.bar = bar
-            return Trainer._train_epoch(self, bar, epoch_idx, self._step_loss)
+            return super()._train_epoch(bar, epoch_idx, self._step_loss)
 
-    bar = None
+    def _begin(self, epoch):
+        super()._begin(epoch)
+        self.model.start_epoch(epoch)
 
     def _step_loss(self, interaction):
         losses = self.model.calculate_loss(interaction)
@@ -70,5 +71,4 @@ class KDTrainer(Resumable, Trainer):
 
     def resume_checkpoint(self, resume_file):
         """Refused: a checkpoint holds the student alone; ``--resume=True`` goes on from the method's own state."""
-        logging.getLogger().error("a distilled student's checkpoint is no resume point: use --resume=True")
-        raise NotImplementedError("use --resume=True")
+        raise KDError("a distilled student's checkpoint is no resume point: run_kd with resume=True goes on")

@@ -196,7 +196,7 @@ def test_a_geometric_mixture_is_not():
     alone = gradient(soft_label_loss(student, teacher), student)
     mixed = gradient(soft_label_loss(student, mixed_logits(teacher, student, gamma)), student)
     cosine = torch.nn.functional.cosine_similarity(alone, mixed)
-    assert (cosine < 0.999).all()  # no multiple of the teacher's gradient
+    assert (cosine < 0.9999).all()  # no multiple of the teacher's gradient
     assert (mixed.norm(dim=-1) < alone.norm(dim=-1)).all()  # what the student agrees with is taken out
 
 

@@ -35,5 +35,3 @@ def test_every_method_is_here():
 
     tested = {kind.method for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Conformance)}
     assert set(method_names()) <= tested
-
-

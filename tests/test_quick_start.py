@@ -32,7 +32,9 @@ def test_the_result_holds_three_rows_and_is_what_the_file_holds(result, workdir)
 
 def test_recovered_share_is_of_the_gap_and_none_without_one(result):
     for metric, share in result["recovered_share"].items():
-        teacher, alone, distilled = (result[name]["test_result"][metric] for name in ("teacher", "student_alone", "distilled"))
+        teacher, alone, distilled = (
+            result[name]["test_result"][metric] for name in ("teacher", "student_alone", "distilled")
+        )
         if teacher <= alone:
             assert share is None
         else:

@@ -13,10 +13,10 @@ class FactorBackbone(Backbone):
     @classmethod
     def reads(cls, model):
         tables = [getattr(getattr(model, side + "_embedding", None), "weight", None) for side in ("user", "item")]
-        if any(table is None or table.dim() != 2 for table in tables):
+        shapes = [tuple(table.shape) for table in tables if table is not None]
+        if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
             return False
-        sizes = (len(tables[0]), len(tables[1]))
-        return sizes == (model.n_users, model.n_items) and tables[0].shape[1] == tables[1].shape[1]
+        return (shapes[0][0], shapes[1][0]) == (model.n_users, model.n_items) and shapes[0][1] == shapes[1][1]
 
     @contextmanager
     def step(self):

@@ -28,7 +28,8 @@ class GraphBackbone(Backbone):
     @contextmanager
     def step(self):
         """Within a step ``forward()`` propagates once: the model's loss and the terms get the same tensors."""
-        forward, tables = self.model.forward, []
+        forward = self.model.forward
+        tables: list = []
 
         def once():
             if not tables:

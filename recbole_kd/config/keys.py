@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import recbole
 import yaml
@@ -17,9 +18,17 @@ RECBOLE = Path(recbole.__file__).parent
 RECBOLE_PROPERTIES = RECBOLE / "properties"
 
 _LINE = re.compile(
-    r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$", re.M
+    r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$",
+    re.M,
 )
-_TYPES = {"int": int, "float": (int, float), "str": str, "path": str, "bool": bool, "list": (list, tuple)}
+_TYPES: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "path": str,
+    "bool": bool,
+    "list": (list, tuple),
+}
 
 
 class KDError(ValueError):
@@ -60,7 +69,7 @@ def _within(value, interval):
     return math.isfinite(value) and above and below
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read(path):
     text = path.read_text(encoding="utf-8")
     defaults = yaml.safe_load(text) or {}
@@ -106,7 +115,7 @@ def explain(method):
     ]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def our_keys():
     """All keys of ours, whatever the method, RecBole's own keys left out."""
     names = set(_read(PROPERTIES / "overall.yaml")) | {"terms"}
@@ -115,7 +124,7 @@ def our_keys():
     return frozenset(names - recbole_keys())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def recbole_keys():
     """The keys in RecBole's lists and YAML files."""
     from recbole.utils import argument_list
@@ -129,7 +138,7 @@ def recbole_keys():
     return frozenset(names)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def student_only_keys():
     """RecBole's keys that say how a model is and learns; a plain one of these reaches the student alone."""
     names = {"learner", "learning_rate", "weight_decay"}
@@ -149,7 +158,7 @@ def _top_level(path):
     return set(re.findall(r"^(\w+)\s*:", path.read_text(encoding="utf-8"), re.M))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def recbole_reads(key):
     """Whether RecBole's source reads a key that stands in none of its lists (``encoding``, ``tail_ratio``, …)."""
     pattern = re.compile(rf"""\[\s*["']{re.escape(key)}["']\s*\]""")

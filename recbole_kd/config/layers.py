@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 from recbole.config import Config as RecBoleConfig
@@ -61,7 +62,8 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
     sources.append(("arguments", named, False))
     sources.append(("the command line", command_line, True))
 
-    plain, blocks = {}, {side: {} for side in SIDES}
+    plain: dict[str, Any] = {}
+    blocks: dict[str, dict] = {side: {} for side in SIDES}
     for origin, layer, as_text in sources:
         own, own_blocks = _part(layer, origin, as_text)
         _check_names(own, own_blocks, origin)
@@ -73,7 +75,8 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
 
 def parse_argv(argv):
     """``--key=value``, ``--key value``, ``-m`` and ``-d`` as a dict of strings. Raises KDError."""
-    found, words = {}, list(argv)
+    found: dict[str, str] = {}
+    words = list(argv)
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
@@ -118,7 +121,8 @@ def _read_yaml(file):
 
 def _part(layer, origin, as_text):
     """One layer as its plain keys and its blocks; ``teacher.x`` and ``teacher: {x: …}`` are the same thing."""
-    plain, blocks = {}, {side: {} for side in SIDES}
+    plain: dict[str, Any] = {}
+    blocks: dict[str, dict] = {side: {} for side in SIDES}
     for key, value in layer.items():
         side, dot, name = str(key).partition(".")
         if side in SIDES and dot:
@@ -151,7 +155,9 @@ def _check_names(plain, blocks, origin):
     for side, own in blocks.items():
         for key in own:
             if key in our_keys():
-                raise KDError(f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'")
+                raise KDError(
+                    f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'"
+                )
             if key not in recbole_keys() and not recbole_reads(key):
                 raise KDError(f"nobody knows the key '{side}.{key}' in {origin}{nearest(key, recbole_keys())}")
 

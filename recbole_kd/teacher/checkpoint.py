@@ -1,8 +1,9 @@
 """Reading a RecBole checkpoint without executing anything in it, and writing files whole or not at all.
 
-A checkpoint is a zip file with one pickle and raw tensor records. The pickle is read by an unpickler that knows a fixed
-list of rebuilders: whatever else it names is refused, without being imported. RecBole's Config and scipy's matrices come
-out as inert records. Records are read by their real sizes, so that neither a zip bomb nor a lying header asks for memory.
+A checkpoint is a zip file with one pickle and raw tensor records. The pickle is read by an unpickler that knows a
+fixed list of rebuilders: whatever else it names is refused, without being imported. RecBole's Config and scipy's
+matrices come out as inert records. Records are read by their real sizes: neither a zip bomb nor a lying header asks for
+memory.
 """
 
 import io
@@ -12,6 +13,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,9 @@ from recbole.utils import EvaluatorType, FeatureSource, FeatureType, InputType, 
 
 from recbole_kd.config import KDError
 
-ENUMS = {kind.__name__: kind for kind in (ModelType, KGDataLoaderState, EvaluatorType, InputType, FeatureType, FeatureSource)}
+ENUMS = {
+    kind.__name__: kind for kind in (ModelType, KGDataLoaderState, EvaluatorType, InputType, FeatureType, FeatureSource)
+}
 DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
@@ -137,9 +141,7 @@ class _Archive:
             raise KDError("it was written on a big-endian machine")
 
     def load(self):
-        unpickler = _Unpickler(io.BytesIO(self.archive.read(f"{self.root}/data.pkl")))
-        unpickler.persistent_load = self.storage
-        return unpickler.load()
+        return _Unpickler(io.BytesIO(self.archive.read(f"{self.root}/data.pkl")), self.storage).load()
 
     def storage(self, identity):
         """A raw record as a flat tensor, no longer than the record really is."""
@@ -178,6 +180,13 @@ class _Call(_Sealed):
 
 class _Unpickler(pickle.Unpickler):
     """Knows the rebuilders below and nothing else; looks nothing up by import."""
+
+    def __init__(self, stream, storage):
+        super().__init__(stream)
+        self.storage = storage
+
+    def persistent_load(self, identity):
+        return self.storage(identity)
 
     def find_class(self, module, name):
         if module == "torch" and name in DTYPES:
@@ -241,7 +250,7 @@ class _Array:
     """numpy's ndarray, filled by its pickle state."""
 
     def __init__(self, *_):
-        self.array = None
+        self.array: Any = None
 
     def __setstate__(self, state):
         _version, shape, dtype, fortran, raw = state

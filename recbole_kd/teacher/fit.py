@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,12 @@ from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_kd.config import KDError
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
-from recbole_kd.teacher.resume import Resumable
+from recbole_kd.teacher.resume import ResumableTrainer
 
 # keys that say where and how a run is shown, not what comes out of it
 OUTWARD = {
-    "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb", "wandb_project",
-    "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics", "topk",
+    "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb",
+    "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics", "topk",
     "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size", "eval_type",
     "baseline", "resume", "resume_interval", "result_file", "teacher_path", "teacher_check",
 }  # fmt: skip
@@ -50,10 +51,10 @@ class Split:
         tokens: users' and items' tokens by id.
     """
 
-    dataset: object
-    train: object
-    valid: object
-    test: object
+    dataset: Any
+    train: Any
+    valid: Any
+    test: Any
     pairs: dict
     tokens: tuple
     fingerprint: Fingerprint
@@ -80,13 +81,18 @@ def split(config):
     pairs = {name: _pairs(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
-    tokens = tuple(np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field))
+    tokens = tuple(
+        np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
+    )
     fingerprint = Fingerprint(_hash(*tokens), *(_hash(pairs[name]) for name in ("train", "valid", "test")))
-    return Split(dataset, *loaders, pairs, tokens, fingerprint)
+    train, valid, test = loaders
+    return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
 
 
 def _pairs(dataset):
-    users, items = (dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field))
+    users, items = (
+        dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field)
+    )
     return np.unique(users * dataset.item_num + items)
 
 
@@ -105,7 +111,7 @@ def _sentence(error):
 
 
 def run_key(config, fingerprint, *more):
-    """Sixteen hex digits that stand for all that decides a run's outcome: settings, data, and whatever else is given."""
+    """Sixteen hex digits that stand for all that decides a run's outcome: settings, data, whatever else is given."""
     settings = {key: str(value) for key, value in config.final_config_dict.items() if key not in OUTWARD}
     return _hash(json.dumps(settings, sort_keys=True), fingerprint.whole, *more)[:16]
 
@@ -132,21 +138,25 @@ def train(config, file, own_split=None, resume=False, resume_interval=15.0):
     model = build(config, data.train._dataset)
     kind = get_trainer(config["MODEL_TYPE"], config["model"])
     if kind is Trainer:  # a trainer of a model's own may do more between epochs than a resume point holds
-        kind = type("ResumableTrainer", (Resumable, Trainer), {})
+        kind = ResumableTrainer
     trainer = kind(config, model)
     trainer.saved_model_file = str(file)
-    if isinstance(trainer, Resumable):
+    if isinstance(trainer, ResumableTrainer):
         trainer.extra = {"fingerprint": vars(data.fingerprint)}
         trainer.resume_file, trainer.resume_interval = f"{file}.resume", resume_interval
         if resume and trainer.resume() is not None:
             logging.getLogger().info(f"going on with {config['model']} at epoch {trainer.start_epoch}")
     began = time.perf_counter()
     score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
-    mark = {"best_valid_score": float(score), "seconds": time.perf_counter() - began, "epochs": len(trainer.train_loss_dict)}
-    if not isinstance(trainer, Resumable):
+    mark = {
+        "best_valid_score": float(score),
+        "seconds": time.perf_counter() - began,
+        "epochs": len(trainer.train_loss_dict),
+    }
+    if not isinstance(trainer, ResumableTrainer):
         _rewrite(file, {"fingerprint": vars(data.fingerprint)})
     write_mark(file, mark)
-    if isinstance(trainer, Resumable):
+    if isinstance(trainer, ResumableTrainer):
         trainer.forget()
     return mark
 
@@ -179,7 +189,9 @@ def load_weights(config, dataset, file, content=None):
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
-        raise KDError(f"the weights in '{file}' do not fit a {config['model']} on this dataset: {_sentence(error)}") from error
+        raise KDError(
+            f"the weights in '{file}' do not fit a {config['model']} on this dataset: {_sentence(error)}"
+        ) from error
     model.load_other_parameter(settled(content.get("other_parameter")))
     return model.eval()
 

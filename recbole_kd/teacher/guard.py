@@ -9,7 +9,8 @@ from recbole_kd.config import KDError, plain_config
 from recbole_kd.teacher.fit import Fingerprint, split
 
 FILTERS = (
-    "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item", "rm_dup_inter",
+    "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item",
+    "rm_dup_inter",
 )  # fmt: skip
 SPLIT = ("benchmark_filename", "eval_args", "seed", "reproducibility", "threshold", *FILTERS)
 
@@ -100,6 +101,8 @@ def _short(value):
 
 def _vocabulary(data, other):
     sizes = [(len(split.tokens[0]) - 1, len(split.tokens[1]) - 1) for split in (other, data)]
-    return f"{sizes[0][0]:,} users and {sizes[0][1]:,} items, here {sizes[1][0]:,} and {sizes[1][1]:,}" if (
-        sizes[0] != sizes[1]
-    ) else "the same size, other tokens or another order"
+    return (
+        f"{sizes[0][0]:,} users and {sizes[0][1]:,} items, here {sizes[1][0]:,} and {sizes[1][1]:,}"
+        if (sizes[0] != sizes[1])
+        else "the same size, other tokens or another order"
+    )

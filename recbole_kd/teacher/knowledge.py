@@ -63,9 +63,7 @@ class Knowledge:
         users, items = (part.to(self.device) for part in positives)
         order = torch.argsort(users * self.n_items + items)
         self.positive_users, self.positive_items = users[order], items[order]
-        self._starts = torch.searchsorted(
-            self.positive_users, torch.arange(self.n_users + 1, device=self.device)
-        )
+        self._starts = torch.searchsorted(self.positive_users, torch.arange(self.n_users + 1, device=self.device))
         self._loaded = {}
         if self.offers == "factors":
             with backbone.still() as view:

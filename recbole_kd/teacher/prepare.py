@@ -5,6 +5,7 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ class Teacher:
         name: what stands for its weights and this run's training pairs.
     """
 
-    config: object
+    config: Any
     model: torch.nn.Module
     file: str
     name: str
@@ -56,7 +57,7 @@ def get_teacher(config: Config, data: fit.Split):
 
 
 def offers_of(config, dataset):
-    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError where none can read it."""
+    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError where unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
     with kept_randomness():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from recbole.trainer import Trainer
 
 from recbole_kd.config import plain_config
 from recbole_kd.teacher.checkpoint import to_bytes, write_whole
@@ -23,8 +24,8 @@ class NonFiniteLoss(ArithmeticError):
     """A loss became NaN or infinite; says which one, at which epoch and step. The last good checkpoint stays."""
 
 
-class Resumable:
-    """Mixed in before a RecBole trainer: checkpoints written whole, and resume points beside them.
+class ResumableTrainer(Trainer):
+    """RecBole's Trainer, with checkpoints written whole and resume points beside them.
 
     Attributes:
         resume_file: where resume points go; none are kept where None.
@@ -32,12 +33,12 @@ class Resumable:
         extra: entries that the checkpoint carries besides RecBole's, plain values only.
     """
 
-    resume_file = None
+    resume_file: str | None = None
     resume_interval = 15.0
     extra: dict = {}
     epoch = step = 0
-    _written = None
-    _resumed = None
+    _written: float | None = None
+    _resumed: dict | None = None
 
     def shipped(self):
         """The model that a checkpoint holds."""
@@ -50,9 +51,9 @@ class Resumable:
             self._resumed = None
         return super().fit(train_data, valid_data, *args, **kwargs)
 
-    def _train_epoch(self, train_data, epoch_idx, *args, **kwargs):
+    def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._begin(epoch_idx)
-        return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def _begin(self, epoch):
         self._keep(epoch)
@@ -147,10 +148,10 @@ def _plain(value):
 
 
 def _randomness(loaders):
-    kind, keys, position, has_gauss, cached = np.random.get_state()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        "numpy": (kind, keys.tolist(), position, has_gauss, cached),
+        "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "loaders": [loader.generator.get_state() for loader in loaders],

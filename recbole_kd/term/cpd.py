@@ -27,13 +27,13 @@ class CPD(Term):
 
     layer = "intermediate"
     needs = "factors"
+    items: torch.Tensor
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         hidden = max(1, round(self.key("hidden_ratio") * knowledge.width))
-        shape = dict(hidden=hidden, experts=self.key("experts"), dropout=self.key("dropout"))
-        self.user_projector = Projector(width, knowledge.width, **shape)
-        self.item_projector = Projector(width, knowledge.width, **shape)
+        shape = (width, knowledge.width, hidden, self.key("experts"), self.key("dropout"))
+        self.user_projector, self.item_projector = Projector(*shape), Projector(*shape)
         self.aligns = True
         self.top = knowledge.top_items(self.key("max_k"))
         self.register_buffer("items", torch.zeros(0, dtype=torch.int64), persistent=False)
@@ -44,9 +44,7 @@ class CPD(Term):
         self.aligns = False
 
     def start_epoch(self, epoch, student):
-        ranks, there = rank_weighted(
-            self.top.length, self.key("k"), self.key("temperature"), self.generator
-        )
+        ranks, there = rank_weighted(self.top.length, self.key("k"), self.key("temperature"), self.generator)
         self.items = torch.where(there, torch.gather(self.top.ids, 1, ranks), 0)
 
     def loss(self, batch):

@@ -25,9 +25,8 @@ class NKD(Term):
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         hidden = max(1, round(self.key("hidden_ratio") * knowledge.width))
-        shape = dict(hidden=hidden, experts=self.key("experts"), dropout=self.key("dropout"))
-        self.user_projector = Projector(width, knowledge.width, **shape)
-        self.item_projector = Projector(width, knowledge.width, **shape)
+        shape = (width, knowledge.width, hidden, self.key("experts"), self.key("dropout"))
+        self.user_projector, self.item_projector = Projector(*shape), Projector(*shape)
         self.neighbours = {
             side: knowledge.neighbours(side, self.key("k"), self.key("pca")).long() for side in ("user", "item")
         }

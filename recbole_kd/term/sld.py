@@ -25,6 +25,9 @@ class SLD(Term):
 
     layer = "output"
     needs = "scores"
+    items: torch.Tensor
+    there: torch.Tensor
+    labels: torch.Tensor
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

@@ -1,0 +1,316 @@
+"""The command line: what it refuses before anything is trained or written, and the exit codes."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+import torch
+
+import recbole_kd  # noqa: F401  (before anything of RecBole)
+from recbole.config import Config as RecBoleConfig
+
+from recbole_kd import cli, quick_start
+from recbole_kd.cli import main
+from recbole_kd.config import KDError
+
+REPO = Path(__file__).resolve().parent.parent
+NAMES = {"-m": "model", "-d": "dataset"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current directory with a small dataset, a regular file and an empty folder in it."""
+    monkeypatch.chdir(tmp_path)
+    lines = [f"u{user}\ti{(user * 7 + n * n) % 23}" for user in range(20) for n in range(8)]
+    (tmp_path / "data" / "toy").mkdir(parents=True)
+    (tmp_path / "data" / "toy" / "toy.inter").write_text("\n".join(["user_id:token\titem_id:token", *lines]) + "\n")
+    (tmp_path / "a_file").write_text("not a folder")
+    (tmp_path / "a_folder").mkdir()
+    return tmp_path
+
+
+def command(*argv):
+    """A run of MKD on the toy data, as short as can be, with these keys in place of its own."""
+    base = {"model": "MKD", "dataset": "toy", "data_path": "data", "epochs": 1, "show_progress": False, "state": "ERROR"}
+    given = {NAMES.get(word.partition("=")[0], word.partition("=")[0].lstrip("-")) for word in argv}
+    return [f"--{key}={value}" for key, value in base.items() if key not in given] + list(argv)
+
+
+def written():
+    return {str(file) for file in Path(".").rglob("*") if file.suffix in (".pth", ".json")}
+
+
+def refused(capsys, *argv):
+    """Run the command line; check that it ends as a refusal has to; return its sentence."""
+    before = written()
+    code = main(command(*argv))
+    out, err = capsys.readouterr()
+    assert code == 2, err
+    assert err.startswith("recbole_kd: ") and err.endswith("\n") and err.count("\n") == 1, err
+    assert "Traceback" not in out
+    assert written() == before
+    return err
+
+
+# Names
+
+@pytest.mark.parametrize("argv, words", [
+    (["-m", "MDK"], ["'MDK'", "'MKD'"]), (["--model=SDL"], ["'SDL'", "'SLD'"]), (["--model=mkd"], ["'mkd'", "'MKD'"]),
+    (["--model=BPR"], ["'BPR'", "RecBole model", "--student_model=BPR"]),
+    (["--student_model=LightGCM"], ["'LightGCM'", "'LightGCN'"]), (["--teacher_model=BRP"], ["'BRP'", "'BPR'"]),
+    (["--student_model=NKD"], ["'NKD'", "not a RecBole model"]), (["--student_model=5"], ["student_model=5"]),
+    (["--sld_wieght=1"], ["'sld_wieght'", "'sld_weight'"]), (["--epoch=5"], ["'epoch'", "'epochs'"]),
+    (["--teacher.learning_rat=1"], ["'teacher.learning_rat'", "'learning_rate'"]), (["--model"], ["--model"]),
+    (["stray"], ["'stray'"]), (["--epochs=1", "--epochs=2"], ["--epochs"]),
+])  # fmt: skip
+def test_an_unknown_name_is_refused_with_the_nearest(argv, words, capsys):
+    sentence = refused(capsys, *argv)
+    assert all(word in sentence for word in words), sentence
+
+
+def test_without_method_or_dataset_it_says_what_to_write(capsys):
+    for argv, word in ((["--dataset=toy"], "--model="), (["--model=MKD"], "--dataset=")):
+        assert main(argv) == 2
+        out, err = capsys.readouterr()
+        assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and word in err
+
+
+# Kinds of students and teachers
+
+@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec", "FPMC", "NeuMF", "MultiVAE", "EASE", "FM", "NCL", "CKE", "LightGBM"])
+def test_a_kind_of_student_that_is_not_supported_yet_is_refused(model, capsys):
+    sentence = refused(capsys, f"--student_model={model}")
+    # what was asked, what is missing, what would work
+    assert all(word in sentence for word in (f"student_model={model} ", "cannot be distilled yet", "because", "BPR")), sentence
+
+
+@pytest.mark.parametrize("model", ["MultiVAE", "MacridVAE", "ConvNCF", "SGL"])
+def test_such_a_student_is_refused_before_its_teacher_is_trained(model, capsys):
+    sentence = refused(capsys, f"--student_model={model}", "--teacher_model=BPR")
+    assert f"student_model={model} cannot be distilled yet" in sentence
+
+
+@pytest.mark.parametrize("model", ["EASE", "NeuMF", "MultiVAE", "Pop"])
+def test_a_teacher_that_offers_less_than_a_term_needs_is_refused_before_it_is_trained(model, capsys):
+    assert model in refused(capsys, f"--teacher_model={model}")
+
+
+@pytest.mark.parametrize("model", ["SASRec", "FM", "CKE", "LightGBM"])
+def test_a_kind_of_teacher_that_is_not_supported_yet_is_refused(model, capsys):
+    sentence = refused(capsys, f"--teacher_model={model}")
+    assert f"teacher_model={model}" in sentence and "BPR" in sentence, sentence
+
+
+# Data
+
+def test_a_dataset_that_is_not_there_is_refused_with_the_folder_to_put_it(capsys):
+    sentence = refused(capsys, "--dataset=nowhere")
+    assert "nowhere" in sentence and str(Path("data", "nowhere")) in sentence
+
+
+def test_a_dataset_without_a_row_left_is_refused(capsys):
+    assert "toy" in refused(capsys, "--user_inter_num_interval=[1000,inf)")
+
+
+# The teacher's file
+
+def teacher_file(model="BPR", **keys):
+    config = object.__new__(RecBoleConfig)  # RecBole's constructor would read pytest's command line
+    config.__dict__.update(final_config_dict={"model": model, "dataset": "toy", "embedding_size": 8, **keys})
+    content = {"config": config, "state_dict": {"user_embedding.weight": torch.zeros(20, 8)}, "other_parameter": None}
+    torch.save(content, "given.pth", pickle_protocol=4)
+    return Path("given.pth")
+
+
+def test_a_teacher_file_that_is_missing_is_refused(capsys):
+    for path in ("missing.pth", "a_folder", "a_file/teacher.pth", "os.pth"):
+        assert path in refused(capsys, f"--teacher_path={path}")
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 0.5, -1])
+def test_a_teacher_file_that_was_cut_short_is_refused(length, capsys):
+    file = teacher_file()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(length * len(whole)) if isinstance(length, float) else length])
+    assert "given.pth" in refused(capsys, f"--teacher_path={file}")
+
+
+def test_a_teacher_file_that_is_no_checkpoint_is_refused(capsys):
+    assert "a_file" in refused(capsys, "--teacher_path=a_file")
+    torch.save({"weight": torch.zeros(3)}, "given.pth")
+    assert "not a RecBole checkpoint" in refused(capsys, "--teacher_path=given.pth")
+    torch.save([1, 2], "given.pth")
+    assert "not a RecBole checkpoint" in refused(capsys, "--teacher_path=given.pth")
+
+
+@pytest.mark.parametrize("model", ["MyOwnNet", "os", "", "../x", "LightGBM", "MKD"])
+def test_a_teacher_file_of_a_model_that_recbole_does_not_bring_is_refused(model, capsys):
+    assert "given.pth" in refused(capsys, f"--teacher_path={teacher_file(model)}")
+
+
+def test_a_teacher_file_with_a_width_that_is_none_is_refused(capsys):
+    for width in (0, "8", True, float("nan")):
+        assert "embedding_size" in refused(capsys, f"--teacher_path={teacher_file(embedding_size=width)}")
+
+
+@pytest.mark.parametrize("path", ["5", "[x].pth", "[a.pth,b.pth]", "", "~"])
+def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
+    refused(capsys, f"--teacher_path={path}")
+
+
+# Values
+
+@pytest.mark.parametrize("argv", [
+    "--embedding_size=0", "--embedding_size=-4", "--embedding_size=2.5", "--embedding_size=nan", "--embedding_size=None",
+    "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1", "--cpd_k=0", "--sld_k=0",
+    "--sld_k=1.5", "--sld_max_k=0", "--sld_temperature=0", "--cpd_temperature=-1", "--cpd_tau=0", "--sld_tau=nan",
+    "--nkd_weight=-1", "--nkd_weight=nan", "--sld_weight=float('nan')", "--sld_weight=1e999", "--cpd_pair_weight=-0.1",
+    "--kd_base_weight=nan", "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best",
+    "--mkd_assembly=both", "--teacher_check=off", "--resume_interval=-1", "--eval_batch_size=0",
+    "--teacher.eval_batch_size=0", "--baseline=maybe",
+])  # fmt: skip
+def test_a_value_out_of_range_is_refused(argv, capsys):
+    key, _, value = argv.partition("=")
+    assert key.rpartition(".")[2].lstrip("-") in refused(capsys, argv)
+
+
+@pytest.mark.parametrize("argv, word", [
+    ("--topk=0", "topk"), ("--topk=[10,-1]", "topk"), ("--topk=ten", "topk"), ("--topk=['a']", "RecBole"),
+    ("--metrics=['Beauty']", "Beauty"), ("--metrics=['Recall','RMSE']", "metrics"), ("--metrics=[5]", "RecBole"),
+    ("--valid_metric=Beauty@10", "valid_metric"), ("--valid_metric=NDCG@20", "valid_metric"), ("--valid_metric=5", "RecBole"),
+    ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"), ("--eval_args={'mode': 5}", "RecBole"),
+    ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
+    ("--eval_args={'split': {'RS': [8, 2]}}", "toy"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
+    ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"), ("--train_neg_sample_args=5", "train_neg_sample_args"),
+    ("--load_col=5", "toy"),
+])  # fmt: skip
+def test_what_recbole_itself_refuses_ends_in_one_sentence_too(argv, word, capsys):
+    assert word in refused(capsys, argv)
+
+
+# Files and folders
+
+@pytest.mark.parametrize("where", ["a_file", "a_file/below", "/proc/recbole_kd/saved", ""])
+def test_a_checkpoint_dir_that_cannot_be_written_is_refused(where, capsys):
+    assert "checkpoint_dir" in refused(capsys, f"--checkpoint_dir={where}")
+
+
+@pytest.mark.parametrize("where", ["a_file/r.json", "/proc/recbole_kd/r.json", "a_folder", "a_folder/"])
+def test_a_result_file_that_cannot_be_written_is_refused(where, capsys):
+    assert "result_file" in refused(capsys, f"--result_file={where}")
+
+
+def test_a_working_directory_that_cannot_be_written_is_refused(capsys):
+    Path("log").write_text("RecBole wants a folder of this name")
+    assert "log" in refused(capsys)
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(capsys):
+    refused(capsys, "--checkpoint_dir=saved", "--result_file=results/r.json", "--dataset=nowhere")
+    assert not [file for file in Path("results").iterdir()]
+    assert [file.suffix for file in Path("saved").iterdir()] in ([], [".lock"])
+
+
+@pytest.mark.parametrize("content", [b"epochs: [1\n", b"- 1\n- 2\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n",
+                                     b"student: {nobody: 1}\n"])  # fmt: skip
+def test_a_config_file_that_cannot_be_used_is_refused(content, capsys):
+    Path("user.yaml").write_bytes(content)
+    assert "user.yaml" in refused(capsys, "--config_files=user.yaml")
+
+
+def test_a_config_file_that_is_missing_is_refused(capsys):
+    assert "missing.yaml" in refused(capsys, "--config_files", "missing.yaml")
+
+
+def test_a_second_run_in_one_checkpoint_dir_is_refused(capsys):
+    Path("saved").mkdir()
+    with filelock.FileLock("saved/.recbole_kd.lock"):
+        assert "another run" in refused(capsys, "--checkpoint_dir=saved", "--dataset=nowhere")
+        assert "nowhere" in refused(capsys, "--checkpoint_dir=other", "--dataset=nowhere")
+    assert "nowhere" in refused(capsys, "--checkpoint_dir=saved", "--dataset=nowhere")
+    with filelock.FileLock("saved/.recbole_kd.lock", timeout=0):  # a refused run lets go of it
+        pass
+
+
+# Exit codes
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_no_error(word, capsys):
+    assert main([word]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: ") and "--model" in out and not err
+
+
+def test_without_arguments_it_shows_the_usage_and_fails(capsys):
+    assert main([]) == 2
+    assert "usage: " in "".join(capsys.readouterr())
+
+
+def test_without_an_argument_main_reads_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run_kd.py", "--help"])
+    assert main() == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error, code, word", [
+    (KDError("two\nlines"), 2, "two lines"), (recbole_kd.NonFiniteLoss("NKD is nan"), 1, "NKD is nan"),
+    (OSError(28, "No space left on device"), 1, "No space left"), (KeyboardInterrupt(), 130, "--resume=True"),
+])  # fmt: skip
+def test_each_end_has_its_exit_code_and_one_line(error, code, word, monkeypatch, capsys):
+    def ends(argv):
+        raise error
+
+    monkeypatch.setattr(cli, "run_kd", ends)
+    assert main(command()) == code
+    out, err = capsys.readouterr()
+    assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and word in err
+    assert not out
+
+
+# What is said before the training
+
+def before_training(monkeypatch, caplog, *argv):
+    """What a run has logged by the time that it would look for its teacher."""
+    def stop(*_):
+        raise KDError("far enough")
+
+    monkeypatch.setattr(quick_start, "get_teacher", stop)
+    with caplog.at_level(logging.INFO):
+        assert main(command("--state=INFO", *argv)) == 2
+    return caplog.records
+
+
+def test_both_widths_are_logged(monkeypatch, caplog):
+    said = " ".join(record.getMessage() for record in before_training(monkeypatch, caplog, "--teacher.embedding_size=70"))
+    assert "BPR, embedding_size 70" in said and "BPR, embedding_size 7" in said.replace("embedding_size 70", "")
+
+
+@pytest.mark.parametrize("student, warnings", [(8, 0), (9, 1)])
+def test_a_student_wider_than_its_teacher_is_warned_of(student, warnings, monkeypatch, caplog):
+    records = before_training(monkeypatch, caplog, f"--embedding_size={student}", "--teacher.embedding_size=8")
+    assert len([record for record in records if record.levelno == logging.WARNING]) == warnings
+
+
+# Real processes
+
+def run(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
+
+
+def test_run_kd_refuses_in_one_line_and_nothing_else():
+    ended = run(str(REPO / "run_kd.py"), "--model=MDK", "--dataset=toy")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("recbole_kd: ") and ended.stderr.count("\n") == 1
+
+
+def test_the_module_ends_its_log_with_the_sentence(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    ended = run("-m", "recbole_kd", "-d", "nowhere", "--model", "MKD", "--data_path=data")
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert [line for line in lines if line.startswith("recbole_kd: ")] == lines[-1:]
+    assert "Traceback" not in ended.stderr + ended.stdout
+    assert not written()

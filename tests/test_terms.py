@@ -1,0 +1,664 @@
+"""Each term's whole loss of a step and its gradient, against plain Python written from the formulas.
+
+The toy has 5 users and 7 items. The references work on lists of numbers, in loops; only the random draws are replayed
+from a copy of the term's generator. Each takes the numbers twice, ``live`` and ``still``: a gradient is the change with
+``live`` while ``still``, which stands for whatever is detached, stays.
+"""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.term import Batch, get_term
+from recbole_kd.term.cpd import CPD
+from recbole_kd.term.nkd import NKD
+from recbole_kd.term.sld import SLD
+
+USERS, ITEMS, D_S, D_T = 5, 7, 3, 4
+# what each user has seen in training: the third everything, so that nothing is left to draw; the fourth all but two
+SEEN = {1: {1, 4}, 2: {3}, 3: set(range(1, 8)), 4: {1, 2, 5, 6, 7}, 5: {2, 6}}
+# (user, positive, negative): users and items come again, one row comes twice, the fifth user does not come
+ROWS = [(4, 5, 3), (1, 1, 2), (2, 3, 6), (1, 4, 3), (3, 7, 2), (2, 3, 5), (1, 1, 2)]
+APART = [(1, 4, 2), (2, 3, 6), (3, 7, 5), (4, 1, 3)]  # everyone once: sums are 4 times the means
+
+KEYS = {
+    "device": torch.device("cpu"), "seed": 11, "kd_reduction": "mean", "kd_rows": 0,
+    "nkd_weight": 0.5, "nkd_k": 2, "nkd_mix": "soft", "nkd_alpha": 0.7, "nkd_experts": 2, "nkd_hidden_ratio": 0.5,
+    "nkd_dropout": 0.0, "nkd_pca": 150,
+    "cpd_weight": 0.5, "cpd_pair_weight": 0.3, "cpd_list_weight": 0.6, "cpd_pair": "hinge", "cpd_k": 3,
+    "cpd_temperature": 2.0, "cpd_max_k": 4, "cpd_tau": 0.5, "cpd_rows": 0, "cpd_experts": 2, "cpd_hidden_ratio": 0.5,
+    "cpd_dropout": 0.0,
+    "sld_weight": 1.0, "sld_mode": "logitmix", "sld_k": 2, "sld_student_k": 2, "sld_uniform_k": 3,
+    "sld_temperature": 2.0, "sld_max_k": 3, "sld_tau": 0.5, "sld_gamma": 0.4, "sld_warmup": 4, "sld_refresh": 1,
+}  # fmt: skip
+
+
+class Toy(nn.Module):
+    """What FactorBackbone and Knowledge ask of a RecBole model. The padding rows hold numbers: a leak would show."""
+
+    n_users, n_items, device = USERS + 1, ITEMS + 1, torch.device("cpu")
+
+    def __init__(self, width, seed):
+        super().__init__()
+        self.user_embedding, self.item_embedding = nn.Embedding(USERS + 1, width), nn.Embedding(ITEMS + 1, width)
+        self.shake(seed)
+
+    def shake(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in self.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator))
+
+
+class World:
+    """A teacher, a student, a term of the given kind with its first epoch begun, and where its generator stood."""
+
+    def __init__(self, kind, epoch=0, seed=1, **keys):
+        self.keys = KEYS | keys
+        self.teacher, self.student = Toy(D_T, seed), Toy(D_S, seed + 100)
+        pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
+        self.knowledge = Knowledge(FactorBackbone(self.teacher), tuple(pairs))
+        self.backbone = FactorBackbone(self.student)
+        self.term = self.make(kind, seed)
+        self.early = replay(self.term)
+        self.before = numbers(self.student, self.term)
+        self.term.start_epoch(epoch, self.backbone)
+        self.epoch = epoch
+
+    def make(self, kind, seed=1):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return kind(self.keys, self.knowledge, D_S)
+
+    def loss(self, rows=ROWS):
+        with self.backbone.step() as view:
+            return self.term.loss(Batch(*torch.tensor(rows).T, view))
+
+    def gradients(self, rows=ROWS):
+        """The gradient of the loss for each number of ``numbers``, zeros where there is none."""
+        tensors = weights(self.student, self.term)
+        found = torch.autograd.grad(self.loss(rows), list(tensors.values()), allow_unused=True)
+        return {
+            name: torch.zeros_like(tensor) if grad is None else grad
+            for (name, tensor), grad in zip(tensors.items(), found, strict=True)
+        }
+
+
+def weights(student, term):
+    tables = {"user": student.user_embedding.weight, "item": student.item_embedding.weight}
+    return tables | dict(term.named_parameters())
+
+
+def numbers(student, term):
+    """Everything that can be trained, as lists of numbers by name."""
+    return {name: tensor.detach().double().tolist() for name, tensor in weights(student, term).items()}
+
+
+def factors(teacher):
+    return {side: getattr(teacher, f"{side}_embedding").weight.detach().double().tolist() for side in ("user", "item")}
+
+
+def replay(term):
+    """A copy of the term's generator, to draw again what the term draws from here on."""
+    return torch.Generator().set_state(term.generator.get_state())
+
+
+# the formulas' parts, in plain Python
+
+
+def dot(one, other):
+    return sum(x * y for x, y in zip(one, other, strict=True))
+
+
+def unit(vector):
+    return [x / math.hypot(*vector) for x in vector]
+
+
+def average(values, keys):
+    return math.fsum(values) / (1 if keys["kd_reduction"] == "sum" else len(values))
+
+
+def cross_entropy(labels, scores, tau):
+    """- sum_i softmax_i(labels / tau) log softmax_i(scores / tau)."""
+    q = [math.exp(y / tau) for y in labels]
+    p = [math.exp(s / tau) for s in scores]
+    return -sum(y / sum(q) * math.log(s / sum(p)) for y, s in zip(q, p, strict=True))
+
+
+def project(net, side, vector, keys, kind):
+    """The mean of the experts, one after the other, neuron by neuron."""
+    inner, inner_bias = net[f"{side}_projector.inner.weight"], net[f"{side}_projector.inner.bias"]
+    outer, outer_bias = net[f"{side}_projector.outer.weight"], net[f"{side}_projector.outer.bias"]
+    experts, width = keys[f"{kind}_experts"], int(D_T * keys[f"{kind}_hidden_ratio"])
+    assert len(inner) == experts * width
+    result = [0.0] * D_T
+    for expert in range(experts):
+        own = range(expert * width, (expert + 1) * width)
+        hidden = {j: max(0.0, dot(inner[j], vector) + inner_bias[j]) for j in own}
+        for o in range(D_T):
+            result[o] += (sum(outer[o][j] * hidden[j] for j in own) + outer_bias[o]) / experts
+    return result
+
+
+def chosen(ids, k, generator):
+    """The draw of k of them."""
+    if k <= 0 or len(ids) <= k:
+        return ids
+    draw = torch.rand(len(ids), generator=generator).tolist()
+    return [x for place, x in enumerate(ids) if sum(other > draw[place] for other in draw) < k]
+
+
+def once(rows, column):
+    return sorted({row[column] for row in rows})
+
+
+def best_unseen(users, items, length):
+    """Each user's unseen items, the best first."""
+    result = {0: []}
+    for user in range(1, USERS + 1):
+        unseen = [item for item in range(1, ITEMS + 1) if item not in SEEN[user]]
+        result[user] = sorted(unseen, key=lambda item: -dot(users[user], items[item]))[:length]
+    return result
+
+
+def by_rank(lists, k, temperature, generator):
+    """A race: rank r (from 1) arrives at the time -log(u) exp(r / T), the first k are drawn."""
+    draw = torch.rand(USERS + 1, max(len(items) for items in lists.values()), generator=generator).tolist()
+    result = {}
+    for user, items in lists.items():
+        times = {r: -math.log(draw[user][r]) * math.exp((r + 1) / temperature) for r in range(len(items))}
+        result[user] = [items[r] for r in sorted(sorted(times, key=times.get)[:k])]
+    return result
+
+
+# NKD
+
+
+def nearest(table, k):
+    """The k nearest others of each, by Euclidean distance."""
+    size = len(table) - 1
+    return {
+        x: sorted((y for y in range(1, size + 1) if y != x), key=lambda y: math.dist(table[x], table[y]))[:k]
+        for x in range(1, size + 1)
+    }
+
+
+class SlowNKD:
+    def __init__(self, world, rows):
+        self.keys, self.table = world.keys, factors(world.teacher)
+        generator, keys = replay(world.term), world.keys
+        near = {side: nearest(self.table[side], keys["nkd_k"]) for side in ("user", "item")}
+        self.parts = []
+        for side, column, share in (("user", 0, 1.0), ("item", 1, 0.5), ("item", 2, 0.5)):
+            ids = chosen(once(rows, column), keys["kd_rows"], generator)
+            drawn = torch.randint(keys["nkd_k"], (len(ids),), generator=generator).tolist()
+            of_student = torch.rand(len(ids), D_S, generator=generator).tolist()
+            of_teacher = torch.rand(len(ids), D_T, generator=generator).tolist()
+            pairs = [(x, near[side][x][place]) for x, place in zip(ids, drawn, strict=True)]
+            self.parts.append((side, share, list(zip(pairs, of_student, of_teacher, strict=True))))
+
+    def rows_reached(self, side):
+        """All entities that are looked at, and the neighbours drawn for them."""
+        pairs = [pair for part, _, drawn in self.parts if part == side for pair, _, _ in drawn]
+        return {x for x, _ in pairs}, {y for _, y in pairs}
+
+    def mix(self, own, other, draw):
+        mode, alpha, result = self.keys["nkd_mix"], self.keys["nkd_alpha"], []
+        for x, y, u in zip(own, other, draw, strict=True):
+            if mode == "hard":
+                result.append(x if u < alpha else y)
+                continue
+            keep = 2 * alpha * u if mode == "soft" else 1 - alpha * u
+            result.append(y + keep * (x - y))
+        return result
+
+    def __call__(self, live, still):
+        total = 0.0
+        for side, share, drawn in self.parts:
+            losses = []
+            for (x, y), of_student, of_teacher in drawn:
+                own = self.mix(live[side][x], live[side][y], of_student)
+                target = self.mix(self.table[side][x], self.table[side][y], of_teacher)
+                losses.append(1 - dot(unit(project(live, side, own, self.keys, "nkd")), unit(target)))
+            total += share * average(losses, self.keys)
+        return total
+
+
+# CPD
+
+
+class SlowCPD:
+    def __init__(self, world, rows):
+        self.keys = keys = world.keys
+        self.table, self.aligns = factors(world.teacher), world.term.aligns
+        top = best_unseen(self.table["user"], self.table["item"], keys["cpd_max_k"])
+        lists = by_rank(top, keys["cpd_k"], keys["cpd_temperature"], world.early)
+        generator = replay(world.term)
+        self.rows = chosen(sorted(rows), keys["kd_rows"], generator)
+        self.lists = [(user, lists[user]) for user in chosen(once(rows, 0), keys["cpd_rows"], generator)]
+        sides = (("user", 0, 1.0), ("item", 1, 0.5), ("item", 2, 0.5))
+        self.parts = [(side, w, chosen(once(rows, column), keys["kd_rows"], generator)) for side, column, w in sides]
+
+    def __call__(self, live, still):
+        keys = self.keys
+
+        def after(user, item):  # the projectors live, the vectors stay
+            return dot(
+                unit(project(live, "user", still["user"][user], keys, self.kind)),
+                unit(project(live, "item", still["item"][item], keys, self.kind)),
+            )
+
+        def before(user, item):
+            return dot(still["user"][user], still["item"][item])
+
+        pairs = []
+        for user, pos, neg in self.rows:
+            product = (before(user, pos) - before(user, neg)) * (after(user, pos) - after(user, neg))
+            pairs.append(max(0.0, -product) if keys["cpd_pair"] == "hinge" else math.log(1 + math.exp(-product)))
+        lists = [
+            cross_entropy([before(user, item) for item in items], [after(user, item) for item in items], keys["cpd_tau"])
+            for user, items in self.lists
+        ]
+        total = keys["cpd_pair_weight"] * average(pairs, keys) + keys["cpd_list_weight"] * average(lists, keys)
+        for side, share, ids in self.parts if self.aligns else ():
+            cosines = [
+                dot(unit(project(live, side, live[side][x], keys, self.kind)), unit(self.table[side][x])) for x in ids
+            ]
+            total += share * average([1 - cosine for cosine in cosines], keys)
+        return total
+
+    kind = "cpd"  # whose projector it is
+
+
+# SLD
+
+
+class SlowSLD:
+    def __init__(self, world, rows):
+        self.keys = keys = world.keys
+        generator, mode = world.early, keys["sld_mode"]
+        self.table, old = factors(world.teacher), world.before  # candidates are of the student as it was
+        top = best_unseen(self.table["user"], self.table["item"], keys["sld_max_k"])
+        drawn = [by_rank(top, keys["sld_k"], keys["sld_temperature"], generator)]
+        if mode != "teacher":
+            own = best_unseen(old["user"], old["item"], keys["sld_max_k"])
+            drawn.append(by_rank(own, keys["sld_student_k"], keys["sld_temperature"], generator))
+        draw = torch.rand(USERS + 1, keys["sld_uniform_k"], generator=generator, dtype=torch.float64).tolist()
+        outside = {0: []}
+        for user in range(1, USERS + 1):
+            free = [item for item in range(1, ITEMS + 1) if item not in SEEN[user] and item not in top[user]]
+            outside[user] = [free[int(u * len(free))] for u in draw[user]] if free else []
+        drawn.append(outside)
+        self.users = once(rows, 0)
+        self.candidates = {user: sorted({item for part in drawn for item in part[user]}) for user in self.users}
+        done = min(1.0, world.epoch / keys["sld_warmup"]) if keys["sld_warmup"] else 1.0
+        self.gamma = keys["sld_gamma"] * done if mode == "logitmix" else 0.0
+
+    def __call__(self, live, still):
+        losses = []
+        for user in self.users:
+            items = self.candidates[user]
+            labels = []
+            for item in items:
+                teacher = dot(self.table["user"][user], self.table["item"][item])
+                student = dot(still["user"][user], still["item"][item])
+                labels.append(teacher + self.gamma * (student - teacher))
+            scores = [dot(live["user"][user], live["item"][item]) for item in items]
+            losses.append(cross_entropy(labels, scores, self.keys["sld_tau"]))
+        return average(losses, self.keys)
+
+
+SLOW = {NKD: SlowNKD, CPD: SlowCPD, SLD: SlowSLD}
+
+SETTINGS = [
+    (NKD, {"nkd_mix": "soft"}),
+    (NKD, {"nkd_mix": "soft-v1"}),
+    (NKD, {"nkd_mix": "hard"}),
+    (NKD, {"kd_rows": 2, "nkd_experts": 1, "nkd_hidden_ratio": 1.5, "nkd_k": 3}),
+    (NKD, {"kd_reduction": "sum"}),
+    (CPD, {"cpd_pair": "hinge"}),
+    (CPD, {"cpd_pair": "logistic"}),
+    (CPD, {"cpd_tau": 3.0, "cpd_temperature": 0.5, "cpd_k": 7, "cpd_max_k": 7}),
+    (CPD, {"cpd_pair": "logistic", "kd_rows": 3, "cpd_rows": 2, "cpd_experts": 3}),
+    (CPD, {"kd_reduction": "sum"}),
+    (SLD, {"sld_mode": "logitmix", "epoch": 0}),
+    (SLD, {"sld_mode": "logitmix", "epoch": 3}),
+    (SLD, {"sld_mode": "logitmix", "epoch": 9}),
+    (SLD, {"sld_mode": "union", "epoch": 3}),
+    (SLD, {"sld_mode": "teacher", "epoch": 3}),
+    (SLD, {"sld_tau": 2.0, "sld_temperature": 5.0, "sld_k": 1, "sld_uniform_k": 1, "sld_warmup": 0}),
+    (SLD, {"kd_reduction": "sum", "epoch": 9}),
+]
+NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+EACH = pytest.mark.parametrize("kind", [NKD, CPD, SLD], ids=lambda kind: kind.__name__)
+
+
+def both(kind, keys, seed=1, rows=ROWS):
+    """A world and its slow reference; between the two draws and the loss the student has moved on."""
+    world = World(kind, seed=seed, **keys)
+    world.student.shake(seed + 200)
+    return world, SLOW[kind](world, rows)
+
+
+def assert_gradients_agree(world, slow, rows=ROWS, step=1e-5):
+    """The gradient of every number that can be trained, by small steps of the slow reference."""
+    start = replay(world.term)
+    grads = world.gradients(rows)
+    world.term.generator.set_state(start.get_state())
+    live = numbers(world.student, world.term)
+    still = copy.deepcopy(live)
+    for name, grad in grads.items():
+        expected = torch.zeros_like(grad)
+        table = live[name] if grad.dim() == 2 else [live[name]]
+        for r, row in enumerate(table):
+            for c, value in enumerate(row):
+                row[c] = value + step
+                up = slow(live, still)
+                row[c] = value - step
+                down = slow(live, still)
+                row[c] = value
+                expected.view(len(table), -1)[r, c] = (up - down) / (2 * step)
+        torch.testing.assert_close(grad, expected, rtol=1e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize(("kind", "keys"), SETTINGS, ids=NAMES)
+def test_the_whole_loss_is_that_of_the_formulas(kind, keys):
+    for seed in range(1, 6):
+        world, slow = both(kind, keys, seed)
+        now = numbers(world.student, world.term)
+        assert world.loss().item() == pytest.approx(slow(now, now), rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "keys"), SETTINGS, ids=NAMES)
+def test_the_gradient_is_that_of_the_formulas(kind, keys):
+    assert_gradients_agree(*both(kind, keys))
+
+
+def sharing(**keys):
+    """CPD on NKD's projectors, as MKD puts them together."""
+    world = World(CPD, **keys)
+    nkd = world.make(NKD, seed=7)
+    world.term.share(nkd.user_projector, nkd.item_projector)
+    return world, nkd
+
+
+@pytest.mark.parametrize("pair", ["hinge", "logistic"])
+def test_cpd_that_shares_regularises_nkds_projectors_and_aligns_nothing(pair):
+    world, nkd = sharing(cpd_pair=pair, cpd_experts=1, nkd_experts=3)
+    slow = SlowCPD(world, ROWS)
+    slow.kind, slow.aligns = "nkd", False
+    now = numbers(world.student, nkd)
+    assert world.loss().item() == pytest.approx(slow(now, now), rel=1e-5)
+    assert_gradients_agree(world, slow)
+
+
+# where the gradient goes
+
+
+def rows_with_gradient(table):
+    return set(table.abs().sum(1).nonzero().flatten().tolist())
+
+
+def parts_of_projectors(grads):
+    return {name: grad for name, grad in grads.items() if "projector" in name}
+
+
+ONE_ROW = [(1, 1, 2)]
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_nkd_reaches_the_batch_its_neighbours_and_no_one_else(seed):
+    world = World(NKD, seed=seed, nkd_k=1)
+    slow, grads = SlowNKD(world, ONE_ROW), world.gradients(ONE_ROW)
+    for side in ("user", "item"):
+        own, neighbours = slow.rows_reached(side)
+        assert rows_with_gradient(grads[side]) == own | neighbours
+    assert all(grad.abs().sum() > 0 for grad in parts_of_projectors(grads).values())
+
+
+def test_nkd_hard_takes_all_of_the_one_or_of_the_other():
+    for alpha in (0.0, 1.0):
+        world = World(NKD, nkd_mix="hard", nkd_alpha=alpha, nkd_k=1)
+        slow, grads = SlowNKD(world, ONE_ROW), world.gradients(ONE_ROW)
+        for side in ("user", "item"):
+            own, neighbours = slow.rows_reached(side)
+            assert rows_with_gradient(grads[side]) == (own if alpha else neighbours)
+
+
+def test_nkds_neighbours_are_others_and_never_padding():
+    term = World(NKD, nkd_k=4).term
+    for side, size in (("user", USERS), ("item", ITEMS)):
+        near = term.neighbours[side].tolist()
+        for x in range(1, size + 1):
+            assert len(set(near[x])) == 4 and not {0, x} & set(near[x])
+
+
+def test_cpds_regularisers_train_the_projectors_alone():
+    world, nkd = sharing()
+    grads = world.gradients()
+    assert not grads["user"].any() and not grads["item"].any()
+    assert all(grad.any() for name, grad in parts_of_projectors(grads).items() if "outer.weight" in name)
+    assert {id(weight) for weight in world.term.parameters()} <= {id(weight) for weight in nkd.parameters()}
+
+
+def test_the_regularisers_do_not_bend_the_alignments_gradient_of_the_student():
+    plain = World(CPD, cpd_pair_weight=0.0, cpd_list_weight=0.0).gradients()
+    heavy = World(CPD, cpd_pair_weight=5.0, cpd_list_weight=5.0).gradients()
+    for side, column in (("user", {0}), ("item", {1, 2})):
+        torch.testing.assert_close(plain[side], heavy[side])
+        assert rows_with_gradient(plain[side]) == {row[c] for row in ROWS for c in column}
+    assert not torch.allclose(plain["item_projector.outer.weight"], heavy["item_projector.outer.weight"])
+
+
+def test_a_projector_that_keeps_every_angle_breaks_no_order():
+    # methods of one width: with the identity on unit vectors b = a, so no pair is lost and R_list is a's own entropy
+    world, nkd = sharing(cpd_pair_weight=1.0, cpd_list_weight=0.0, nkd_experts=1, nkd_hidden_ratio=0.75)
+    with torch.no_grad():
+        for table in (world.student.user_embedding.weight, world.student.item_embedding.weight):
+            table.abs_()  # positive, so that the relu lets everything through
+            table.div_(table.norm(dim=1, keepdim=True))
+        for projector in (nkd.user_projector, nkd.item_projector):
+            projector.inner.weight.copy_(torch.eye(3))
+            projector.outer.weight.copy_(torch.eye(4)[:, :3])
+            projector.inner.bias.zero_(), projector.outer.bias.zero_()
+    assert world.loss().item() == 0.0
+    world.keys |= {"cpd_pair_weight": 0.0, "cpd_list_weight": 1.0}
+    assert world.gradients()["user_projector.outer.bias"].shape == (4,)
+    now, entropies = numbers(world.student, nkd), []
+    for user, items in SlowCPD(world, ROWS).lists:
+        scores = [dot(now["user"][user], now["item"][item]) for item in world.term.items[user].tolist() if item]
+        assert len(scores) == len(items)
+        entropies.append(cross_entropy(scores, scores, world.keys["cpd_tau"]))
+    assert world.loss().item() == pytest.approx(sum(entropies) / len(entropies), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["logitmix", "union", "teacher"])
+def test_sld_reaches_the_batchs_users_and_their_candidates(mode):
+    world = World(SLD, sld_mode=mode, epoch=2)
+    slow, grads = SlowSLD(world, ROWS), world.gradients()
+    several = {user: set(items) for user, items in slow.candidates.items() if len(items) > 1}
+    assert rows_with_gradient(grads["user"]) == set(several) and 3 not in several  # the third has seen everything
+    assert rows_with_gradient(grads["item"]) == set().union(*several.values())
+
+
+@EACH
+def test_padding_gets_no_gradient_and_no_say(kind):
+    world = World(kind, epoch=2)
+    start = replay(world.term).get_state()
+    grads, loss = world.gradients(), world.loss().item()
+    assert not grads["user"][0].any() and not grads["item"][0].any()
+    with torch.no_grad():
+        for table in (world.student.user_embedding.weight, world.student.item_embedding.weight):
+            table[0] = 1e3
+    world.term.generator.set_state(start)
+    again = world.loss().item()
+    world.term.generator.set_state(start)
+    assert again == world.loss().item()
+    if kind is not NKD:  # the second loss above drew on
+        assert again == loss
+
+
+@EACH
+def test_the_teacher_gets_no_gradient(kind):
+    world = World(kind, epoch=2)
+    world.loss().backward()
+    assert all(weight.grad is None for weight in world.teacher.parameters())
+    assert not any(world.knowledge.factors(side).requires_grad for side in ("user", "item"))
+
+
+# the batch
+
+
+@EACH
+@pytest.mark.parametrize("looked_at", [0, 3])
+def test_the_order_of_the_rows_does_not_matter(kind, looked_at):
+    def value(rows):
+        return World(kind, epoch=2, kd_rows=looked_at, cpd_rows=looked_at).loss(rows).item()
+
+    plain = value(ROWS)
+    assert plain != 0
+    for seed in range(4):
+        turned = [ROWS[place] for place in torch.randperm(len(ROWS), generator=torch.Generator().manual_seed(seed))]
+        assert value(turned) == pytest.approx(plain, rel=1e-6)
+
+
+@EACH
+def test_a_sum_is_the_mean_times_what_is_compared(kind):
+    mean, total = (World(kind, epoch=2, kd_reduction=how).gradients(APART) for how in ("mean", "sum"))
+    for name in mean:
+        torch.testing.assert_close(total[name], len(APART) * mean[name])
+    one, other = (World(kind, epoch=2, kd_reduction=how).loss(APART).item() for how in ("mean", "sum"))
+    assert other == pytest.approx(len(APART) * one, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [NKD, SLD], ids=lambda kind: kind.__name__)
+def test_a_row_that_comes_again_counts_once(kind):
+    one, twice = World(kind, epoch=2).loss(APART).item(), World(kind, epoch=2).loss(APART + APART[:2]).item()
+    assert one == pytest.approx(twice)
+
+
+def test_a_batchs_users_and_items_come_once_each():
+    batch = Batch(*torch.tensor(ROWS).T, None)
+    assert batch.users.tolist() == [1, 2, 3, 4]
+    assert batch.pos_items.tolist() == [1, 3, 4, 5, 7] and batch.neg_items.tolist() == [2, 3, 5, 6]
+
+
+def test_a_mean_of_nothing_is_zero():
+    assert World(SLD).term.reduce(torch.zeros(0)).item() == 0.0
+
+
+# between epochs
+
+
+def test_cpd_draws_its_lists_anew_each_epoch_from_what_is_unseen():
+    world = World(CPD, cpd_k=2)
+    draws = []
+    for epoch in range(8):
+        world.term.start_epoch(epoch, world.backbone)
+        draws.append(world.term.items.tolist())
+        for user in range(1, USERS + 1):
+            items = [item for item in draws[-1][user] if item]
+            assert len(items) == len(set(items)) == min(2, ITEMS - len(SEEN[user])) and not SEEN[user] & set(items)
+        assert draws[-1][0] == [0, 0]
+    assert len({str(draw) for draw in draws}) > 1
+
+
+@pytest.mark.parametrize("mode", ["logitmix", "union", "teacher"])
+def test_slds_candidates_are_unseen_and_distinct(mode):
+    world = World(SLD, sld_mode=mode)
+    for epoch in range(5):
+        world.term.start_epoch(epoch, world.backbone)
+        for user in range(1, USERS + 1):
+            items = world.term.items[user][world.term.there[user]].tolist()
+            assert len(items) == len(set(items)) and not (SEEN[user] | {0}) & set(items)
+            assert bool(items) == (user != 3)
+        assert not world.term.there[0].any()
+
+
+def test_sld_asks_the_student_as_it_is_now():
+    world = World(SLD, sld_k=1, sld_uniform_k=0, sld_student_k=1, sld_temperature=1e-3)
+    for seed in range(4):
+        world.student.shake(seed)
+        world.term.start_epoch(1, world.backbone)
+        now = numbers(world.student, world.term)
+        for user, best in best_unseen(now["user"], now["item"], 1).items():
+            assert set(best) <= set(world.term.items[user].tolist())
+
+
+def test_sld_draws_when_a_refresh_is_due():
+    world = World(SLD, sld_refresh=3)
+    drawn = []
+    for epoch in range(7):
+        before = world.term.generator.get_state()
+        world.term.start_epoch(epoch, world.backbone)
+        drawn.append(not torch.equal(world.term.generator.get_state(), before))
+    assert drawn == [True, False, False, True, False, False, True]
+
+
+def test_slds_share_of_the_student_grows_every_epoch_whether_it_draws_or_not():
+    term = World(SLD, sld_refresh=3).term
+    shares = [(term.start_epoch(epoch, FactorBackbone(Toy(D_S, 1))), term.gamma)[1] for epoch in range(6)]
+    assert shares == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.4])
+    for mode in ("union", "teacher"):
+        assert World(SLD, sld_mode=mode, epoch=9).term.gamma == 0.0
+
+
+def test_early_stopping_waits_for_slds_ramp_alone():
+    assert World(SLD).term.last_phase == 4
+    assert World(SLD, sld_mode="union").term.last_phase == 0
+    assert World(NKD).term.last_phase == World(CPD).term.last_phase == 0
+
+
+# randomness
+
+
+@EACH
+def test_the_global_generator_is_left_alone(kind):
+    world = World(kind, nkd_dropout=0.2, cpd_dropout=0.2, kd_rows=2, cpd_rows=2)
+    before = torch.get_rng_state()
+    world.term.start_epoch(0, world.backbone)
+    world.loss()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@EACH
+def test_a_terms_stream_is_kept_and_put_back(kind):
+    world = World(kind, kd_rows=2)
+    state = world.term.get_extra_state()
+    losses = [world.loss().item() for _ in range(3)]
+    drawn = torch.rand(4, generator=world.term.generator)
+    fresh = World(kind, kd_rows=2)
+    torch.rand(9, generator=fresh.term.generator)
+    fresh.term.set_extra_state(state)
+    assert [fresh.loss().item() for _ in range(3)] == losses
+    assert torch.equal(torch.rand(4, generator=fresh.term.generator), drawn)
+
+
+def test_streams_differ_by_term_and_by_seed():
+    starts = [World(kind, **{"kd_reduction": "mean"}).make(kind).generator for kind in (NKD, CPD, SLD)]
+    world = World(NKD)
+    world.keys = world.keys | {"seed": 12}
+    starts.append(world.make(NKD).generator)
+    assert len({torch.rand(1, generator=generator).item() for generator in starts}) == 4
+
+
+# what a term is
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "needs"), [("NKD", "input", "factors"), ("CPD", "intermediate", "factors"), ("SLD", "output", "scores")]
+)
+def test_a_term_is_found_by_its_name(name, layer, needs):
+    kind = get_term(name)
+    assert (kind.__name__, kind.layer, kind.needs) == (name, layer, needs)
+    assert World(kind).term.weight == KEYS[f"{name.lower()}_weight"]
+
+
+def test_a_term_that_is_not_there():
+    with pytest.raises(ModuleNotFoundError):
+        get_term("Nothing")
