@@ -39,8 +39,8 @@ def mend():
 def mend_loading(load):
     """Let RecBole read its own checkpoints again, through a reader that executes nothing (2078, 2174).
 
-    torch 2.6 made ``weights_only=True`` the default of ``torch.load``; RecBole pickles its Config into every checkpoint,
-    which that mode refuses.
+    torch 2.6 made ``weights_only=True`` the default of ``torch.load``, which refuses the Config that RecBole pickles
+    into every checkpoint.
 
     Args:
         load: a function ``(file, map_location) -> dict`` in place of ``torch.load``.

@@ -8,10 +8,9 @@ from pathlib import Path
 import filelock
 import pytest
 import torch
-
-import recbole_kd  # noqa: F401  (before anything of RecBole)
 from recbole.config import Config as RecBoleConfig
 
+import recbole_kd
 from recbole_kd import cli, quick_start
 from recbole_kd.cli import main
 from recbole_kd.config import KDError
@@ -34,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 def command(*argv):
     """A run of MKD on the toy data, as short as can be, with these keys in place of its own."""
-    base = {"model": "MKD", "dataset": "toy", "data_path": "data", "epochs": 1, "show_progress": False, "state": "ERROR"}
+    base = dict(model="MKD", dataset="toy", data_path="data", epochs=1, show_progress=False, state="ERROR")
     given = {NAMES.get(word.partition("=")[0], word.partition("=")[0].lstrip("-")) for word in argv}
     return [f"--{key}={value}" for key, value in base.items() if key not in given] + list(argv)
 
@@ -57,6 +56,7 @@ def refused(capsys, *argv):
 
 # Names
 
+
 @pytest.mark.parametrize("argv, words", [
     (["-m", "MDK"], ["'MDK'", "'MKD'"]), (["--model=SDL"], ["'SDL'", "'SLD'"]), (["--model=mkd"], ["'mkd'", "'MKD'"]),
     (["--model=BPR"], ["'BPR'", "RecBole model", "--student_model=BPR"]),
@@ -74,17 +74,20 @@ def test_an_unknown_name_is_refused_with_the_nearest(argv, words, capsys):
 def test_without_method_or_dataset_it_says_what_to_write(capsys):
     for argv, word in ((["--dataset=toy"], "--model="), (["--model=MKD"], "--dataset=")):
         assert main(argv) == 2
-        out, err = capsys.readouterr()
+        err = capsys.readouterr().err
         assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and word in err
 
 
 # Kinds of students and teachers
 
-@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec", "FPMC", "NeuMF", "MultiVAE", "EASE", "FM", "NCL", "CKE", "LightGBM"])
+KINDS = ["SASRec", "GRU4Rec", "FPMC", "NeuMF", "MultiVAE", "EASE", "FM", "NCL", "CKE", "LightGBM"]
+
+
+@pytest.mark.parametrize("model", KINDS)
 def test_a_kind_of_student_that_is_not_supported_yet_is_refused(model, capsys):
     sentence = refused(capsys, f"--student_model={model}")
-    # what was asked, what is missing, what would work
-    assert all(word in sentence for word in (f"student_model={model} ", "cannot be distilled yet", "because", "BPR")), sentence
+    asked, missing, works = f"student_model={model} cannot be distilled yet", "because", "BPR"
+    assert all(part in sentence for part in (asked, missing, works)), sentence
 
 
 @pytest.mark.parametrize("model", ["MultiVAE", "MacridVAE", "ConvNCF", "SGL"])
@@ -93,7 +96,7 @@ def test_such_a_student_is_refused_before_its_teacher_is_trained(model, capsys):
     assert f"student_model={model} cannot be distilled yet" in sentence
 
 
-@pytest.mark.parametrize("model", ["EASE", "NeuMF", "MultiVAE", "Pop"])
+@pytest.mark.parametrize("model", ["EASE", "NeuMF", "ConvNCF", "MultiVAE", "Pop"])
 def test_a_teacher_that_offers_less_than_a_term_needs_is_refused_before_it_is_trained(model, capsys):
     assert model in refused(capsys, f"--teacher_model={model}")
 
@@ -106,6 +109,7 @@ def test_a_kind_of_teacher_that_is_not_supported_yet_is_refused(model, capsys):
 
 # Data
 
+
 def test_a_dataset_that_is_not_there_is_refused_with_the_folder_to_put_it(capsys):
     sentence = refused(capsys, "--dataset=nowhere")
     assert "nowhere" in sentence and str(Path("data", "nowhere")) in sentence
@@ -116,6 +120,7 @@ def test_a_dataset_without_a_row_left_is_refused(capsys):
 
 
 # The teacher's file
+
 
 def teacher_file(model="BPR", **keys):
     config = object.__new__(RecBoleConfig)  # RecBole's constructor would read pytest's command line
@@ -146,7 +151,7 @@ def test_a_teacher_file_that_is_no_checkpoint_is_refused(capsys):
     assert "not a RecBole checkpoint" in refused(capsys, "--teacher_path=given.pth")
 
 
-@pytest.mark.parametrize("model", ["MyOwnNet", "os", "", "../x", "LightGBM", "MKD"])
+@pytest.mark.parametrize("model", ["MyOwnNet", "os", "../x", "MKD"])
 def test_a_teacher_file_of_a_model_that_recbole_does_not_bring_is_refused(model, capsys):
     assert "given.pth" in refused(capsys, f"--teacher_path={teacher_file(model)}")
 
@@ -163,9 +168,10 @@ def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
 
 # Values
 
+
 @pytest.mark.parametrize("argv", [
-    "--embedding_size=0", "--embedding_size=-4", "--embedding_size=2.5", "--embedding_size=nan", "--embedding_size=None",
-    "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1", "--cpd_k=0", "--sld_k=0",
+    "--embedding_size=0", "--embedding_size=-4", "--embedding_size=2.5", "--embedding_size=nan",
+    "--embedding_size=None", "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1", "--cpd_k=0", "--sld_k=0",
     "--sld_k=1.5", "--sld_max_k=0", "--sld_temperature=0", "--cpd_temperature=-1", "--cpd_tau=0", "--sld_tau=nan",
     "--nkd_weight=-1", "--nkd_weight=nan", "--sld_weight=float('nan')", "--sld_weight=1e999", "--cpd_pair_weight=-0.1",
     "--kd_base_weight=nan", "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best",
@@ -173,15 +179,16 @@ def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
     "--teacher.eval_batch_size=0", "--baseline=maybe",
 ])  # fmt: skip
 def test_a_value_out_of_range_is_refused(argv, capsys):
-    key, _, value = argv.partition("=")
+    key = argv.partition("=")[0]
     assert key.rpartition(".")[2].lstrip("-") in refused(capsys, argv)
 
 
 @pytest.mark.parametrize("argv, word", [
     ("--topk=0", "topk"), ("--topk=[10,-1]", "topk"), ("--topk=ten", "topk"), ("--topk=['a']", "RecBole"),
     ("--metrics=['Beauty']", "Beauty"), ("--metrics=['Recall','RMSE']", "metrics"), ("--metrics=[5]", "RecBole"),
-    ("--valid_metric=Beauty@10", "valid_metric"), ("--valid_metric=NDCG@20", "valid_metric"), ("--valid_metric=5", "RecBole"),
-    ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"), ("--eval_args={'mode': 5}", "RecBole"),
+    ("--valid_metric=Beauty@10", "valid_metric"), ("--valid_metric=NDCG@20", "valid_metric"),
+    ("--valid_metric=5", "RecBole"), ("--eval_args={'mode': 5}", "RecBole"),
+    ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"),
     ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
     ("--eval_args={'split': {'RS': [8, 2]}}", "toy"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
     ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"), ("--train_neg_sample_args=5", "train_neg_sample_args"),
@@ -192,6 +199,7 @@ def test_what_recbole_itself_refuses_ends_in_one_sentence_too(argv, word, capsys
 
 
 # Files and folders
+
 
 @pytest.mark.parametrize("where", ["a_file", "a_file/below", "/proc/recbole_kd/saved", ""])
 def test_a_checkpoint_dir_that_cannot_be_written_is_refused(where, capsys):
@@ -210,12 +218,14 @@ def test_a_working_directory_that_cannot_be_written_is_refused(capsys):
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(capsys):
     refused(capsys, "--checkpoint_dir=saved", "--result_file=results/r.json", "--dataset=nowhere")
-    assert not [file for file in Path("results").iterdir()]
+    assert not list(Path("results").iterdir())
     assert [file.suffix for file in Path("saved").iterdir()] in ([], [".lock"])
 
 
-@pytest.mark.parametrize("content", [b"epochs: [1\n", b"- 1\n- 2\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n",
-                                     b"student: {nobody: 1}\n"])  # fmt: skip
+UNUSABLE = [b"epochs: [1\n", b"- 1\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n", b"student: {nobody: 1}\n"]
+
+
+@pytest.mark.parametrize("content", UNUSABLE)
 def test_a_config_file_that_cannot_be_used_is_refused(content, capsys):
     Path("user.yaml").write_bytes(content)
     assert "user.yaml" in refused(capsys, "--config_files=user.yaml")
@@ -236,6 +246,7 @@ def test_a_second_run_in_one_checkpoint_dir_is_refused(capsys):
 
 
 # Exit codes
+
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_is_no_error(word, capsys):
@@ -272,8 +283,10 @@ def test_each_end_has_its_exit_code_and_one_line(error, code, word, monkeypatch,
 
 # What is said before the training
 
+
 def before_training(monkeypatch, caplog, *argv):
     """What a run has logged by the time that it would look for its teacher."""
+
     def stop(*_):
         raise KDError("far enough")
 
@@ -284,7 +297,8 @@ def before_training(monkeypatch, caplog, *argv):
 
 
 def test_both_widths_are_logged(monkeypatch, caplog):
-    said = " ".join(record.getMessage() for record in before_training(monkeypatch, caplog, "--teacher.embedding_size=70"))
+    records = before_training(monkeypatch, caplog, "--teacher.embedding_size=70")
+    said = " ".join(record.getMessage() for record in records)
     assert "BPR, embedding_size 70" in said and "BPR, embedding_size 7" in said.replace("embedding_size 70", "")
 
 
@@ -295,6 +309,7 @@ def test_a_student_wider_than_its_teacher_is_warned_of(student, warnings, monkey
 
 
 # Real processes
+
 
 def run(*words):
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)

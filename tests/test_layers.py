@@ -12,7 +12,7 @@ def projector(**keys):
     """A projector of double precision, always the same one."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        shape = dict(d_in=D_IN, d_out=D_OUT, hidden=HIDDEN, experts=EXPERTS) | keys
+        shape = {"d_in": D_IN, "d_out": D_OUT, "hidden": HIDDEN, "experts": EXPERTS} | keys
         return Projector(**shape).double()
 
 

@@ -43,7 +43,9 @@ def test_soft_labels_by_hand():
     assert soft_label_loss(2 * scores, even, tau=2.0).item() == pytest.approx(0.5 * math.log(16 / 3))
     # p = (1/4, 3/4), q = (1/10, 9/10) once both are divided by the temperature
     label = torch.tensor([[0.0, 4 * LN3]])
-    assert soft_label_loss(2 * scores, label, tau=2.0).item() == pytest.approx(0.1 * math.log(4) + 0.9 * math.log(4 / 3))
+    assert soft_label_loss(2 * scores, label, tau=2.0).item() == pytest.approx(
+        0.1 * math.log(4) + 0.9 * math.log(4 / 3)
+    )
 
 
 def slow_soft_labels(scores, labels, tau, mask):
@@ -186,9 +188,7 @@ def test_an_arithmetic_mixture_is_only_the_teacher_scaled_down():
     tau, gamma, teacher, student = 1.0, 0.3, draw(4, 6, seed=1), leaf(draw(4, 6, seed=2))
     mixture = (1 - gamma) * torch.softmax(teacher, -1) + gamma * torch.softmax(student.detach(), -1)
     alone = gradient(soft_label_loss(student, teacher, tau), student)
-    torch.testing.assert_close(
-        gradient(soft_label_loss(student, mixture.log(), tau), student), (1 - gamma) * alone
-    )
+    torch.testing.assert_close(gradient(soft_label_loss(student, mixture.log(), tau), student), (1 - gamma) * alone)
 
 
 def test_a_geometric_mixture_is_not():

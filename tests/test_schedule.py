@@ -1,5 +1,7 @@
 """How quantities move over the epochs."""
 
+from itertools import pairwise
+
 import pytest
 
 from recbole_kd.schedule import due, ramp
@@ -22,7 +24,7 @@ def test_ramp_never_falls_and_reaches_its_end_at_its_length_and_no_earlier(lengt
     values = [ramp(epoch, length) for epoch in range(3 * length)]
     assert values == sorted(values) and values[0] == 0.0
     assert values.index(1.0) == length
-    steps = {round(after - before, 9) for before, after in zip(values[:length], values[1:], strict=False)}
+    steps = {round(after - before, 9) for before, after in pairwise(values[: length + 1])}
     assert steps == {round(1 / length, 9)}  # a straight line
 
 

@@ -21,9 +21,9 @@ from recbole_kd.teacher.resume import ResumableTrainer
 # keys that say where and how a run is shown, not what comes out of it
 OUTWARD = {
     "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb",
-    "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics", "topk",
-    "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size", "eval_type",
-    "baseline", "resume", "resume_interval", "result_file", "teacher_path", "teacher_check",
+    "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files",
+    "metrics", "topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc",
+    "world_size", "eval_type", "baseline", "resume", "resume_interval", "result_file", "teacher_path", "teacher_check",
 }  # fmt: skip
 
 

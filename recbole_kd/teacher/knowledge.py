@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from recbole_kd.sampling import Excluded
 from recbole_kd.teacher.checkpoint import settled
 
-BLOCK = 4_000_000  # scores in memory at once
+BLOCK = 1_000_000  # scores in memory at once
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ class Knowledge:
         return TopList(ids, scores, (ids > 0).sum(1))
 
     def unseen_top(self, score_all, k):
-        """The TopList of any scoring function over unseen items: ``score_all(users [b]) -> [b, m + 1]``."""
+        """The TopList of a scoring function over unseen items: ``score_all(users [b]) -> [b, m + 1]``, overwritten."""
         k = min(k, self.n_items - 1)
         ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
         best = torch.full((self.n_users, k), -torch.inf, device=self.device)
         for users in self._blocks(self.n_items):
-            scores = score_all(users).detach().float().clone()
+            scores = score_all(users).detach().float()
             scores[:, 0] = -torch.inf
             start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
             scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf

@@ -57,7 +57,7 @@ def get_teacher(config: Config, data: fit.Split):
 
 
 def offers_of(config, dataset):
-    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError where unreadable."""
+    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
     with kept_randomness():

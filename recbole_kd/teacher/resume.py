@@ -69,7 +69,8 @@ class ResumableTrainer(Trainer):
             return
         bad = [name for name, value in self._losses().items() if not torch.isfinite(value)]
         raise NonFiniteLoss(
-            f"the {' and '.join(bad) or self.config['model']} loss is not finite at epoch {self.epoch}, step {self.step}: "
+            f"the {' and '.join(bad) or self.config['model']} loss is not finite "
+            f"at epoch {self.epoch}, step {self.step}: "
             f"try a smaller learning_rate or weight; the last good checkpoint, if any, is {self.saved_model_file}"
         )
 

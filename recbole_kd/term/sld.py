@@ -3,7 +3,7 @@
 import torch
 
 from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
-from recbole_kd.sampling import first_of_each, rank_weighted, uniform_outside
+from recbole_kd.sampling import first_of_each, rank_weighted, some_of, uniform_outside
 from recbole_kd.schedule import due, ramp
 from recbole_kd.term.base import Term
 
@@ -54,7 +54,7 @@ class SLD(Term):
             self._draw(student)
 
     def loss(self, batch):
-        users = batch.users
+        users = some_of(batch.users, self.config["kd_rows"], self.generator)
         scores = batch.student.score(users, self.items[users])
         labels = mixed_logits(self.labels[users], scores, self.gamma)
         return self.reduce(soft_label_loss(scores, labels, self.key("tau"), self.there[users]))
@@ -63,7 +63,7 @@ class SLD(Term):
         drawn = [self._from_list(self.top, self.key("k"))]
         if self.student_k:
             with student.still() as view:
-                own = self.knowledge.unseen_top(view.score_all, self.key("max_k"))
+                own = self.knowledge.unseen_top(view.score_all, self.key("student_max_k"))
             drawn.append(self._from_list(own, self.student_k))
         if self.key("uniform_k"):
             drawn.append(uniform_outside(self.outside, self.key("uniform_k"), self.generator))
