@@ -33,7 +33,8 @@ def folder(tmp_path, monkeypatch):
 
 def command(*argv):
     """A run of MKD on the toy data, as short as can be, with these keys in place of its own."""
-    base = dict(model="MKD", dataset="toy", data_path="data", epochs=1, show_progress=False, state="ERROR")
+    base = {"model": "MKD", "dataset": "toy", "data_path": "data", "epochs": 1, "show_progress": False}
+    base["state"] = "ERROR"
     given = {NAMES.get(word.partition("=")[0], word.partition("=")[0].lstrip("-")) for word in argv}
     return [f"--{key}={value}" for key, value in base.items() if key not in given] + list(argv)
 
@@ -171,12 +172,13 @@ def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
 
 @pytest.mark.parametrize("argv", [
     "--embedding_size=0", "--embedding_size=-4", "--embedding_size=2.5", "--embedding_size=nan",
-    "--embedding_size=None", "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1", "--cpd_k=0", "--sld_k=0",
-    "--sld_k=1.5", "--sld_max_k=0", "--sld_temperature=0", "--cpd_temperature=-1", "--cpd_tau=0", "--sld_tau=nan",
-    "--nkd_weight=-1", "--nkd_weight=nan", "--sld_weight=float('nan')", "--sld_weight=1e999", "--cpd_pair_weight=-0.1",
-    "--kd_base_weight=nan", "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best",
-    "--mkd_assembly=both", "--teacher_check=off", "--resume_interval=-1", "--eval_batch_size=0",
-    "--teacher.eval_batch_size=0", "--baseline=maybe",
+    "--embedding_size=None", "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1",
+    "--nkd_k=True", "--nkd_k=five", "--cpd_k=0", "--sld_k=1.5", "--sld_max_k=0", "--sld_temperature=0.0",
+    "--cpd_temperature=-1", "--cpd_tau=0", "--sld_tau=nan", "--nkd_weight=-0.1", "--nkd_weight=nan",
+    "--sld_weight=float('nan')", "--sld_weight=1e999", "--cpd_pair_weight=-0.1", "--kd_base_weight=nan",
+    "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best", "--mkd_assembly=both",
+    "--teacher_check=off", "--kd_reduction=None", "--resume_interval=-1", "--eval_batch_size=0",
+    "--student.eval_batch_size=0", "--teacher.eval_batch_size=0", "--baseline=maybe", "--baseline=1",
 ])  # fmt: skip
 def test_a_value_out_of_range_is_refused(argv, capsys):
     key = argv.partition("=")[0]

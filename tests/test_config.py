@@ -459,7 +459,8 @@ def test_every_yaml_that_recbole_ships_is_taken_without_a_word(caplog):
 
 @pytest.mark.parametrize("key, near", [
     ("sld_wieght", "sld_weight"), ("learning_rat", "learning_rate"), ("nkdk", "nkd_k"), ("batch_size", "batch_size"),
-    ("teacher.learning_rat", "learning_rate"), ("student.embeding_size", "embedding_size"), ("Teacher_path", "teacher_path"),
+    ("teacher.learning_rat", "learning_rate"), ("student.embeding_size", "embedding_size"),
+    ("Teacher_path", "teacher_path"),
 ])  # fmt: skip
 def test_the_command_line_refuses_an_unknown_key_and_names_the_nearest(key, near):
     with pytest.raises(KDError, match=rf"(?s){re.escape(key)}.*{near}'"):
@@ -678,24 +679,6 @@ def test_every_key_refuses_what_is_out_of_its_range(key):
             continue
         with pytest.raises(KDError, match=key):
             checked.check(value)
-
-
-@pytest.mark.parametrize("argv", [
-    "--nkd_weight=nan", "--nkd_weight=float('nan')", "--nkd_weight=1e400", "--nkd_weight=-0.1", "--nkd_k=0",
-    "--nkd_k=2.5", "--nkd_k=True", "--nkd_k=five", "--cpd_tau=0", "--sld_temperature=0.0", "--sld_temperature=-1", "--sld_max_k=0",
-    "--nkd_alpha=1.1", "--cpd_dropout=1", "--nkd_mix=strong", "--baseline=yes", "--baseline=1", "--eval_batch_size=0",
-    "--student.eval_batch_size=0", "--teacher.eval_batch_size=0", "--teacher_check=ignore", "--kd_reduction=None",
-])  # fmt: skip
-def test_a_value_out_of_range_is_refused_with_its_key(argv):
-    key = argv.partition("=")[0].rpartition(".")[2].lstrip("-")
-    with pytest.raises(KDError, match=f"{key}=.*(takes|range)"):
-        made(argv)
-
-
-@pytest.mark.parametrize("value", ["[x].pth", "[a.pth,b.pth]"])
-def test_a_teacher_path_in_brackets_ends_in_a_sentence(value):
-    with pytest.raises(KDError, match=r"teacher_path|is not there"):
-        made(f"--teacher_path={value}")
 
 
 @pytest.mark.parametrize("value", [5, True, ["a.pth"]])

@@ -1,0 +1,70 @@
+"""One method over several seeds, each with its own split, teacher and student alone: means, and a paired interval.
+
+    python benchmarks/seeds.py --seeds=1,2,3,4,5 --result_file=benchmarks/results/x.json --model=MKD --dataset=ml-100k
+
+Every other key goes to run_kd. Run it from the project's root.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import recbole_kd
+from scipy import stats
+from tabulate import tabulate
+
+ROWS = ("teacher", "student_alone", "distilled")
+
+
+def paired(differences):
+    """Mean, 95% t interval and p-value of paired differences."""
+    mean, error = statistics.fmean(differences), stats.sem(differences)
+    low, high = stats.t.interval(0.95, len(differences) - 1, mean, error)
+    return {"mean": mean, "low": low, "high": high, "p": float(stats.ttest_1samp(differences, 0.0).pvalue)}
+
+
+def summary(runs, metric, part):
+    """Mean and standard deviation a row, and the distilled student's paired difference to the other two."""
+    values = {row: [run[row][part][metric] for run in runs] for row in ROWS}
+    result = {row: {"mean": statistics.fmean(v), "sd": statistics.stdev(v), "values": v} for row, v in values.items()}
+    for row in ("student_alone", "teacher"):
+        result[f"distilled - {row}"] = paired([a - b for a, b in zip(values["distilled"], values[row], strict=True)])
+    gap = result["teacher"]["mean"] - result["student_alone"]["mean"]
+    share = (result["distilled"]["mean"] - result["student_alone"]["mean"]) / gap if gap > 0 else None
+    return {**result, "recovered_share": share}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="1,2,3,4,5")
+    parser.add_argument("--metric", default="ndcg@10")
+    parser.add_argument("--result_file", required=True)
+    own, rest = parser.parse_known_args()
+    runs = []
+    for seed in own.seeds.split(","):
+        run = recbole_kd.run_kd(argv=[*rest, f"--seed={seed}"])
+        for row in ROWS:
+            run[row].pop("checkpoint")
+        runs.append(run)
+    found = {part: summary(runs, own.metric, part) for part in ("valid_result", "test_result")}
+    kept = {key: value for key, value in runs[0]["config"].items() if not os.path.isabs(str(value))}
+    content = {
+        "command": rest, "seeds": own.seeds, "metric": own.metric, **found, "versions": runs[0]["versions"],
+        "config": kept, "runs": [{row: run[row] for row in ROWS} for run in runs],
+    }  # fmt: skip
+    Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
+    Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+    test = found["test_result"]
+    lines = [[row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd']:.4f}"] for row in ROWS]
+    print(tabulate(lines, [f"test {own.metric}", *(f"seed {s}" for s in own.seeds.split(",")), "mean", "sd"], disable_numparse=True))
+    for row in ("student_alone", "teacher"):
+        print(f"distilled - {row}: {{mean:+.4f}}, 95% interval [{{low:+.4f}}, {{high:+.4f}}], p {{p:.2g}}".format(**test[f"distilled - {row}"]))
+    print(f"recovered share {test['recovered_share']:.0%}" if test["recovered_share"] is not None else "recovered share n/a")
+
+
+if __name__ == "__main__":
+    main()

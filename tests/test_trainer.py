@@ -1,0 +1,82 @@
+"""KDTrainer's hooks: losses by name, early stopping after the schedule, the student as the checkpoint."""
+
+import pytest
+import torch
+from conformance import Bench
+from recbole.utils import init_seed
+
+from recbole_kd import KDError, KDTrainer
+from recbole_kd.register import method_class
+from recbole_kd.teacher import fit
+
+
+def trainer_of(bench, file):
+    init_seed(bench.config["seed"], True)
+    model = method_class(bench.config.method)(bench.config, bench.data.train._dataset, bench.knowledge)
+    trainer = KDTrainer(bench.config, model)
+    trainer.saved_model_file = str(file)
+    return trainer
+
+
+def test_each_loss_is_logged_by_its_name(settings, workdir, caplog):
+    bench = Bench("MKD", settings)
+    trainer = trainer_of(bench, workdir / "x.pth")
+    scalars = []
+    trainer.tensorboard.add_scalar = lambda tag, value, epoch: scalars.append(tag)
+    with caplog.at_level("INFO"):
+        trainer.fit(bench.data.train, bench.data.valid)
+    for name in ("base", "NKD", "CPD", "SLD"):
+        assert f"{name} loss" in caplog.text and f"Loss/Train/{name}" in scalars
+
+
+def test_the_progress_bar_shows_each_loss(settings, workdir, capsys):
+    bench = Bench("MKD", {**settings, "train_batch_size": 16, "epochs": 1})
+    trainer_of(bench, workdir / "x.pth").fit(bench.data.train, bench.data.valid, show_progress=True)
+    bar = capsys.readouterr().err
+    assert "Train     0" in bar and "base=" in bar and "SLD=" in bar
+
+
+@pytest.mark.parametrize("warmup", [0, 6])
+def test_early_stopping_counts_after_the_last_phase_only(settings, workdir, monkeypatch, warmup):
+    keys = {"epochs": 30, "stopping_step": 2, "sld_warmup": warmup}
+    bench = Bench("SLD", {**settings, **keys})
+    trainer = trainer_of(bench, workdir / "x.pth")
+    assert trainer.model.last_phase == warmup
+    scores = iter([0.9] + [0.1] * 40)  # the first evaluation is never reached again
+    monkeypatch.setattr(trainer, "evaluate", lambda *args, **kwargs: {"mrr@10": next(scores)})
+    trainer.fit(bench.data.train, bench.data.valid)
+    # epochs that do not improve count from the last phase's first epoch on, and three of them end the training
+    assert len(trainer.train_loss_dict) == (max(warmup, 1) + 3)
+
+
+def test_terms_without_a_schedule_end_no_phase(settings):
+    assert Bench("NKD", settings).model().last_phase == 0
+    assert Bench("SLD", settings, sld_mode="union").model().last_phase == 0
+
+
+def test_the_optimiser_in_the_checkpoint_is_the_students_alone(settings, workdir):
+    bench = Bench("MKD", settings)
+    optimiser = bench.trained(workdir / "x.pth")["optimizer"]
+    plain = fit.build(bench.student_config, bench.data.train._dataset)
+    again = torch.optim.Adam(plain.parameters())
+    again.load_state_dict(optimiser)  # a stock trainer can go on from it
+    shapes = [tuple(again.state[weight]["exp_avg"].shape) for weight in plain.parameters()]
+    assert shapes == [tuple(weight.shape) for weight in plain.parameters()]
+
+
+def test_stock_resuming_of_a_distilled_checkpoint_is_refused(settings, workdir):
+    bench = Bench("SLD", settings)
+    with pytest.raises(KDError, match="resume=True"):
+        trainer_of(bench, workdir / "x.pth").resume_checkpoint("x.pth")
+
+
+def test_the_base_weight_and_the_sum_reduction(settings):
+    bench = Bench("SLD", settings, kd_rows=0)
+    batch = bench.batch()
+    mean = bench.model().calculate_loss(batch)
+    half = Bench("SLD", settings, kd_rows=0, kd_base_weight=0.5).model().calculate_loss(batch)
+    total = Bench("SLD", settings, kd_rows=0, kd_reduction="sum").model().calculate_loss(batch)
+    assert float(half[0].detach()) == pytest.approx(0.5 * float(mean[0].detach()))
+    assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
+    users = len(batch[bench.data.dataset.uid_field].unique())
+    assert float(total[1].detach()) == pytest.approx(users * float(mean[1].detach()), rel=1e-5)
