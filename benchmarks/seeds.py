@@ -59,11 +59,28 @@ def main():
     Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
     Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
     test = found["test_result"]
-    lines = [[row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd']:.4f}"] for row in ROWS]
-    print(tabulate(lines, [f"test {own.metric}", *(f"seed {s}" for s in own.seeds.split(",")), "mean", "sd"], disable_numparse=True))
+    lines = [
+        [row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd']:.4f}"]
+        for row in ROWS
+    ]
+    print(
+        tabulate(
+            lines,
+            [f"test {own.metric}", *(f"seed {s}" for s in own.seeds.split(",")), "mean", "sd"],
+            disable_numparse=True,
+        )
+    )
     for row in ("student_alone", "teacher"):
-        print(f"distilled - {row}: {{mean:+.4f}}, 95% interval [{{low:+.4f}}, {{high:+.4f}}], p {{p:.2g}}".format(**test[f"distilled - {row}"]))
-    print(f"recovered share {test['recovered_share']:.0%}" if test["recovered_share"] is not None else "recovered share n/a")
+        print(
+            f"distilled - {row}: {{mean:+.4f}}, 95% interval [{{low:+.4f}}, {{high:+.4f}}], p {{p:.2g}}".format(
+                **test[f"distilled - {row}"]
+            )
+        )
+    print(
+        f"recovered share {test['recovered_share']:.0%}"
+        if test["recovered_share"] is not None
+        else "recovered share n/a"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import nn
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
-from recbole_kd.teacher.fit import split
+from recbole_kd.teacher.fit import build, split
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
 from recbole_kd.term import Batch, Term, get_term
 
@@ -130,11 +130,37 @@ def term_names_of(config):
     return tuple(config["terms"] or (config["kd_method"],))
 
 
+def check_kinds(student, teacher):
+    """Refuse kinds of models that cannot be here yet, before RecBole's own checks speak. Raises KDError."""
+    kind = _kind(student)
+    if kind != ModelType.GENERAL:
+        raise KDError(_no_student(student, f"is a {kind.name.lower()} model"))
+    kind = _kind(teacher)
+    if kind not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+        raise KDError(
+            f"teacher_model={teacher} cannot teach yet, because it is a {kind.name.lower()} model: "
+            "a general model such as BPR or LightGCN would work"
+        )
+
+
+def _kind(name):
+    try:
+        return get_model(name).type
+    except ImportError:  # LightGBM and XGBoost import packages of these names
+        return ModelType.DECISIONTREE
+
+
+def check_factors(config, dataset):
+    """Refuse, before anything is trained, a student without factors, found out on an untrained one. Raises KDError."""
+    with kept_randomness():
+        backbone = backbone_of(build(plain_config(config), dataset))
+    if backbone is None or backbone.offers != "factors":
+        raise KDError(_no_student(config["model"], "has no user and item factors that make its scores"))
+
+
 def check_student(config):
     """Refuse a student that cannot be distilled yet. Raises KDError."""
     kind, name = config.model_class, config["model"]
-    if config["MODEL_TYPE"] != ModelType.GENERAL:
-        raise KDError(_no_student(name, f"is a {config['MODEL_TYPE'].name.lower()} model"))
     if get_trainer(config["MODEL_TYPE"], name) is not Trainer:
         raise KDError(_no_student(name, "has a trainer of its own"))
     if getattr(kind, "input_type", None) != InputType.PAIRWISE:

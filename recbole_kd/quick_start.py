@@ -15,12 +15,13 @@ from recbole.utils import get_environment, get_model, init_logger, init_seed
 
 from recbole_kd import __version__
 from recbole_kd.config import Config, KDError, plain_config, read_layers
-from recbole_kd.model import check_student, check_teacher
+from recbole_kd.config.layers import is_recbole_model
+from recbole_kd.model import check_factors, check_kinds, check_student, check_teacher
 from recbole_kd.register import method_class
 from recbole_kd.report import entry, latencies, recovered_share, table, write_result
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher, resuming
 from recbole_kd.trainer import KDTrainer
 
 
@@ -52,32 +53,52 @@ def make_config(model=None, dataset=None, config_file_list=None, config_dict=Non
     """The Config that a run would have. Raises KDError."""
     layers = read_layers(model, dataset, config_file_list, config_dict, argv)
     path = layers.plain.get("teacher_path")
+    if not isinstance(path, (str, type(None))):
+        raise KDError(f"teacher_path={path!r} is out of range: it takes a path")
     teacher = read_checkpoint(path)["config"] if path is not None else None
+    if teacher is not None and not is_recbole_model(teacher["model"]):
+        raise KDError(f"'{path}' holds the model {teacher['model']!r}, which RecBole does not bring")
+    taught_by = teacher["model"] if teacher is not None else layers.teacher_model or layers.student_model
+    check_kinds(layers.student_model, taught_by)
     try:
         config = Config(layers, teacher)
     except KDError:
         raise
-    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:  # RecBole's own checks
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
+    for side in (config, config.teacher):
+        _check_valid_metric(side)
     check_student(config)
     return config
 
 
+def _check_valid_metric(config):
+    """RecBole looks the metric up in its results only after the first epoch."""
+    whole = ("auc", "gauc", "logloss", "mae", "rmse")
+    names = [name.lower() for name in config["metrics"]]
+    names = [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
+    if config["valid_metric"].lower() not in names:
+        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+
+
 def _run(config):
-    init_logger(plain_config(config))
-    logger = logging.getLogger()
     student = plain_config(config)
+    data = fit.split(student)
+    check_factors(config, data.train._dataset)
+    check_teacher(config, data.train._dataset)
+    given = get_teacher(config, data) if config["teacher_path"] is not None else None
+    # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
+    init_logger(student)
+    logger = logging.getLogger()
     logger.info(config)
     logger.info(
         f"{config.method}: teacher {config.teacher['model']}, embedding_size {config.teacher['embedding_size']}; "
         f"student {config['model']}, embedding_size {config['embedding_size']}"
     )
-    data = fit.split(student)
     logger.info(data.dataset)
-    check_teacher(config, data.train._dataset)
     if (config["embedding_size"] or 0) > (config.teacher["embedding_size"] or float("inf")):
         logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-    teacher = get_teacher(config, data)
+    teacher = given or get_teacher(config, data)
     knowledge = get_knowledge(config, data, teacher)
 
     rows, configs = {"teacher": (teacher.model, teacher.file)}, {"teacher": teacher.config}
@@ -115,7 +136,7 @@ def _student_alone(config, student, data):
         logger.info(f"the student was trained alone before: {file}")
     else:
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
-        fit.train(student, file, None, bool(config["resume"]), config["resume_interval"])
+        fit.train(student, file, **resuming(config))
     return fit.load_weights(student, data.train._dataset, file), str(file)
 
 
@@ -135,16 +156,7 @@ def _distil(config, knowledge, file):
     fresh = fit.split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = method_class(config.method)(config, fresh.train._dataset, knowledge)
-    trainer = KDTrainer(config, model)
-    trainer.saved_model_file = str(file)
-    trainer.extra = {"fingerprint": vars(fresh.fingerprint)}
-    trainer.resume_file, trainer.resume_interval = f"{file}.resume", config["resume_interval"]
-    Path(f"{file}.json").unlink(missing_ok=True)
-    if config["resume"] and trainer.resume() is not None:
-        logging.getLogger().info(f"going on with {config.method} at epoch {trainer.start_epoch}")
-    score, _ = trainer.fit(fresh.train, fresh.valid, saved=True, show_progress=config["show_progress"])
-    fit.write_mark(file, {"best_valid_score": float(score), "epochs": len(trainer.train_loss_dict)})
-    trainer.forget()
+    fit.run(KDTrainer(config, model), fresh, file, **resuming(config))
 
 
 def load_student(model_file):
@@ -210,7 +222,11 @@ def _check_folders(config):
     folders = {"checkpoint_dir": config["checkpoint_dir"], "the working directory, for RecBole's log": "log"}
     if config["result_file"]:
         folders["result_file"] = os.path.dirname(os.path.abspath(config["result_file"]))
+        if os.path.isdir(config["result_file"]):
+            raise KDError(f"result_file: '{config['result_file']}' is a folder, not a file")
     for what, folder in folders.items():
+        if not folder:
+            raise KDError(f"{what} names no folder")
         probe = Path(folder) / ".recbole_kd.probe"
         try:
             probe.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ KEYS = {
     "cpd_temperature": 2.0, "cpd_max_k": 4, "cpd_tau": 0.5, "cpd_rows": 0, "cpd_experts": 2, "cpd_hidden_ratio": 0.5,
     "cpd_dropout": 0.0,
     "sld_weight": 1.0, "sld_mode": "logitmix", "sld_k": 2, "sld_student_k": 2, "sld_uniform_k": 3,
-    "sld_temperature": 2.0, "sld_max_k": 3, "sld_tau": 0.5, "sld_gamma": 0.4, "sld_warmup": 4, "sld_refresh": 1,
+    "sld_temperature": 2.0, "sld_max_k": 3, "sld_student_max_k": 4,
+    "sld_tau": 0.5, "sld_gamma": 0.4, "sld_warmup": 4, "sld_refresh": 1,
 }  # fmt: skip
 
 
@@ -242,7 +243,7 @@ class SlowCPD:
         top = best_unseen(self.table["user"], self.table["item"], keys["cpd_max_k"])
         lists = by_rank(top, keys["cpd_k"], keys["cpd_temperature"], world.early)
         generator = replay(world.term)
-        self.rows = chosen(sorted(rows), keys["kd_rows"], generator)
+        self.rows = chosen(sorted(rows), keys["cpd_rows"], generator)
         self.lists = [(user, lists[user]) for user in chosen(once(rows, 0), keys["cpd_rows"], generator)]
         sides = (("user", 0, 1.0), ("item", 1, 0.5), ("item", 2, 0.5))
         self.parts = [(side, w, chosen(once(rows, column), keys["kd_rows"], generator)) for side, column, w in sides]
@@ -291,7 +292,7 @@ class SlowSLD:
         top = best_unseen(self.table["user"], self.table["item"], keys["sld_max_k"])
         drawn = [by_rank(top, keys["sld_k"], keys["sld_temperature"], generator)]
         if mode != "teacher":
-            own = best_unseen(old["user"], old["item"], keys["sld_max_k"])
+            own = best_unseen(old["user"], old["item"], keys["sld_student_max_k"])
             drawn.append(by_rank(own, keys["sld_student_k"], keys["sld_temperature"], generator))
         draw = torch.rand(USERS + 1, keys["sld_uniform_k"], generator=generator, dtype=torch.float64).tolist()
         outside = {0: []}
@@ -299,7 +300,7 @@ class SlowSLD:
             free = [item for item in range(1, ITEMS + 1) if item not in SEEN[user] and item not in top[user]]
             outside[user] = [free[int(u * len(free))] for u in draw[user]] if free else []
         drawn.append(outside)
-        self.users = once(rows, 0)
+        self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.candidates = {user: sorted({item for part in drawn for item in part[user]}) for user in self.users}
         done = min(1.0, world.epoch / keys["sld_warmup"]) if keys["sld_warmup"] else 1.0
         self.gamma = keys["sld_gamma"] * done if mode == "logitmix" else 0.0
@@ -338,6 +339,7 @@ SETTINGS = [
     (SLD, {"sld_mode": "union", "epoch": 3}),
     (SLD, {"sld_mode": "teacher", "epoch": 3}),
     (SLD, {"sld_tau": 2.0, "sld_temperature": 5.0, "sld_k": 1, "sld_uniform_k": 1, "sld_warmup": 0}),
+    (SLD, {"kd_rows": 2, "epoch": 2, "sld_student_max_k": 2}),
     (SLD, {"kd_reduction": "sum", "epoch": 9}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]

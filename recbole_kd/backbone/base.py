@@ -93,8 +93,11 @@ class Backbone:
         """Whether the view's inner products are the model's own scores, tried on a few users."""
         users = torch.arange(1, min(self.model.n_users, 9), device=self.model.device)
         restored = {name: getattr(self.model, name, None) for name in ("restore_user_e", "restore_item_e")}
-        with self.still() as view:
-            own, read = self.score_block(users), view.score_all(users)
+        try:
+            with self.still() as view:
+                own, read = self.score_block(users), view.score_all(users)
+        except NotImplementedError:  # ConvNCF: factors, and no full_sort_predict
+            return False
         for name, value in restored.items():
             if hasattr(self.model, name):  # a cache that this call filled must not outlive it
                 setattr(self.model, name, value)

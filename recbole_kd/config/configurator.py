@@ -2,7 +2,7 @@
 
 from recbole.config import Config as RecBoleConfig
 
-from recbole_kd.config.keys import KDError, keys_of, model_keys, our_keys, student_only_keys
+from recbole_kd.config.keys import KDError, keys_of, model_keys, our_keys, student_only_keys, term_names
 from recbole_kd.config.layers import SIDES, Layers
 
 TEACHER_WIDTH, STUDENT_WIDTH, RATIO = 200, 20, 10
@@ -28,7 +28,10 @@ class Config(RecBoleConfig):
 
     def __init__(self, layers: Layers, teacher=None):
         self.method = layers.method
-        keys = keys_of(layers.method, layers.plain.get("terms"))
+        terms = layers.plain.get("terms", list(term_names(layers.method)))
+        if terms != list(term_names(layers.method)):
+            raise KDError(f"terms={terms!r}: {layers.method} is made of {', '.join(term_names(layers.method))}")
+        keys = keys_of(layers.method)
         teacher_model = (teacher or {}).get("model") or layers.teacher_model or layers.student_model
         student_width, teacher_width = _widths(layers, teacher_model, teacher)
         defaults = {name: key.default for name, key in keys.items()}
@@ -49,6 +52,8 @@ class Config(RecBoleConfig):
                 teacher_model, layers.dataset, {**shared, **teacher_width}, {**plain, **fixed, **layers.of("teacher")}
             )
         )
+        for name in shared:
+            keys[name].check(self.teacher[name])
         for side, config in (("student", self), ("teacher", self.teacher)):
             _check_width(side, config)
 
@@ -111,5 +116,7 @@ def _width_keys(model, width):
 
 def _check_width(side, config):
     width = config["embedding_size"]
-    if width is not None and (not isinstance(width, int) or width < 1):
+    if width is None and "embedding_size" not in model_keys(config["model"]):
+        return
+    if not isinstance(width, int) or width < 1:
         raise KDError(f"{side}.embedding_size={width!r} is out of range: it takes an int in [1, inf)")

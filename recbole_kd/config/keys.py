@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,6 @@ class Key:
         if value is None and self.default is None:
             return value
         fits = isinstance(value, _TYPES[self.type]) and (self.type == "bool" or not isinstance(value, bool))
-        if self.type == "path":  # one file or a list of files
-            fits = fits or isinstance(value, (list, tuple))
         if fits and self.range.startswith("{"):
             fits = value in self.range[1:-1].split(", ")
         elif fits and self.range:
@@ -66,7 +63,7 @@ def _within(value, interval):
     low, high = (float(bound) for bound in interval[1:-1].split(","))
     above = value > low or (interval[0] == "[" and value == low)
     below = value < high or (interval[-1] == "]" and value == high)
-    return math.isfinite(value) and above and below
+    return above and below  # false for NaN; an open bound of inf keeps inf out
 
 
 @functools.cache
@@ -161,11 +158,12 @@ def _top_level(path):
 @functools.cache
 def recbole_reads(key):
     """Whether RecBole's source reads a key that stands in none of its lists (``encoding``, ``tail_ratio``, …)."""
-    pattern = re.compile(rf"""\[\s*["']{re.escape(key)}["']\s*\]""")
+    pattern = re.compile(rf"""config(?:_dict)?(?:\[|\.get\()\s*["']{re.escape(key)}["']""")
     return any(pattern.search(path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
 
 
-def nearest(name, names):
+def nearest(name, names, cutoff=0.6):
     """' (did you mean 'x'?)' for the nearest of ``names``, or ''."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""

@@ -98,7 +98,7 @@ def typed(key, value):
     if not isinstance(value, str):
         return value
     if key in PATH_KEYS:
-        return yaml.safe_load(value) if value.lstrip().startswith("[") else value
+        return None if value == "None" else value
     try:
         return RecBoleConfig._convert_config_dict(None, {key: value})[key]
     except Exception:  # RecBole evaluates the string and lets most errors through: then it is a string
@@ -112,7 +112,7 @@ def _read_yaml(file):
             content = yaml.load(stream.read(), Loader=loader)
     except OSError as error:
         raise KDError(f"the config file '{file}' cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise KDError(f"the config file '{file}' is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content or {}, Mapping):
         raise KDError(f"the config file '{file}' does not hold 'key: value' lines")
@@ -128,7 +128,7 @@ def _part(layer, origin, as_text):
         if side in SIDES and dot:
             blocks[side][name] = value
         elif key in SIDES:
-            if isinstance(value, str):
+            if as_text and isinstance(value, str):
                 value = typed(key, value)
             if not isinstance(value or {}, Mapping):
                 raise KDError(f"'{key}' in {origin} is a block of keys, not {value!r}")
@@ -148,13 +148,13 @@ def _check_names(plain, blocks, origin):
             continue
         if origin == "the command line":
             raise KDError(f"nobody knows the key '{key}' on the command line{nearest(key, known)}")
-        hint = nearest(key, our_keys())
+        hint = nearest(key, our_keys(), cutoff=0.8)
         if hint:
             raise KDError(f"nobody knows the key '{key}' in {origin}{hint}")
         logging.getLogger().warning(f"nobody knows the key '{key}' in {origin}: it changes nothing")
     for side, own in blocks.items():
         for key in own:
-            if key in our_keys():
+            if key in our_keys() or key in ("model", "dataset", "config_files"):
                 raise KDError(
                     f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'"
                 )

@@ -76,7 +76,7 @@ def split(config):
     try:
         dataset = create_dataset(config)
         loaders = data_preparation(config, dataset)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError, TypeError, ArithmeticError) as error:
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {_sentence(error)}") from error
     pairs = {name: _pairs(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
     if not len(pairs["train"]):
@@ -122,54 +122,47 @@ def build(config, dataset):
     return get_model(config["model"])(config, dataset).to(config["device"])
 
 
-def train(config, file, own_split=None, resume=False, resume_interval=15.0):
+def train(config, file, own_split=None, **resuming):
     """Train a model in plain RecBole and leave its best state in ``file``, marked as complete by ``file``.json.
 
     Args:
         config: a plain RecBole Config.
         file: the checkpoint to write.
         own_split: the config's split, where it was just made and nothing was drawn since.
-        resume: go on from the resume point beside ``file``.
-
-    Returns:
-        dict: what the mark holds: best_valid_score, seconds, epochs.
+        resuming: ``resume`` and ``resume_interval``, as ``run`` takes them.
     """
     data = own_split or split(config)
     model = build(config, data.train._dataset)
     kind = get_trainer(config["MODEL_TYPE"], config["model"])
-    if kind is Trainer:  # a trainer of a model's own may do more between epochs than a resume point holds
-        kind = ResumableTrainer
-    trainer = kind(config, model)
+    # a trainer of a model's own may do more between epochs than a resume point holds
+    return run(ResumableTrainer(config, model) if kind is Trainer else kind(config, model), data, file, **resuming)
+
+
+def run(trainer, data, file, resume=False, resume_interval=15.0):
+    """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended."""
+    config, resumable = trainer.config, isinstance(trainer, ResumableTrainer)
+    extra = {"fingerprint": vars(data.fingerprint)}
     trainer.saved_model_file = str(file)
-    if isinstance(trainer, ResumableTrainer):
-        trainer.extra = {"fingerprint": vars(data.fingerprint)}
-        trainer.resume_file, trainer.resume_interval = f"{file}.resume", resume_interval
+    Path(f"{file}.json").unlink(missing_ok=True)
+    if resumable:
+        trainer.extra, trainer.resume_file, trainer.resume_interval = extra, f"{file}.resume", resume_interval
         if resume and trainer.resume() is not None:
-            logging.getLogger().info(f"going on with {config['model']} at epoch {trainer.start_epoch}")
+            logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
     began = time.perf_counter()
     score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
-    mark = {
-        "best_valid_score": float(score),
-        "seconds": time.perf_counter() - began,
-        "epochs": len(trainer.train_loss_dict),
-    }
-    if not isinstance(trainer, ResumableTrainer):
-        _rewrite(file, {"fingerprint": vars(data.fingerprint)})
-    write_mark(file, mark)
-    if isinstance(trainer, ResumableTrainer):
+    if not resumable:
+        _rewrite(file, extra)
+    epochs, seconds = len(trainer.train_loss_dict), time.perf_counter() - began
+    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds}
+    write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
+    if resumable:
         trainer.forget()
-    return mark
 
 
 def _rewrite(file, extra):
     # only for RecBole's own file, written a moment ago by this very process
     content = torch.load(file, map_location="cpu", weights_only=False)
     write_whole(file, to_bytes({**content, **extra}))
-
-
-def write_mark(file, mark):
-    """Say beside a checkpoint that its training has ended."""
-    write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
 
 
 def complete(file):

@@ -94,8 +94,13 @@ def _found_or_trained(config, data):
     own = fit.split(teacher)
     if own.fingerprint != data.fingerprint:
         raise KDError(f"teacher_model={teacher['model']} splits this dataset in another way than {config['model']}")
-    fit.train(teacher, file, own, bool(config["resume"]), config["resume_interval"])
+    fit.train(teacher, file, own, **resuming(config))
     return str(file)
+
+
+def resuming(config):
+    """How a training of this run is resumed: keywords of fit.run."""
+    return {"resume": config["resume"], "resume_interval": config["resume_interval"]}
 
 
 @contextmanager

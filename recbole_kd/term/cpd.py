@@ -74,7 +74,7 @@ class CPD(Term):
         # by value, not by place: a batch whose rows stand in another order gives the same draw
         size = self.knowledge.n_items
         order = torch.argsort((batch.user * size + batch.pos_item) * size + batch.neg_item, stable=True)
-        return order[some_of(torch.arange(len(order), device=order.device), self.config["kd_rows"], self.generator)]
+        return order[some_of(torch.arange(len(order), device=order.device), self.key("rows"), self.generator)]
 
     def _lists(self, batch):
         users = some_of(batch.users, self.key("rows"), self.generator)
