@@ -4,6 +4,7 @@ import sys
 
 from recbole_kd.config import KDError
 from recbole_kd.quick_start import run_kd
+from recbole_kd.report import table
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
@@ -25,7 +26,7 @@ def main(argv=None):
         print(USAGE, end="")
         return 0 if argv else 2
     try:
-        run_kd(argv=argv)
+        print(table(run_kd(argv=argv)))
     except KDError as error:
         return _say(error, 2)
     except (NonFiniteLoss, OSError) as error:

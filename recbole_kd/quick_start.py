@@ -1,5 +1,6 @@
 """One call from a method's name to a distilled student and the table that compares it."""
 
+import json
 import logging
 import os
 import platform
@@ -18,9 +19,9 @@ from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_factors, check_kinds, check_student, check_teacher
 from recbole_kd.register import method_class
-from recbole_kd.report import entry, latencies, recovered_share, table, write_result
 from recbole_kd.teacher import fit
-from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint
+from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
+from recbole_kd.teacher.measure import entry, evaluate, latencies
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher, resuming
 from recbole_kd.trainer import KDTrainer
 
@@ -112,7 +113,7 @@ def _run(config):
     speeds = latencies({name: found[0] for name, found in rows.items()}, users, max(config["topk"]))
     result = {}
     for name, (model, file) in rows.items():
-        valid, test = fit.evaluate(configs[name], model, data)
+        valid, test = evaluate(configs[name], model, data)
         result[name] = entry(model, file, valid, test, speeds[name])
     result["distilled"]["method"] = config.method
     if config["baseline"]:
@@ -121,9 +122,8 @@ def _run(config):
     result["versions"] = versions()
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
-        write_result(config["result_file"], result)
+        write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
     logger.info(f"the distilled student is in {rows['distilled'][1]}")
-    logger.info(f"{config.method} on {config['dataset']}\n" + table(result))
     return result
 
 
@@ -159,6 +159,16 @@ def _distil(config, knowledge, file):
     fit.run(KDTrainer(config, model), fresh, file, **resuming(config))
 
 
+def recovered_share(result):
+    """(distilled - alone) / (teacher - alone) for each test metric; None where the teacher is no better."""
+    teacher, alone, distilled = (result[name]["test_result"] for name in ("teacher", "student_alone", "distilled"))
+    share = {}
+    for metric in distilled:
+        gap = teacher[metric] - alone[metric]
+        share[metric] = (distilled[metric] - alone[metric]) / gap if gap > 0 else None
+    return share
+
+
 def load_student(model_file):
     """A distilled student, or any RecBole checkpoint, with its data; nothing in the file is executed.
 
@@ -189,7 +199,7 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     teacher = get_teacher(config, data)
     _, file = _distilled(config, data, get_knowledge(config, data, teacher), teacher.name)
     student = plain_config(config)
-    valid, test = fit.evaluate(student, fit.load_weights(student, data.train._dataset, file), data)
+    valid, test = evaluate(student, fit.load_weights(student, data.train._dataset, file), data)
     if not saved:
         Path(file).unlink()
         Path(f"{file}.json").unlink()

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from recbole_kd.quick_start import _distil, make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.measure import evaluate
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher
 from recbole_kd.trainer import KDTrainer
 
@@ -101,7 +103,7 @@ class Conformance:
         stock = run_recbole(model=self.student, dataset="toy", config_dict=theirs)
         file = next((workdir / "stock").glob(f"{self.student}-*.pth"))
         assert same_weights(content["state_dict"], read_checkpoint(file)["state_dict"])
-        _, test = fit.evaluate(bench.student_config, model, bench.data)
+        _, test = evaluate(bench.student_config, model, bench.data)
         assert test == {name: float(value) for name, value in stock["test_result"].items()}
 
     def test_a_term_of_weight_zero_is_computed(self, settings):
@@ -116,10 +118,10 @@ class Conformance:
 
     def test_teacher_is_untouched(self, bench, workdir):
         before = copy.deepcopy(bench.teacher.model.state_dict())
-        content = open(bench.teacher.file, "rb").read()
+        content = Path(bench.teacher.file).read_bytes()
         bench.trained(workdir / "x.pth")
         assert same_weights(before, bench.teacher.model.state_dict())
-        assert content == open(bench.teacher.file, "rb").read()
+        assert content == Path(bench.teacher.file).read_bytes()
         model = bench.model()
         theirs = {weight.data_ptr() for weight in bench.teacher.model.parameters()}
         assert not theirs & {weight.data_ptr() for weight in model.parameters()}

@@ -692,3 +692,17 @@ def test_the_students_of_today_pass(student):
     config = made(f"--student_model={student}")
     assert isinstance(config, Config)
     assert config["model"] == student
+
+
+@pytest.mark.parametrize(
+    "key", ["seed", "epochs", "train_batch_size", "learning_rate", "weight_decay", "stopping_step"]
+)
+def test_recboles_numbers_are_numbers(key):
+    with pytest.raises(KDError, match=f"{key}='abc' is out of range: it takes a"):
+        make_config("SLD", "ml-100k", config_dict={key: "abc"})
+
+
+@pytest.mark.parametrize("key", ["epochs", "train_batch_size"])
+def test_recboles_counts_are_at_least_one(key):
+    with pytest.raises(KDError, match=f"{key}=0 is out of range"):
+        make_config("SLD", "ml-100k", config_dict={key: 0})

@@ -2,7 +2,16 @@
 
 from recbole.config import Config as RecBoleConfig
 
-from recbole_kd.config.keys import KDError, keys_of, model_keys, our_keys, student_only_keys, term_names
+from recbole_kd.config.keys import (
+    KDError,
+    check_recbole_number,
+    keys_of,
+    model_keys,
+    our_keys,
+    recbole_numbers,
+    student_only_keys,
+    term_names,
+)
 from recbole_kd.config.layers import SIDES, Layers
 
 TEACHER_WIDTH, STUDENT_WIDTH, RATIO = 200, 20, 10
@@ -54,6 +63,9 @@ class Config(RecBoleConfig):
         )
         for name in shared:
             keys[name].check(self.teacher[name])
+        for side in (self, self.teacher):
+            for name in recbole_numbers():
+                check_recbole_number(name, side[name])
         for side, config in (("student", self), ("teacher", self.teacher)):
             _check_width(side, config)
 

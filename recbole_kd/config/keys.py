@@ -145,6 +145,21 @@ def student_only_keys():
     return frozenset((names - shared) | {"learner", "learning_rate", "weight_decay"})
 
 
+@functools.cache
+def recbole_numbers():
+    """RecBole's shared keys that are numbers, by its own YAML's comments. dict of name to ``int`` or ``float``."""
+    text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
+
+
+def check_recbole_number(name, value):
+    """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
+    kind = recbole_numbers()[name]
+    counts = name in ("epochs", "train_batch_size", "eval_batch_size")
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) or value != value or (counts and value < 1):
+        raise KDError(f"{name}={value!r} is out of range: it takes {'an int' if kind == 'int' else 'a float'}")
+
+
 def model_keys(model):
     """The keys in a RecBole model's own YAML; empty where it has none."""
     path = RECBOLE_PROPERTIES / "model" / f"{model}.yaml"

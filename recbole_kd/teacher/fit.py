@@ -187,12 +187,3 @@ def load_weights(config, dataset, file, content=None):
         ) from error
     model.load_other_parameter(settled(content.get("other_parameter")))
     return model.eval()
-
-
-def evaluate(config, model, data):
-    """RecBole's metrics of a model on the validation and the test part, two dicts of floats."""
-    kind = get_trainer(config["MODEL_TYPE"], config["model"])
-    trainer = kind(config, model)
-    trainer.eval_collector.data_collect(data.train)
-    parts = (trainer.evaluate(part, load_best_model=False) for part in (data.valid, data.test))
-    return tuple({name: float(value) for name, value in (part or {}).items()} for part in parts)

@@ -1,0 +1,54 @@
+"""What a plain RecBole model scores and costs: RecBole's metrics, size, milliseconds."""
+
+import statistics
+import time
+
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import get_trainer
+
+USERS_A_BATCH = 256
+
+
+def evaluate(config, model, data):
+    """RecBole's metrics of a model on the validation and the test part, two dicts of floats."""
+    kind = get_trainer(config["MODEL_TYPE"], config["model"])
+    trainer = kind(config, model)
+    trainer.eval_collector.data_collect(data.train)
+    parts = (trainer.evaluate(part, load_best_model=False) for part in (data.valid, data.test))
+    return tuple({name: float(value) for name, value in (part or {}).items()} for part in parts)
+
+
+def entry(model, file, valid_result, test_result, ms_per_user):
+    """One row of the result: metrics, size and speed of a plain RecBole model."""
+    weights = list(model.parameters())
+    return {
+        "test_result": test_result,
+        "valid_result": valid_result,
+        "parameters": sum(weight.numel() for weight in weights),
+        "bytes": sum(weight.numel() * weight.element_size() for weight in weights),
+        "ms_per_user": ms_per_user,
+        "checkpoint": file,
+    }
+
+
+@torch.no_grad()
+def latencies(models, users, k, rounds=15):
+    """Milliseconds a user for ranking the whole catalogue: median over rounds that take the models in turn.
+
+    Args:
+        models: name to RecBole model.
+        users: ids, of which up to 256 are ranked in one batch.
+        k: length of the list that is taken.
+    """
+    users = users[:USERS_A_BATCH]
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for round_ in range(rounds + 2):
+        for name, model in models.items():
+            batch = Interaction({model.USER_ID: users.to(model.device)})
+            began = time.perf_counter()
+            scores = model.eval().full_sort_predict(batch).view(len(users), -1)
+            scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu()
+            if round_ >= 2:  # the first ones warm caches: LightGCN propagates once
+                times[name].append(1000 * (time.perf_counter() - began) / len(users))
+    return {name: statistics.median(values) for name, values in times.items()}
