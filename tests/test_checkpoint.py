@@ -171,7 +171,10 @@ def within(instructions):
 
 def test_what_is_forged_here_is_read_where_nothing_is_wrong(forge):
     assert read_checkpoint(forge(within(b"K\x07")))["x"] == 7
-    assert read_checkpoint(forge(within(Tensor((2,), (1,), offset=1, numel=4).instructions), FOUR))["x"].tolist() == [0, 0]
+    assert read_checkpoint(forge(within(Tensor((2,), (1,), offset=1, numel=4).instructions), FOUR))["x"].tolist() == [
+        0,
+        0,
+    ]
     assert load_for_recbole(forge(content_with(4)))["config"]["seed"] == 2020
 
 

@@ -151,3 +151,19 @@ def test_a_loss_that_is_not_finite_names_itself_and_keeps_the_last_checkpoint(se
 def test_global_names_are_about_fifteen():
     assert len(recbole_kd.__all__) <= 16
     assert all(hasattr(recbole_kd, name) for name in recbole_kd.__all__)
+
+
+def test_a_stored_model_is_taken_only_where_all_that_decides_it_is_the_same(settings):
+    from recbole_kd.config import plain_config
+    from recbole_kd.quick_start import make_config
+    from recbole_kd.teacher import fit
+
+    def key(**keys):
+        config = make_config("MKD", config_dict={**settings, **keys})
+        return fit.run_key(config, fit.split(plain_config(config)).fingerprint)
+
+    stock = key()
+    for name, value in {"checkpoint_dir": "x", "resume": True, "result_file": "r.json", "topk": [10, 20]}.items():
+        assert key(**{name: value}) == stock
+    for name, value in {"learning_rate": 0.02, "seed": 1, "sld_tau": 2.0, "epochs": 3, "stopping_step": 4}.items():
+        assert key(**{name: value}) != stock

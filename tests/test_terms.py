@@ -417,11 +417,12 @@ def parts_of_projectors(grads):
 
 
 ONE_ROW = [(1, 1, 2)]
+MANY = 16  # experts, so that for every vector some unit is awake
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_nkd_reaches_the_batch_its_neighbours_and_no_one_else(seed):
-    world = World(NKD, seed=seed, nkd_k=1)
+    world = World(NKD, seed=seed, nkd_k=1, nkd_experts=MANY)
     slow, grads = SlowNKD(world, ONE_ROW), world.gradients(ONE_ROW)
     for side in ("user", "item"):
         own, neighbours = slow.rows_reached(side)
@@ -431,7 +432,7 @@ def test_nkd_reaches_the_batch_its_neighbours_and_no_one_else(seed):
 
 def test_nkd_hard_takes_all_of_the_one_or_of_the_other():
     for alpha in (0.0, 1.0):
-        world = World(NKD, nkd_mix="hard", nkd_alpha=alpha, nkd_k=1)
+        world = World(NKD, nkd_mix="hard", nkd_alpha=alpha, nkd_k=1, nkd_experts=MANY)
         slow, grads = SlowNKD(world, ONE_ROW), world.gradients(ONE_ROW)
         for side in ("user", "item"):
             own, neighbours = slow.rows_reached(side)
@@ -455,8 +456,8 @@ def test_cpds_regularisers_train_the_projectors_alone():
 
 
 def test_the_regularisers_do_not_bend_the_alignments_gradient_of_the_student():
-    plain = World(CPD, cpd_pair_weight=0.0, cpd_list_weight=0.0).gradients()
-    heavy = World(CPD, cpd_pair_weight=5.0, cpd_list_weight=5.0).gradients()
+    plain = World(CPD, cpd_experts=MANY, cpd_pair_weight=0.0, cpd_list_weight=0.0).gradients()
+    heavy = World(CPD, cpd_experts=MANY, cpd_pair_weight=5.0, cpd_list_weight=5.0).gradients()
     for side, column in (("user", {0}), ("item", {1, 2})):
         torch.testing.assert_close(plain[side], heavy[side])
         assert rows_with_gradient(plain[side]) == {row[c] for row in ROWS for c in column}

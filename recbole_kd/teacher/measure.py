@@ -47,7 +47,7 @@ def latencies(models, users, k, rounds=15):
         for name, model in models.items():
             batch = Interaction({model.USER_ID: users.to(model.device)})
             began = time.perf_counter()
-            scores = model.eval().full_sort_predict(batch).view(len(users), -1)
+            scores = model.eval().full_sort_predict(batch).reshape(len(users), -1)
             scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu()
             if round_ >= 2:  # the first ones warm caches: LightGCN propagates once
                 times[name].append(1000 * (time.perf_counter() - began) / len(users))

@@ -54,7 +54,7 @@ class SLD(Term):
             self._draw(student)
 
     def loss(self, batch):
-        users = some_of(batch.users, self.config["kd_rows"], self.generator)
+        users = some_of(batch.users, self.key("rows"), self.generator)
         scores = batch.student.score(users, self.items[users])
         labels = mixed_logits(self.labels[users], scores, self.gamma)
         return self.reduce(soft_label_loss(scores, labels, self.key("tau"), self.there[users]))
