@@ -65,9 +65,8 @@ def main():
             row["same"] = same(weights(whole), weights(cut))
             rows.append(row)
             print(row, flush=True)
-    print(
-        f"{sum(row['same'] for row in rows)} of {len(rows)} ended in the weights of the undisturbed run ({length:.0f} s)"
-    )
+    equal = sum(row["same"] for row in rows)
+    print(f"{equal} of {len(rows)} ended in the weights of the undisturbed run ({length:.0f} s)")
     if own.result_file:
         Path(own.result_file).write_text(
             json.dumps({"command": rest, "seconds": length, "kills": rows}, indent=1) + "\n"

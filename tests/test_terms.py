@@ -35,7 +35,7 @@ KEYS = {
     "cpd_temperature": 2.0, "cpd_max_k": 4, "cpd_tau": 0.5, "cpd_rows": 0, "cpd_experts": 2, "cpd_hidden_ratio": 0.5,
     "cpd_dropout": 0.0,
     "sld_weight": 1.0, "sld_mode": "logitmix", "sld_k": 2, "sld_student_k": 2, "sld_uniform_k": 3,
-    "sld_temperature": 2.0, "sld_max_k": 3, "sld_student_max_k": 4,
+    "sld_temperature": 2.0, "sld_max_k": 3, "sld_student_max_k": 4, "sld_rows": 0,
     "sld_tau": 0.5, "sld_gamma": 0.4, "sld_warmup": 4, "sld_refresh": 1,
 }  # fmt: skip
 
@@ -300,7 +300,7 @@ class SlowSLD:
             free = [item for item in range(1, ITEMS + 1) if item not in SEEN[user] and item not in top[user]]
             outside[user] = [free[int(u * len(free))] for u in draw[user]] if free else []
         drawn.append(outside)
-        self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
+        self.users = chosen(once(rows, 0), keys["sld_rows"], replay(world.term))
         self.candidates = {user: sorted({item for part in drawn for item in part[user]}) for user in self.users}
         done = min(1.0, world.epoch / keys["sld_warmup"]) if keys["sld_warmup"] else 1.0
         self.gamma = keys["sld_gamma"] * done if mode == "logitmix" else 0.0
@@ -339,7 +339,7 @@ SETTINGS = [
     (SLD, {"sld_mode": "union", "epoch": 3}),
     (SLD, {"sld_mode": "teacher", "epoch": 3}),
     (SLD, {"sld_tau": 2.0, "sld_temperature": 5.0, "sld_k": 1, "sld_uniform_k": 1, "sld_warmup": 0}),
-    (SLD, {"kd_rows": 2, "epoch": 2, "sld_student_max_k": 2}),
+    (SLD, {"sld_rows": 2, "kd_rows": 1, "epoch": 2, "sld_student_max_k": 2}),
     (SLD, {"kd_reduction": "sum", "epoch": 9}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
@@ -521,7 +521,7 @@ def test_the_teacher_gets_no_gradient(kind):
 @pytest.mark.parametrize("looked_at", [0, 3])
 def test_the_order_of_the_rows_does_not_matter(kind, looked_at):
     def value(rows):
-        return World(kind, epoch=2, kd_rows=looked_at, cpd_rows=looked_at).loss(rows).item()
+        return World(kind, epoch=2, kd_rows=looked_at, cpd_rows=looked_at, sld_rows=looked_at).loss(rows).item()
 
     plain = value(ROWS)
     assert plain != 0
@@ -633,7 +633,7 @@ def test_dropout_acts_in_training_alone(kind):
 
 @EACH
 def test_the_global_generator_is_left_alone(kind):
-    world = World(kind, nkd_dropout=0.2, cpd_dropout=0.2, kd_rows=2, cpd_rows=2)
+    world = World(kind, nkd_dropout=0.2, cpd_dropout=0.2, kd_rows=2, cpd_rows=2, sld_rows=2)
     before = torch.get_rng_state()
     world.term.start_epoch(0, world.backbone)
     world.loss()
@@ -642,11 +642,11 @@ def test_the_global_generator_is_left_alone(kind):
 
 @EACH
 def test_a_terms_stream_is_kept_and_put_back(kind):
-    world = World(kind, kd_rows=2)
+    world = World(kind, kd_rows=2, cpd_rows=2, sld_rows=2)
     state = world.term.get_extra_state()
     losses = [world.loss().item() for _ in range(3)]
     drawn = torch.rand(4, generator=world.term.generator)
-    fresh = World(kind, kd_rows=2)
+    fresh = World(kind, kd_rows=2, cpd_rows=2, sld_rows=2)
     torch.rand(9, generator=fresh.term.generator)
     fresh.term.set_extra_state(state)
     assert [fresh.loss().item() for _ in range(3)] == losses
