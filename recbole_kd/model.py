@@ -11,6 +11,8 @@ from torch import nn
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
+from recbole_kd.config.layers import is_recbole_model
+from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.fit import build, split
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
 from recbole_kd.term import Batch, Term, get_term
@@ -45,7 +47,6 @@ class Distiller(GeneralRecommender):
             config = _from_recbole(config, type(self).__name__)
         super().__init__(config, dataset)
         self.config = config
-        check_student(config)
         self.student = get_model(config["model"])(config, dataset).to(config["device"])
         with kept_randomness():
             self.backbone = backbone_of(self.student)
@@ -130,6 +131,37 @@ def term_names_of(config):
     return tuple(config["terms"] or (config["kd_method"],))
 
 
+def config_of(layers):
+    """The Config of what the user asked for, checked as far as it can be without the data. Raises KDError."""
+    path = layers.plain.get("teacher_path")
+    if not isinstance(path, (str, type(None))):
+        raise KDError(f"teacher_path={path!r} is out of range: it takes a path")
+    teacher = read_checkpoint(path)["config"] if path is not None else None
+    if teacher is not None and not is_recbole_model(teacher["model"]):
+        raise KDError(f"'{path}' holds the model {teacher['model']!r}, which RecBole does not bring")
+    taught_by = teacher["model"] if teacher is not None else layers.teacher_model or layers.student_model
+    check_kinds(layers.student_model, taught_by)
+    try:
+        config = Config(layers, teacher)
+    except KDError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
+        raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
+    for side in (config, config.teacher):
+        check_valid_metric(side)
+    check_student(config)
+    return config
+
+
+def check_valid_metric(config):
+    """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
+    whole = ("auc", "gauc", "logloss", "mae", "rmse")
+    names = [name.lower() for name in config["metrics"]]
+    names = [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
+    if config["valid_metric"].lower() not in names:
+        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+
+
 def check_kinds(student, teacher):
     """Refuse kinds of models that cannot be here yet, before RecBole's own checks speak. Raises KDError."""
     kind = _kind(student)
@@ -189,7 +221,7 @@ def _no_student(name, why):
 def _from_recbole(config, method):
     """Our Config from one that RecBole made with the method's name as its model."""
     asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
-    return Config(read_layers(method, config["dataset"], config_dict=asked))
+    return config_of(read_layers(method, config["dataset"], config_dict=asked))
 
 
 def _knowledge_for(config, dataset):

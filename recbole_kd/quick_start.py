@@ -15,9 +15,8 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, get_model, init_logger, init_seed
 
 from recbole_kd import __version__
-from recbole_kd.config import Config, KDError, plain_config, read_layers
-from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_kinds, check_student, check_teacher
+from recbole_kd.config import KDError, plain_config, read_layers
+from recbole_kd.model import check_factors, check_teacher, config_of
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
@@ -51,35 +50,8 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
 
 
 def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
-    """The Config that a run would have. Raises KDError."""
-    layers = read_layers(model, dataset, config_file_list, config_dict, argv)
-    path = layers.plain.get("teacher_path")
-    if not isinstance(path, (str, type(None))):
-        raise KDError(f"teacher_path={path!r} is out of range: it takes a path")
-    teacher = read_checkpoint(path)["config"] if path is not None else None
-    if teacher is not None and not is_recbole_model(teacher["model"]):
-        raise KDError(f"'{path}' holds the model {teacher['model']!r}, which RecBole does not bring")
-    taught_by = teacher["model"] if teacher is not None else layers.teacher_model or layers.student_model
-    check_kinds(layers.student_model, taught_by)
-    try:
-        config = Config(layers, teacher)
-    except KDError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
-        raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
-    for side in (config, config.teacher):
-        _check_valid_metric(side)
-    check_student(config)
-    return config
-
-
-def _check_valid_metric(config):
-    """RecBole looks the metric up in its results only after the first epoch."""
-    whole = ("auc", "gauc", "logloss", "mae", "rmse")
-    names = [name.lower() for name in config["metrics"]]
-    names = [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
-    if config["valid_metric"].lower() not in names:
-        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+    """The Config that a run would have; arguments as of run_kd. Raises KDError."""
+    return config_of(read_layers(model, dataset, config_file_list, config_dict, argv))
 
 
 def _run(config):

@@ -1,5 +1,6 @@
 """Enter the methods and KDTrainer where RecBole looks names up, so that ``get_model('MKD')`` finds ours."""
 
+import functools
 import importlib.machinery
 import sys
 import types
@@ -12,6 +13,7 @@ from recbole_kd.config import method_names
 from recbole_kd.trainer import KDTrainer
 
 
+@functools.cache
 def method_class(name):
     """The RecBole model class of a method: one of model.py's, or a Distiller of the one term of that name."""
     if hasattr(models, name):

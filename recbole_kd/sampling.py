@@ -104,7 +104,7 @@ def first_of_each(ids, there):
 
 
 def some_of(values, k, generator):
-    """k of the values, without replacement, in ascending order; all of them where k is 0 or too many. Shape [<= k]."""
+    """k of the values, without replacement, in their order; all of them where k is 0 or as many as there are."""
     if k <= 0 or len(values) <= k:
         return values
     chosen = torch.rand(len(values), generator=generator, device=values.device).topk(k).indices

@@ -1,0 +1,315 @@
+"""Whether a given teacher may teach: of the same split yes, of one that has seen held-out pairs no, with their number."""
+
+import logging
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data import create_dataset, data_preparation
+from recbole.trainer import Trainer
+from recbole.utils import get_model, init_seed
+
+from recbole_kd import KDError, read_checkpoint
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import fit, guard
+from recbole_kd.teacher.checkpoint import to_bytes
+from recbole_kd.teacher.prepare import get_teacher
+
+USERS, ITEMS, EACH = 30, 40, 20
+PARTS = ["one", "two", "three"]
+
+
+def ratio(*parts, order="RO"):
+    return {"split": {"RS": list(parts)}, "order": order, "group_by": "user", "mode": "full"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Datasets ``here`` and ``there``: twenty interactions a user, some items rarer than others, also cut in three."""
+    path, draw = tmp_path_factory.mktemp("guard"), np.random.default_rng(0)
+    chance = np.linspace(1, 4, ITEMS)
+    for name in ("here", "there"):
+        head, rows = "user_id:token\titem_id:token\ttimestamp:float", []
+        for user in range(USERS):
+            chosen = draw.choice(ITEMS, EACH, replace=False, p=chance / chance.sum())
+            rows += [f"u{user}\ti{item}\t{when}" for when, item in enumerate(chosen)]
+        (path / name).mkdir()
+        (path / name / f"{name}.inter").write_text("\n".join([head, *rows]) + "\n")
+        for part, cut in zip(PARTS, (slice(0, 16), slice(16, 18), slice(18, 20)), strict=True):
+            mine = [row for user in range(USERS) for row in rows[user * EACH : (user + 1) * EACH][cut]]
+            (path / name / f"{name}.{part}.inter").write_text("\n".join([head, *mine]) + "\n")
+    return path
+
+
+@pytest.fixture
+def keys(folder, workdir, monkeypatch):
+    """What teacher and student are given alike."""
+    monkeypatch.setattr("sys.argv", ["pytest"])  # RecBole's Config takes whatever stands there for keys
+    return {
+        "data_path": str(folder), "epochs": 1, "show_progress": False, "state": "ERROR", "embedding_size": 4,
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "checkpoint_dir": str(workdir / "saved"),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def stock(keys, workdir):
+    """A function that lets plain RecBole write a checkpoint, of keys of its own; returns the file."""
+
+    def write(dataset="here", model="BPR", **own):
+        config = RecBoleConfig(model, dataset, config_dict={**keys, **own})
+        init_seed(config["seed"], config["reproducibility"])
+        trained_on = data_preparation(config, create_dataset(config))[0]._dataset
+        trainer = Trainer(config, get_model(model)(config, trained_on))
+        trainer._save_checkpoint(0, verbose=False, saved_model_file=str(workdir / "teacher.pth"))
+        return str(workdir / "teacher.pth")
+
+    return write
+
+
+@pytest.fixture
+def ask(keys):
+    """A function from a teacher's file to the teacher that a run of some keys gets."""
+
+    def teacher(file, **own):
+        config = make_config("NKD", "here", config_dict={**keys, **own, "teacher_path": file})
+        return get_teacher(config, fit.split(plain_config(config)))
+
+    return teacher
+
+
+@pytest.fixture
+def refusal(ask):
+    def sentence(file, **own):
+        with pytest.raises(KDError) as caught:
+            ask(file, **own)
+        assert str(caught.value).isprintable() and file in str(caught.value)
+        return str(caught.value)
+
+    return sentence
+
+
+def pairs_by_hand(keys, part, **own):
+    """The (user, item) tokens of one part of the split that plain RecBole makes, row by row."""
+    config = RecBoleConfig("BPR", "here", config_dict={**keys, **own})
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = data_preparation(config, create_dataset(config))[("train", "valid", "test").index(part)]._dataset
+    rows = zip(dataset.inter_feat["user_id"].tolist(), dataset.inter_feat["item_id"].tolist(), strict=True)
+    return {(dataset.id2token("user_id", user), dataset.id2token("item_id", item)) for user, item in rows}
+
+
+def test_a_stock_teacher_of_the_same_seed_is_accepted(stock, ask):
+    file = stock()
+    teacher = ask(file)
+    weights = read_checkpoint(file)["state_dict"]
+    assert teacher.file == file and not teacher.model.training
+    assert all(torch.equal(weight, weights[name]) for name, weight in teacher.model.state_dict().items())
+
+
+@pytest.mark.parametrize("mine, theirs", [(2020, 7), (7, 2020), (11, 12)])
+def test_a_teacher_of_another_seed_is_refused_with_the_number_of_test_pairs_that_it_knows(
+    stock, refusal, keys, mine, theirs
+):
+    sentence = refusal(stock(seed=theirs), seed=mine)
+    test, train = pairs_by_hand(keys, "test", seed=mine), pairs_by_hand(keys, "train", seed=theirs)
+    assert len(test) == USERS * 2 and 0 < len(test & train) < len(test)
+    assert f"was trained on {len(test & train)} of this run's {len(test)} test pairs" in sentence
+    assert f"seed {theirs}, here {mine}" in sentence
+
+
+def test_a_teacher_that_knows_validation_pairs_only_is_refused(stock, refusal, keys):
+    larger = {"eval_args": ratio(0.9, 0.05, 0.05)}
+    sentence = refusal(stock(**larger))
+    train = pairs_by_hand(keys, "train", **larger)
+    assert not train & pairs_by_hand(keys, "test")
+    seen = len(train & pairs_by_hand(keys, "valid"))
+    assert seen and f"was trained on {seen} of this run's {USERS * 2} validation pairs" in sentence
+    assert "eval_args" in sentence and "0.05" in sentence
+
+
+def test_a_teacher_of_another_split_ratio_is_refused(stock, refusal, keys):
+    mine, theirs = {"eval_args": ratio(0.5, 0.1, 0.4)}, {"eval_args": ratio(0.8, 0.1, 0.1)}
+    sentence = refusal(stock(**theirs), **mine)
+    test, train = pairs_by_hand(keys, "test", **mine), pairs_by_hand(keys, "train", **theirs)
+    assert test & train and f"was trained on {len(test & train)} of this run's {len(test)} test pairs" in sentence
+
+
+def test_a_teacher_of_another_dataset_is_refused(stock, refusal):
+    assert "was trained on the dataset 'there', here it is 'here'" in refusal(stock("there"))
+
+
+@pytest.mark.parametrize(
+    "key, value", [("user_inter_num_interval", "[5,inf)"), ("val_interval", {"timestamp": "[0,100]"})]
+)
+def test_a_teacher_of_another_filter_is_refused_even_where_it_drops_nothing(stock, refusal, key, value):
+    filtered = {key: value}
+    for theirs, mine in ((filtered, {}), ({}, filtered)):
+        sentence = refusal(stock(**theirs), **mine)
+        assert "was trained under another filter" in sentence and key in sentence and "unset" in sentence
+
+
+def test_a_teacher_of_a_filter_that_drops_interactions_is_refused(stock, refusal, keys):
+    filtered = {"val_interval": {"timestamp": "[0,14]"}}
+    sentence = refusal(stock(**filtered))
+    seen = len(pairs_by_hand(keys, "train", **filtered) & pairs_by_hand(keys, "test"))
+    assert seen and f"was trained on {seen} of this run's {USERS * 2} test pairs" in sentence
+    assert "val_interval" in sentence
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(stock, refusal):
+    sentence = refusal(stock(item_inter_num_interval="[10,inf)"))
+    counts = [int(number) for number in re.findall(r"\d+", sentence.partition("vocabulary: ")[2])[:4]]
+    assert counts[0] == counts[2] == USERS and counts[1] < counts[3] == ITEMS
+    assert "item_inter_num_interval [10,inf), here unset" in sentence
+
+
+def test_the_same_filter_written_in_another_way_is_no_difference(stock, ask):
+    assert ask(stock(user_inter_num_interval="[0, inf)"), user_inter_num_interval="[0,inf)")
+    assert ask(stock(user_inter_num_interval="[0,inf)"))
+
+
+def test_a_split_by_time_has_no_seed(stock, ask):
+    in_time = {"eval_args": ratio(0.8, 0.1, 0.1, order="TO")}
+    assert ask(stock(seed=7, **in_time), **in_time)
+
+
+def test_a_split_in_files_has_no_seed_and_no_filter(stock, ask):
+    files = {"benchmark_filename": PARTS}
+    assert ask(stock(seed=7, **files), **files)
+    assert ask(stock(val_interval={"timestamp": "[0,100]"}, **files), **files)
+
+
+def test_other_files_are_another_split(stock, refusal):
+    sentence = refusal(stock(benchmark_filename=PARTS[::-1]), benchmark_filename=PARTS)
+    assert f"was trained on {USERS * 2} of this run's {USERS * 2} test pairs" in sentence
+    assert "benchmark_filename" in sentence
+    assert "test pairs" in refusal(stock(benchmark_filename=PARTS))
+
+
+def test_another_way_to_evaluate_is_no_difference(stock, ask):
+    few = {**ratio(0.8, 0.1, 0.1), "mode": "uni5"}
+    assert ask(stock(eval_args=few))
+
+
+def test_a_teacher_of_another_family_is_compared_by_its_pairs(stock, ask, refusal):
+    assert type(ask(stock(model="MultiVAE")).model).__name__ == "MultiVAE"
+    assert "test pairs" in refusal(stock(model="MultiVAE", seed=7))
+
+
+def test_warn_takes_the_teacher_and_says_what_is_wrong(stock, ask, caplog):
+    file = stock(seed=7)
+    with caplog.at_level(logging.WARNING):
+        assert ask(file, teacher_check="warn").file == file
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("test pairs" in line and "seed 7, here 2020" in line for line in said)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often the guard makes the teacher's split again."""
+    calls = []
+    monkeypatch.setattr(guard, "split", lambda config: calls.append(config) or fit.split(config))
+    return calls
+
+
+def test_our_own_checkpoint_of_this_split_needs_no_second_split(keys, ask, stock, counted, workdir):
+    fit.train(RecBoleConfig("BPR", "here", config_dict=keys), workdir / "own.pth")
+    assert ask(str(workdir / "own.pth")) and counted == []
+    assert ask(stock()) and len(counted) == 1
+
+
+def test_our_own_checkpoint_of_another_split_is_refused(keys, refusal, workdir):
+    fit.train(RecBoleConfig("BPR", "here", config_dict={**keys, "seed": 7}), workdir / "own.pth")
+    assert "test pairs" in refusal(str(workdir / "own.pth"))
+
+
+def forged(file, **changes):
+    """The checkpoint with other top-level entries, or with other keys in its config."""
+    content = torch.load(file, weights_only=False)
+    content["config"].final_config_dict.update(changes.pop("config", {}))
+    with open(file, "wb") as stream:
+        stream.write(to_bytes({**content, **changes}))
+    return file
+
+
+NAMES = ("vocabulary", "train", "valid", "test")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None, 3, "x", b"x", [], {}, [1, 2], list(NAMES), {"train": 1}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, 0.5),
+        dict.fromkeys(NAMES, torch.arange(3)), dict.fromkeys(NAMES, np.arange(3)), dict.fromkeys((*NAMES, "more"), "x"),
+        {1: 2, 3: 4, 5: 6, 7: 8}, dict.fromkeys(NAMES, {"a": []}), set(NAMES), torch.arange(4), np.arange(4),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)  # fmt: skip
+def test_an_odd_fingerprint_counts_for_nothing(stock, ask, counted, odd):
+    assert ask(forged(stock(), fingerprint=odd))
+    assert len(counted) == 1
+
+
+@pytest.mark.parametrize("odd", [None, dict.fromkeys(NAMES, "x")])
+def test_an_odd_fingerprint_excuses_nothing(stock, refusal, odd):
+    assert "test pairs" in refusal(forged(stock(seed=7), fingerprint=odd))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"seed": None}, {"seed": "seven"}, {"seed": torch.tensor([1, 2])}, {"seed": np.arange(2)}, {"seed": -1},
+        {"eval_args": 5}, {"eval_args": None}, {"eval_args": {"split": {"RS": "x"}}}, {"eval_args": {"split": {"XX": 1}}},
+        {"val_interval": 3}, {"val_interval": {"timestamp": "x"}}, {"val_interval": {"rating": "[0,1]"}},
+        {"benchmark_filename": ["no", "such", "file"]}, {"benchmark_filename": 4}, {"user_inter_num_interval": "[x,y)"},
+        {"user_inter_num_interval": "[999,inf)"}, {"threshold": 5}, {"MODEL_TYPE": "x"}, {"train_neg_sample_args": 1},
+        {"valid_neg_sample_args": 1}, {"dataset": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_cannot_be_compared_end_in_a_sentence(stock, refusal, odd):
+    refusal(forged(stock(), config=odd))
+
+
+@pytest.mark.parametrize("model", ["Foreign", "os", "", "bpr", "MKD"])
+def test_a_model_that_recbole_does_not_bring_ends_in_a_sentence(stock, refusal, model):
+    assert repr(model) in refusal(forged(stock(), config={"model": model}))
+
+
+@pytest.mark.parametrize("model, own", [("CFKG", {"embedding_size": 4}), ("KD_DAGFM", {}), ("SASRec", {})])
+def test_a_teacher_of_a_family_that_cannot_teach_ends_in_a_sentence(stock, refusal, model, own):
+    refusal(forged(stock(), config={"model": model, **own}))
+
+
+def streams():
+    return random.getstate(), tuple(map(str, np.random.get_state())), torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_global_random_streams_are_left_where_they_were(stock, keys, given):
+    path = {"teacher_path": stock()} if given else {}
+    config = make_config("NKD", "here", config_dict={**keys, **path})
+    data = fit.split(plain_config(config))
+    random.random(), np.random.rand(), torch.rand(1)
+    before = streams()
+    get_teacher(config, data)
+    assert streams() == before
+
+
+def test_the_streams_are_left_alone_by_a_refusal_too(stock, keys):
+    config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7)})
+    data = fit.split(plain_config(config))
+    before = streams()
+    with pytest.raises(KDError):
+        get_teacher(config, data)
+    assert streams() == before
+
+
+def test_this_run_s_config_is_left_as_it_was(stock, keys):
+    config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7), "teacher_check": "warn"})
+    data = fit.split(plain_config(config))
+    before = {name: str(value) for name, value in vars(config).items()}
+    get_teacher(config, data)
+    assert {name: str(value) for name, value in vars(config).items()} == before
