@@ -99,21 +99,24 @@ def _mend_dok_matrix():
 
 
 def _mend_config():
-    """``Config`` reads numpy names that numpy 2 removed (2187, 2212)."""
+    """RecBole uses names that numpy 1.24 removed; ``Config`` restores them, by names that numpy 2 removed (2187, 2212).
+
+    They are restored here as well: who loads a checkpoint never constructs a Config.
+    """
     import numpy as np
 
-    if hasattr(np, "float_"):
-        return
-    from recbole.config import Config
-
-    def compatibility_settings(self):
+    def compatibility_settings(self=None):
         aliases = {"bool": np.bool_, "int": np.int_, "float": np.float64, "complex": np.complex128}
         aliases |= {"object": np.object_, "str": np.str_, "long": np.int_, "unicode": np.str_}
         for name, kind in aliases.items():
             if name not in vars(np):
                 setattr(np, name, kind)
 
-    Config.compatibility_settings = compatibility_settings
+    compatibility_settings()
+    if not hasattr(np, "float_"):
+        from recbole.config import Config
+
+        Config.compatibility_settings = compatibility_settings
 
 
 def _import_quick_start():

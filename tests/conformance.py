@@ -23,6 +23,9 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teacher
 from recbole_kd.trainer import KDTrainer
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
 class Bench:
     """A method on a small dataset: its config, split, teacher, knowledge; models and trained students on demand."""
 

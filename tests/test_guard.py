@@ -27,21 +27,34 @@ def ratio(*parts, order="RO"):
     return {"split": {"RS": list(parts)}, "order": order, "group_by": "user", "mode": "full"}
 
 
+# RecBole drops the interactions of items that the loaded item file does not hold
+FEATURES = {"load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "kind"]}}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Datasets ``here`` and ``there``: twenty interactions a user, some items rarer than others, also cut in three."""
+    """Datasets ``here`` and ``there``: twenty interactions a user, some items rarer than others, also cut in parts."""
     path, draw = tmp_path_factory.mktemp("guard"), np.random.default_rng(0)
     chance = np.linspace(1, 4, ITEMS)
     for name in ("here", "there"):
         head, rows = "user_id:token\titem_id:token\ttimestamp:float", []
         for user in range(USERS):
             chosen = draw.choice(ITEMS, EACH, replace=False, p=chance / chance.sum())
-            rows += [f"u{user}\ti{item}\t{when}" for when, item in enumerate(chosen)]
+            # a late end for the last users: a filter may drop it without touching the vocabulary
+            when = np.arange(EACH) + (1000 * (np.arange(EACH) >= 14) if user >= 20 else 0)
+            rows += [f"u{user}\ti{item}\t{then}" for then, item in zip(when, chosen, strict=True)]
         (path / name).mkdir()
         (path / name / f"{name}.inter").write_text("\n".join([head, *rows]) + "\n")
-        for part, cut in zip(PARTS, (slice(0, 16), slice(16, 18), slice(18, 20)), strict=True):
-            mine = [row for user in range(USERS) for row in rows[user * EACH : (user + 1) * EACH][cut]]
-            (path / name / f"{name}.{part}.inter").write_text("\n".join([head, *mine]) + "\n")
+        # the features of all items but one, and of one that nobody has met
+        known = "\n".join(f"i{item}\t{item % 3}" for item in range(1, ITEMS + 1))
+        (path / name / f"{name}.item").write_text(f"item_id:token\tkind:token\n{known}\n")
+        cuts = {"one": slice(0, 16), "two": slice(16, 18), "three": slice(18, 20)}
+        cuts = {
+            part: [row for at in range(0, len(rows), EACH) for row in rows[at : at + EACH][cut]]
+            for part, cut in cuts.items()
+        }
+        for part, some in {**cuts, "more": cuts["one"] + cuts["three"]}.items():
+            (path / name / f"{name}.{part}.inter").write_text("\n".join([head, *some]) + "\n")
     return path
 
 
@@ -142,17 +155,17 @@ def test_a_teacher_of_another_dataset_is_refused(stock, refusal):
 
 
 @pytest.mark.parametrize(
-    "key, value", [("user_inter_num_interval", "[5,inf)"), ("val_interval", {"timestamp": "[0,100]"})]
+    "key, value", [("user_inter_num_interval", "[5,inf)"), ("val_interval", {"timestamp": "[0,5000]"})]
 )
 def test_a_teacher_of_another_filter_is_refused_even_where_it_drops_nothing(stock, refusal, key, value):
     filtered = {key: value}
     for theirs, mine in ((filtered, {}), ({}, filtered)):
         sentence = refusal(stock(**theirs), **mine)
-        assert "was trained under another filter" in sentence and key in sentence and "unset" in sentence
+        assert "was trained under another filter" in sentence and key in sentence and str(value) in sentence
 
 
 def test_a_teacher_of_a_filter_that_drops_interactions_is_refused(stock, refusal, keys):
-    filtered = {"val_interval": {"timestamp": "[0,14]"}}
+    filtered = {"val_interval": {"timestamp": "[0,100]"}}
     sentence = refusal(stock(**filtered))
     seen = len(pairs_by_hand(keys, "train", **filtered) & pairs_by_hand(keys, "test"))
     assert seen and f"was trained on {seen} of this run's {USERS * 2} test pairs" in sentence
@@ -163,7 +176,16 @@ def test_a_teacher_of_another_vocabulary_is_refused(stock, refusal):
     sentence = refusal(stock(item_inter_num_interval="[10,inf)"))
     counts = [int(number) for number in re.findall(r"\d+", sentence.partition("vocabulary: ")[2])[:4]]
     assert counts[0] == counts[2] == USERS and counts[1] < counts[3] == ITEMS
-    assert "item_inter_num_interval [10,inf), here unset" in sentence
+    assert "item_inter_num_interval [10,inf), here [0,inf)" in sentence
+
+
+def test_a_teacher_with_item_features_has_another_vocabulary(stock, refusal, ask):
+    assert "another vocabulary" in refusal(stock(**FEATURES))  # of the same size, so that its weights would fit
+    assert ask(stock(**FEATURES), **FEATURES)
+
+
+def test_the_same_tokens_in_another_order_are_another_vocabulary(stock, refusal):
+    assert "another vocabulary: the same size" in refusal(stock(benchmark_filename=PARTS))
 
 
 def test_the_same_filter_written_in_another_way_is_no_difference(stock, ask):
@@ -183,10 +205,9 @@ def test_a_split_in_files_has_no_seed_and_no_filter(stock, ask):
 
 
 def test_other_files_are_another_split(stock, refusal):
-    sentence = refusal(stock(benchmark_filename=PARTS[::-1]), benchmark_filename=PARTS)
+    sentence = refusal(stock(benchmark_filename=["more", "two", "three"]), benchmark_filename=PARTS)
     assert f"was trained on {USERS * 2} of this run's {USERS * 2} test pairs" in sentence
-    assert "benchmark_filename" in sentence
-    assert "test pairs" in refusal(stock(benchmark_filename=PARTS))
+    assert "benchmark_filename ['more', 'two', 'three'], here ['one', 'two', 'three']" in sentence
 
 
 def test_another_way_to_evaluate_is_no_difference(stock, ask):
@@ -279,8 +300,9 @@ def test_a_model_that_recbole_does_not_bring_ends_in_a_sentence(stock, refusal, 
 
 
 @pytest.mark.parametrize("model, own", [("CFKG", {"embedding_size": 4}), ("KD_DAGFM", {}), ("SASRec", {})])
-def test_a_teacher_of_a_family_that_cannot_teach_ends_in_a_sentence(stock, refusal, model, own):
-    refusal(forged(stock(), config={"model": model, **own}))
+def test_a_teacher_of_a_family_that_cannot_teach_ends_in_a_sentence(stock, ask, model, own):
+    with pytest.raises(KDError, match=model):
+        ask(forged(stock(), config={"model": model, **own}))
 
 
 def streams():
