@@ -2,9 +2,11 @@
 
 import sys
 
-from recbole_kd.config import KDError
+from recbole_kd.config import KDError, method_names
+from recbole_kd.config.keys import nearest
+from recbole_kd.config.layers import parse_argv
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import table
+from recbole_kd.report import keys, methods, table
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
@@ -15,6 +17,8 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --teacher_model   the RecBole model of the teacher (the student's)
   --teacher_path    a RecBole checkpoint to take as the teacher
   --config_files    YAML files, parted by spaces
+  --list            the methods
+  --model=X --explain   the keys of one method
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 
@@ -26,7 +30,7 @@ def main(argv=None):
         print(USAGE, end="")
         return 0 if argv else 2
     try:
-        print(table(run_kd(argv=argv)))
+        print(_answer(list(argv)))
     except KDError as error:
         return _say(error, 2)
     except (NonFiniteLoss, OSError) as error:
@@ -34,6 +38,18 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _say("interrupted; the same command with --resume=True goes on", 130)
     return 0
+
+
+def _answer(argv):
+    if argv == ["--list"]:
+        return methods()
+    if "--explain" in argv:
+        argv.remove("--explain")
+        name = parse_argv(argv).get("model")
+        if name not in method_names():
+            raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
+        return keys(name)
+    return table(run_kd(argv=argv))
 
 
 def _say(what, code):

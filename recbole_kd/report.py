@@ -1,6 +1,10 @@
-"""Accuracy, size and latency side by side: the table at a run's end."""
+"""What is printed: the table at a run's end, the list of methods, the keys of one."""
 
 from tabulate import tabulate
+
+from recbole_kd.backbone.base import OFFERS
+from recbole_kd.config import about, explain, method_names, term_names
+from recbole_kd.term import get_term
 
 ROWS = ("teacher", "student_alone", "distilled")
 
@@ -20,3 +24,19 @@ def table(result):
         lines.append(["recovered share", *("n/a" if share is None else f"{share:.0%}" for share in shares), "", "", ""])
     heads = ["test", *metrics, "parameters", "bytes", "ms/user"]
     return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+
+
+def methods():
+    """All methods, a row each: name, layer, what the teacher must offer, what it does, paper, how sure the form is."""
+    rows = []
+    for name in method_names():
+        terms = [get_term(term) for term in term_names(name)]
+        layers = ", ".join(dict.fromkeys(term.layer for term in terms))
+        needs = max((term.needs for term in terms), key=OFFERS.index)
+        rows.append([name, layers, needs, *about(name)])
+    return tabulate(rows, ["--model=", "layer", "teacher offers", "what it does", "paper", "how sure"], tablefmt="pipe")
+
+
+def keys(method):
+    """The keys of a method: name, default, type and range, meaning; all from its YAML."""
+    return tabulate(explain(method), ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True)

@@ -331,3 +331,22 @@ def test_the_module_ends_its_log_with_the_sentence(monkeypatch):
     assert [line for line in lines if line.startswith("recbole_kd: ")] == lines[-1:]
     assert "Traceback" not in ended.stderr + ended.stdout
     assert not written()
+
+
+def test_list_names_every_method_and_the_readme_holds_it(capsys):
+    assert cli.main(["--list"]) == 0
+    printed = capsys.readouterr().out
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    for name in recbole_kd.method_names():
+        row = next(line for line in printed.splitlines() if line.startswith(f"| {name} "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert all(cells), "a method says what it does, its paper and how sure its form is"
+        assert "| " + " | ".join(cells) + " |" in readme
+
+
+def test_explain_prints_every_key_with_its_default(capsys):
+    assert cli.main(["--model=MKD", "--explain"]) == 0
+    printed = capsys.readouterr().out
+    for key in ("sld_tau", "nkd_k", "cpd_pair", "mkd_assembly", "teacher_path"):
+        assert f"| {key} " in printed
+    assert cli.main(["--model=MDK", "--explain"]) == 2

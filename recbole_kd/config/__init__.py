@@ -1,7 +1,17 @@
 """Keys, their layers, and RecBole's Config for the student and the teacher."""
 
 from recbole_kd.config.configurator import Config, plain_config
-from recbole_kd.config.keys import KDError, explain, method_names
+from recbole_kd.config.keys import KDError, about, explain, method_names, term_names
 from recbole_kd.config.layers import Layers, read_layers
 
-__all__ = ["Config", "KDError", "Layers", "explain", "method_names", "plain_config", "read_layers"]
+__all__ = [
+    "Config",
+    "KDError",
+    "Layers",
+    "about",
+    "explain",
+    "method_names",
+    "plain_config",
+    "read_layers",
+    "term_names",
+]

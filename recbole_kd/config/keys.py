@@ -104,6 +104,12 @@ def keys_of(method, terms=None):
     return keys
 
 
+def about(method):
+    """The head of a method's YAML: what it does, its paper, how sure its form is. Three sentences."""
+    head = re.match(r"# \w+: (.*)\n# Paper: (.*)\n# Sure: (.*)\n", _yaml_of(method).read_text(encoding="utf-8"))
+    return head.groups() if head else ("", "", "")
+
+
 def explain(method):
     """The keys of a method, a line each: name, default, type and range, meaning."""
     return [
