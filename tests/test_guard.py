@@ -1,4 +1,4 @@
-"""Whether a given teacher may teach: of the same split yes, of one that has seen held-out pairs no, with their number."""
+"""Whether a given teacher may teach: one of the same split may, one that knows held-out pairs may not."""
 
 import logging
 import random
@@ -210,9 +210,10 @@ def test_other_files_are_another_split(stock, refusal):
     assert "benchmark_filename ['more', 'two', 'three'], here ['one', 'two', 'three']" in sentence
 
 
-def test_another_way_to_evaluate_is_no_difference(stock, ask):
+def test_another_way_to_evaluate_is_no_difference(stock, ask, refusal):
     few = {**ratio(0.8, 0.1, 0.1), "mode": "uni5"}
     assert ask(stock(eval_args=few))
+    assert "eval_args" not in refusal(stock(eval_args=few, seed=7))
 
 
 def test_a_teacher_of_another_family_is_compared_by_its_pairs(stock, ask, refusal):
@@ -264,7 +265,7 @@ NAMES = ("vocabulary", "train", "valid", "test")
     [
         None, 3, "x", b"x", [], {}, [1, 2], list(NAMES), {"train": 1}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, 0.5),
         dict.fromkeys(NAMES, torch.arange(3)), dict.fromkeys(NAMES, np.arange(3)), dict.fromkeys((*NAMES, "more"), "x"),
-        {1: 2, 3: 4, 5: 6, 7: 8}, dict.fromkeys(NAMES, {"a": []}), set(NAMES), torch.arange(4), np.arange(4),
+        {1: 2, 3: 4, 5: 6, 7: 8}, {name: {"a": []} for name in NAMES}, set(NAMES), torch.arange(4), np.arange(4),
     ],
     ids=lambda odd: type(odd).__name__,
 )  # fmt: skip
@@ -282,8 +283,9 @@ def test_an_odd_fingerprint_excuses_nothing(stock, refusal, odd):
     "odd",
     [
         {"seed": None}, {"seed": "seven"}, {"seed": torch.tensor([1, 2])}, {"seed": np.arange(2)}, {"seed": -1},
-        {"eval_args": 5}, {"eval_args": None}, {"eval_args": {"split": {"RS": "x"}}}, {"eval_args": {"split": {"XX": 1}}},
-        {"val_interval": 3}, {"val_interval": {"timestamp": "x"}}, {"val_interval": {"rating": "[0,1]"}},
+        {"eval_args": 5}, {"eval_args": None}, {"eval_args": {"split": {"RS": "x"}}},
+        {"eval_args": {"split": {"XX": 1}}}, {"val_interval": 3}, {"val_interval": {"timestamp": "x"}},
+        {"val_interval": {"rating": "[0,1]"}},
         {"benchmark_filename": ["no", "such", "file"]}, {"benchmark_filename": 4}, {"user_inter_num_interval": "[x,y)"},
         {"user_inter_num_interval": "[999,inf)"}, {"threshold": 5}, {"MODEL_TYPE": "x"}, {"train_neg_sample_args": 1},
         {"valid_neg_sample_args": 1}, {"dataset": None},
