@@ -26,7 +26,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
 def main(argv=None):
     """Run one command line; returns the exit code: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or {"-h", "--help"} & set(argv):
         print(USAGE, end="")
         return 0 if argv else 2
     try:
@@ -41,11 +41,13 @@ def main(argv=None):
 
 
 def _answer(argv):
-    if argv == ["--list"]:
+    if "--list" in argv:
         return methods()
     if "--explain" in argv:
         argv.remove("--explain")
         name = parse_argv(argv).get("model")
+        if name is None:
+            raise KDError("--explain needs a method: write --model=MKD --explain")
         if name not in method_names():
             raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
         return keys(name)

@@ -49,6 +49,8 @@ def mend_loading(load):
     import recbole.quick_start.quick_start as quick_start
     import torch
 
+    for late in ("sequential_recommender.s3rec", "context_aware_recommender.kd_dagfm"):  # imported on demand only
+        importlib.import_module(f"recbole.model.{late}")
     proxy = _TorchWithLoad(load)
     for name, module in list(sys.modules.items()):
         if name.startswith(("recbole.trainer", "recbole.model")) and vars(module).get("torch") is torch:
@@ -162,11 +164,13 @@ def _mend_download():
         try:
             with _socket_timeout(DOWNLOAD_TIMEOUT):
                 stock(self)
-        except Exception as error:
+        except BaseException as error:
             alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
             if alone and "process group" in str(error):
                 return
             shutil.rmtree(folder, ignore_errors=True)  # it was not there before: leave nothing half-written
+            if not isinstance(error, Exception):
+                raise
             if isinstance(error, ValueError):
                 raise FileNotFoundError(
                     f"dataset '{self.dataset_name}' is not in '{folder}' and is not one that RecBole can download: "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.trainer import Trainer
@@ -13,7 +14,7 @@ from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.fit import build, split
+from recbole_kd.teacher.fit import build, pairs_of, split
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
 from recbole_kd.term import Batch, Term, get_term
 
@@ -55,6 +56,7 @@ class Distiller(GeneralRecommender):
         if knowledge is None:
             with kept_randomness():
                 knowledge = _knowledge_for(config, dataset)
+        check_offers(config, knowledge.offers)
         with kept_randomness(), self.backbone.still() as view:
             width = view.width
         with own_randomness(config["seed"]):
@@ -84,7 +86,7 @@ class Distiller(GeneralRecommender):
             base = self.student.calculate_loss(interaction)
             base = sum(base) if isinstance(base, tuple) else base
             if self.config["kd_reduction"] == "sum":
-                base = base * len(user)
+                base = base * len(user) / self.config["train_neg_sample_args"]["sample_num"]
             batch = Batch(user, pos, neg, view)
             losses = {"base": self.config["kd_base_weight"] * base}
             for term in self.terms:
@@ -139,6 +141,8 @@ def config_of(layers):
     teacher = read_checkpoint(path)["config"] if path is not None else None
     if teacher is not None and not is_recbole_model(teacher["model"]):
         raise KDError(f"'{path}' holds the model {teacher['model']!r}, which RecBole does not bring")
+    if teacher is not None and layers.teacher_model not in (None, teacher["model"]):
+        raise KDError(f"teacher_model={layers.teacher_model}, but '{path}' holds a {teacher['model']}: leave one out")
     taught_by = teacher["model"] if teacher is not None else layers.teacher_model or layers.student_model
     check_kinds(layers.student_model, taught_by)
     try:
@@ -201,7 +205,11 @@ def check_student(config):
 
 def check_teacher(config, dataset):
     """Refuse, before it is trained, a teacher that offers less than a term needs. Raises KDError."""
-    offers = offers_of(config.teacher, dataset)
+    check_offers(config, offers_of(config.teacher, dataset))
+
+
+def check_offers(config, offers):
+    """Refuse a teacher whose ``offers`` are less than a term of the method needs. Raises KDError."""
     for name in term_names_of(config):
         needs = get_term(name).needs
         if OFFERS.index(needs) > OFFERS.index(offers):
@@ -226,7 +234,7 @@ def _from_recbole(config, method):
 
 def _knowledge_for(config, dataset):
     data = split(plain_config(config))
-    if len(data.train._dataset) != len(dataset):
+    if not np.array_equal(data.pairs["train"], pairs_of(dataset)):
         raise KDError(
             "the training part handed to the method is not the one that its config makes: "
             "use run_kd, or hand the method its knowledge"

@@ -6,13 +6,14 @@ import os
 import platform
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
 import recbole
 import torch
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_environment, get_model, init_logger, init_seed
+from recbole.utils import get_environment, init_logger, init_seed
 
 from recbole_kd import __version__
 from recbole_kd.config import KDError, plain_config, read_layers
@@ -54,11 +55,17 @@ def make_config(model=None, dataset=None, config_file_list=None, config_dict=Non
     return config_of(read_layers(model, dataset, config_file_list, config_dict, argv))
 
 
-def _run(config):
-    student = plain_config(config)
+def _checked_split(config, student):
+    """The run's split, with everything refused that can be refused before a training."""
     data = fit.split(student)
     check_factors(config, data.train._dataset)
     check_teacher(config, data.train._dataset)
+    return data
+
+
+def _run(config):
+    student = plain_config(config)
+    data = _checked_split(config, student)
     given = get_teacher(config, data) if config["teacher_path"] is not None else None
     # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
     init_logger(student)
@@ -74,28 +81,30 @@ def _run(config):
     teacher = given or get_teacher(config, data)
     knowledge = get_knowledge(config, data, teacher)
 
-    rows, configs = {"teacher": (teacher.model, teacher.file)}, {"teacher": teacher.config}
+    rows = {"teacher": (teacher.config, teacher.model, teacher.file)}
     if config["baseline"]:
-        rows["student_alone"] = _student_alone(config, student, data)
-    rows["distilled"] = _distilled(config, data, knowledge, teacher.name)
-    for name in rows:
-        configs.setdefault(name, student)
+        rows["student_alone"] = (student, *_student_alone(config, student, data))
+    rows["distilled"] = (student, *_distilled(config, data, knowledge, teacher.name))
+    result = _compared(config, data, rows)
+    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
+    if config["result_file"]:
+        write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
+    logger.info(f"the distilled student is in {rows['distilled'][2]}")
+    return result
 
+
+def _compared(config, data, rows):
+    """The result: rows of name to (plain Config, model, file), evaluated and timed side by side."""
     users = torch.arange(1, data.dataset.user_num)
-    speeds = latencies({name: found[0] for name, found in rows.items()}, users, max(config["topk"]))
-    result = {}
-    for name, (model, file) in rows.items():
-        valid, test = evaluate(configs[name], model, data)
+    speeds = latencies({name: model for name, (_, model, _) in rows.items()}, users, max(config["topk"]))
+    result: dict[str, Any] = {}
+    for name, (own, model, file) in rows.items():
+        valid, test = evaluate(own, model, data)
         result[name] = entry(model, file, valid, test, speeds[name])
     result["distilled"]["method"] = config.method
     if config["baseline"]:
         result["recovered_share"] = recovered_share(result)
-    result["config"] = {key: _readable(value) for key, value in config.final_config_dict.items()}
-    result["versions"] = versions()
-    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
-    if config["result_file"]:
-        write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
-    logger.info(f"the distilled student is in {rows['distilled'][1]}")
+    result |= {"config": _readable(config), "teacher_config": _readable(config.teacher), "versions": versions()}
     return result
 
 
@@ -141,8 +150,12 @@ def recovered_share(result):
     return share
 
 
-def load_student(model_file):
+def load_student(model_file, data_path=None):
     """A distilled student, or any RecBole checkpoint, with its data; nothing in the file is executed.
+
+    Args:
+        model_file: the checkpoint.
+        data_path: the folder that holds the dataset's folder, where that is no longer where it was at the training.
 
     Returns:
         (config, model, dataset, train_data, valid_data, test_data), as RecBole's load_data_and_model; its
@@ -150,9 +163,12 @@ def load_student(model_file):
 
     Raises:
         KDError: the file cannot be read.
+        FileNotFoundError, ValueError: RecBole's, where the dataset is not there.
     """
     content = read_checkpoint(model_file)
     config = load_for_recbole(model_file)["config"]
+    if data_path is not None:
+        config["data_path"] = os.path.join(data_path, config["dataset"])
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
@@ -167,11 +183,13 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
     """
     config = make_config(None, None, config_file_list, config_dict)
-    data = fit.split(plain_config(config))
-    teacher = get_teacher(config, data)
-    _, file = _distilled(config, data, get_knowledge(config, data, teacher), teacher.name)
+    _check_folders(config)
     student = plain_config(config)
-    valid, test = evaluate(student, fit.load_weights(student, data.train._dataset, file), data)
+    with _alone(config["checkpoint_dir"]):
+        data = _checked_split(config, student)
+        teacher = get_teacher(config, data)
+        model, file = _distilled(config, data, get_knowledge(config, data, teacher), teacher.name)
+        valid, test = evaluate(student, model, data)
     if not saved:
         Path(file).unlink()
         Path(f"{file}.json").unlink()
@@ -184,19 +202,15 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     }
 
 
-def get_method(name):
-    """The RecBole model class of a method, as ``recbole.utils.get_model`` gives it."""
-    return get_model(name)
-
-
 def versions():
     """What a result was made with."""
     found = {"recbole_kd": __version__, "recbole": recbole.__version__, "torch": torch.__version__}
     return {**found, "numpy": np.__version__, "python": platform.python_version()}
 
 
-def _readable(value):
-    return value if isinstance(value, (str, int, float, bool, type(None), list, dict)) else str(value)
+def _readable(config):
+    kinds = (str, int, float, bool, type(None), list, dict)
+    return {key: value if isinstance(value, kinds) else str(value) for key, value in config.final_config_dict.items()}
 
 
 def _check_folders(config):

@@ -20,8 +20,7 @@ class KDTrainer(ResumableTrainer):
     bar: tqdm | None = None
 
     def __init__(self, config, model):
-        super().__init__(config, model)
-        self.config = model.config  # the student's names and settings are what a checkpoint tells
+        super().__init__(model.config, model)  # on RecBole's own path, ``config`` names the method and no student
         name = f"{self.config['model']}-{self.config['dataset']}-{self.config['kd_method']}-{get_local_time()}.pth"
         self.saved_model_file = os.path.join(self.checkpoint_dir, name)
 

@@ -3,6 +3,7 @@
 import logging
 import random
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -262,21 +263,34 @@ NAMES = ("vocabulary", "train", "valid", "test")
 
 @pytest.mark.parametrize(
     "odd",
-    [
-        None, 3, "x", b"x", [], {}, [1, 2], list(NAMES), {"train": 1}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, 0.5),
-        dict.fromkeys(NAMES, torch.arange(3)), dict.fromkeys(NAMES, np.arange(3)), dict.fromkeys((*NAMES, "more"), "x"),
-        {1: 2, 3: 4, 5: 6, 7: 8}, {name: {"a": []} for name in NAMES}, set(NAMES), torch.arange(4), np.arange(4),
-    ],
+    [None, 3, "x", b"x", [], [1, 2], list(NAMES), set(NAMES), torch.arange(4), np.arange(4)],
     ids=lambda odd: type(odd).__name__,
-)  # fmt: skip
-def test_an_odd_fingerprint_counts_for_nothing(stock, ask, counted, odd):
+)
+def test_a_fingerprint_that_is_none_counts_for_nothing(stock, ask, refusal, counted, odd):
     assert ask(forged(stock(), fingerprint=odd))
     assert len(counted) == 1
-
-
-@pytest.mark.parametrize("odd", [None, dict.fromkeys(NAMES, "x")])
-def test_an_odd_fingerprint_excuses_nothing(stock, refusal, odd):
     assert "test pairs" in refusal(forged(stock(seed=7), fingerprint=odd))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {}, {"train": 1}, {1: 2, 3: 4, 5: 6, 7: 8}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, 0.5),
+        dict.fromkeys(NAMES, torch.arange(3)), dict.fromkeys(NAMES, np.arange(3)), {name: [{}] for name in NAMES},
+        dict.fromkeys((*NAMES, "more"), "x"),
+    ],
+)  # fmt: skip
+def test_a_fingerprint_of_another_split_than_its_own_settings_make_is_refused(stock, refusal, odd):
+    assert "files are not those" in refusal(forged(stock(), fingerprint=odd))
+
+
+def test_our_own_checkpoint_is_refused_where_the_dataset_has_changed_since(keys, folder, refusal, workdir):
+    shutil.copytree(folder / "here", workdir / "here")
+    own = {**keys, "data_path": str(workdir)}
+    fit.train(RecBoleConfig("BPR", "here", config_dict=own), workdir / "own.pth")
+    file = workdir / "here" / "here.inter"
+    file.write_text(file.read_text().rpartition("u29")[0])
+    assert "files are not those" in refusal(str(workdir / "own.pth"), data_path=str(workdir))
 
 
 @pytest.mark.parametrize(

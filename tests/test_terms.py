@@ -552,7 +552,7 @@ def test_a_batchs_users_and_items_come_once_each():
 
 
 def test_a_mean_of_nothing_is_zero():
-    assert World(SLD).term.reduce(torch.zeros(0)).item() == 0.0
+    assert World(SLD).term.reduce(torch.zeros(0), 0).item() == 0.0
 
 
 # between epochs

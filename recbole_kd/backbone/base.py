@@ -87,7 +87,7 @@ class Backbone:
     def score_block(self, users):
         """The model's own scores of all items for some users: ids [n], result [n, m + 1]."""
         scores = self.model.full_sort_predict(Interaction({self.model.USER_ID: users}))
-        return scores.reshape(len(users), -1)
+        return scores.reshape(len(users), -1).to(self.model.device)  # EASE computes on the CPU
 
     def agrees(self):
         """Whether the view's inner products are the model's own scores, tried on a few users."""

@@ -58,7 +58,7 @@ class Config(RecBoleConfig):
         fixed = {key: value for key, value in (teacher or {}).items() if key in model_keys(teacher_model)}
         self.teacher = plain_config(
             _Layered(
-                teacher_model, layers.dataset, {**shared, **teacher_width}, {**plain, **fixed, **layers.of("teacher")}
+                teacher_model, layers.dataset, {**shared, **teacher_width}, {**plain, **layers.of("teacher"), **fixed}
             )
         )
         for name in shared:

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,14 @@ _LINE = re.compile(
     r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$",
     re.M,
 )
+_LIMITS = {  # of RecBole's own numbers, which its comments don't give
+    "seed": (0, 2**32 - 1),
+    "epochs": (1, math.inf),
+    "train_batch_size": (1, math.inf),
+    "eval_batch_size": (1, math.inf),
+    "learning_rate": (0, math.inf),
+    "weight_decay": (0, math.inf),
+}
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": (int, float),
@@ -161,9 +170,10 @@ def recbole_numbers():
 def check_recbole_number(name, value):
     """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
     kind = recbole_numbers()[name]
-    counts = name in ("epochs", "train_batch_size", "eval_batch_size")
-    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) or value != value or (counts and value < 1):
-        raise KDError(f"{name}={value!r} is out of range: it takes {'an int' if kind == 'int' else 'a float'}")
+    low, high = _LIMITS.get(name, (-math.inf, math.inf))
+    number = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # false for NaN
+        raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in [{low}, {high}]")
 
 
 def model_keys(model):

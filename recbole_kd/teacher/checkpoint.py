@@ -38,6 +38,8 @@ def load_for_recbole(file, map_location="cpu", **_):
         config.__dict__.update(content["config"].state)
         # two classes that the file only names
         config.yaml_loader, config.model_class = config._build_yaml_loader(), get_model(config["model"])
+        if str(config["device"]).startswith("cuda") and not torch.cuda.is_available():
+            config["device"] = torch.device("cpu")  # trained on a GPU, served without one
         content["config"] = config
         content["other_parameter"] = settled(content.get("other_parameter"))
     return content

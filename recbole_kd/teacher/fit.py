@@ -16,7 +16,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_kd.config import KDError
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
-from recbole_kd.teacher.resume import ResumableTrainer
+from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
 
 # keys that say where and how a run is shown, not what comes out of it
 OUTWARD = {
@@ -75,10 +75,13 @@ def split(config):
     init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = create_dataset(config)
+        _check_columns(config, dataset)
         loaders = data_preparation(config, dataset)
-    except (OSError, ValueError, KeyError, NotImplementedError, TypeError, ArithmeticError) as error:
+    except KDError:
+        raise
+    except Exception as error:  # RecBole's own refusals, and what a file of another form makes it stumble over
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {_sentence(error)}") from error
-    pairs = {name: _pairs(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
+    pairs = {name: pairs_of(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
     tokens = tuple(
@@ -89,7 +92,8 @@ def split(config):
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
 
 
-def _pairs(dataset):
+def pairs_of(dataset):
+    """The distinct pairs of a RecBole dataset as user * n_items + item, sorted, int64."""
     users, items = (
         dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field)
     )
@@ -106,8 +110,18 @@ def _hash(*parts):
     return digest.hexdigest()
 
 
+def _check_columns(config, dataset):
+    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+        if config[key] not in dataset.field2id_token:
+            raise KDError(
+                f"the dataset '{config['dataset']}' has no column '{config[key]}': set {key} to the name it has"
+            )
+
+
 def _sentence(error):
-    return " ".join(str(error.args[0] if error.args else error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    known = isinstance(error, (ValueError, OSError, NotImplementedError)) and text
+    return text if known else f"RecBole failed with {type(error).__name__} {text}".strip()
 
 
 def run_key(config, fingerprint, *more):
@@ -149,7 +163,14 @@ def run(trainer, data, file, resume=False, resume_interval=15.0):
         if resume and trainer.resume() is not None:
             logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
     began = time.perf_counter()
-    score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
+    try:
+        score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
+    except ValueError as error:
+        if "nan" in str(error):  # of a trainer of a model's own
+            raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
+        raise
+    if not Path(file).is_file():
+        raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
     if not resumable:
         _rewrite(file, extra)
     epochs, seconds = len(trainer.train_loss_dict), time.perf_counter() - began

@@ -51,6 +51,9 @@ def _fault(content, config, data):
         other = _rebuild(theirs, config)
     except KDError as error:
         return f"cannot be checked, because its split cannot be made again ({error})"
+    written = content.get("fingerprint")
+    if isinstance(written, Mapping) and written.get("train") != other.fingerprint.train:
+        return "cannot be checked, because the dataset's files are not those that it was trained on"
     if any(not np.array_equal(mine, its) for mine, its in zip(data.tokens, other.tokens, strict=True)):
         return f"has another vocabulary: {_vocabulary(data, other)}" + (f" ({keys})" if keys else "")
     seen = {name: int(np.isin(data.pairs[name], other.pairs["train"]).sum()) for name in ("test", "valid")}

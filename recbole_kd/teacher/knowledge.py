@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
+from recbole_kd.config.keys import model_keys
 from recbole_kd.sampling import Excluded
 from recbole_kd.teacher.checkpoint import settled
 
@@ -100,7 +101,7 @@ class Knowledge:
 
     def top_items(self, k):
         """The teacher's TopList over the items that each user has not seen in training; k is clipped, said once."""
-        k = self._clip(k)
+        k = self._clip(k, self.n_items - 1)
         parts = self._kept(f"top-{k}", lambda: self._top_arrays(k), f"the teacher's top {k} items of each user")
         ids, scores = parts["ids"], parts["scores"]
         return TopList(ids, scores, (ids > 0).sum(1))
@@ -134,7 +135,7 @@ class Knowledge:
         By Euclidean distance among the leading principal components, self left out.
         """
         size = (self.n_users if side == "user" else self.n_items) - 1
-        k = min(k, size - 1)
+        k = self._clip(k, size - 1)
         what = f"the {k} nearest {side}s of each {side}"
         name = f"near-{side}-{k}-{components}"
         return self._kept(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
@@ -157,11 +158,11 @@ class Knowledge:
         top = self.unseen_top(self.score_all, k)
         return {"ids": top.ids, "scores": top.scores}
 
-    def _clip(self, k):
-        if k > self.n_items - 1 and "clipped" not in self._loaded:
-            self._loaded["clipped"] = True
-            self.log(f"a list of {k} items is longer than the catalogue: clipped to {self.n_items - 1}")
-        return min(k, self.n_items - 1)
+    def _clip(self, k, most):
+        if k > most and "clipped" not in self._loaded:
+            self._loaded["clipped"] = {}
+            self.log(f"a list of {k} is longer than there are entries: clipped to {most}")
+        return min(k, most)
 
     def _blocks(self, scores_a_user):
         users = torch.arange(self.n_users, device=self.device)
@@ -170,19 +171,27 @@ class Knowledge:
     def _kept(self, name, compute, what):
         """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
         if name not in self._loaded:
-            folder = self.store / name if self.store else None
-            if folder is None:
-                self._loaded[name] = compute()
-            else:
-                if not folder.is_dir():
-                    self.log(f"reading {what}")
-                    _write_folder(folder, {key: value.cpu().numpy() for key, value in compute().items()})
-                # copy-on-write: torch wants writable memory, the file is never touched
-                self._loaded[name] = {
-                    file.stem: torch.from_numpy(np.load(file, mmap_mode="c")).to(self.device)
-                    for file in sorted(folder.glob("*.npy"))
-                }
+            found = self._stored(name)
+            if found is None:
+                self.log(f"reading {what}")
+                found = compute()
+                if self.store is not None:
+                    _write_folder(self.store / name, {key: value.cpu().numpy() for key, value in found.items()})
+                    found = self._stored(name)
+            self._loaded[name] = found
         return self._loaded[name]
+
+    def _stored(self, name):
+        """What the store holds under a name, or None where there is nothing or it is damaged."""
+        if self.store is None or not (self.store / name).is_dir():
+            return None
+        files = sorted((self.store / name).glob("*.npy"))
+        try:
+            # copy-on-write: torch wants writable memory, the file is never touched
+            arrays = {file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in files}
+            return {key: array.to(self.device) for key, array in arrays.items()} if "ids" in arrays else None
+        except (ValueError, EOFError, OSError):
+            return None
 
 
 def store_name(content, train_hash):
@@ -193,7 +202,9 @@ def store_name(content, train_hash):
         train_hash: the fingerprint's hash of the training pairs.
     """
     digest = hashlib.sha256(train_hash.encode())
-    _digest(digest, [content["config"]["model"], content["state_dict"], settled(content.get("other_parameter"))])
+    model = content["config"]["model"]
+    settings = {key: content["config"].get(key) for key in model_keys(model)}
+    _digest(digest, [model, settings, content["state_dict"], settled(content.get("other_parameter"))])
     return digest.hexdigest()[:16]
 
 
@@ -220,4 +231,5 @@ def _write_folder(folder, arrays):
     partial.mkdir(parents=True)
     for key, array in arrays.items():
         np.save(partial / f"{key}.npy", array, allow_pickle=False)
+    shutil.rmtree(folder, ignore_errors=True)  # a damaged one
     os.replace(partial, folder)

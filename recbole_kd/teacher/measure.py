@@ -5,7 +5,7 @@ import time
 
 import torch
 from recbole.data.interaction import Interaction
-from recbole.utils import get_trainer
+from recbole.utils import get_trainer, init_seed
 
 USERS_A_BATCH = 256
 
@@ -15,8 +15,12 @@ def evaluate(config, model, data):
     kind = get_trainer(config["MODEL_TYPE"], config["model"])
     trainer = kind(config, model)
     trainer.eval_collector.data_collect(data.train)
-    parts = (trainer.evaluate(part, load_best_model=False) for part in (data.valid, data.test))
-    return tuple({name: float(value) for name, value in (part or {}).items()} for part in parts)
+    results = []
+    for part in (data.valid, data.test):
+        init_seed(config["seed"], config["reproducibility"])  # where negatives are sampled: the same for every model
+        found = trainer.evaluate(part, load_best_model=False) or {}
+        results.append({name: float(value) for name, value in found.items()})
+    return tuple(results)
 
 
 def entry(model, file, valid_result, test_result, ms_per_user):

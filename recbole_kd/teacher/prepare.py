@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recbole.utils import ModelType, init_seed
+from recbole.utils import ModelType
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.config import Config, KDError
@@ -51,6 +51,9 @@ def get_teacher(config: Config, data: fit.Split):
             file, content = str(given), read_checkpoint(given)
             check_teacher(content, config, data, file)
         model = fit.load_weights(config.teacher, data.train._dataset, file, content)
+        for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables as they were when it was stored
+            if hasattr(model, cache):
+                setattr(model, cache, None)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         return Teacher(config.teacher, model, file, store_name(content, data.fingerprint.train))
@@ -61,7 +64,10 @@ def offers_of(config, dataset):
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
     with kept_randomness():
-        return _backbone(config, fit.build(config, dataset)).offers
+        try:
+            return _backbone(config, fit.build(config, dataset)).offers
+        except ImportError as error:
+            raise KDError(f"{config['model']} needs a package that is not installed: {error}") from error
 
 
 def get_knowledge(config: Config, data: fit.Split, teacher: Teacher):
@@ -93,7 +99,10 @@ def _found_or_trained(config, data):
     logger.info(f"no teacher of these settings in {folder}: training {teacher['model']} now, in plain RecBole")
     own = fit.split(teacher)
     if own.fingerprint != data.fingerprint:
-        raise KDError(f"teacher_model={teacher['model']} splits this dataset in another way than {config['model']}")
+        raise KDError(
+            f"the teacher {teacher['model']} would be trained on another split than the student {config['model']}: "
+            "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
+        )
     fit.train(teacher, file, own, **resuming(config))
     return str(file)
 
@@ -120,7 +129,7 @@ def kept_randomness():
 
 @contextmanager
 def own_randomness(seed):
-    """The global generators, seeded for a moment: what is drawn inside does not move RecBole's."""
+    """torch's global generator, seeded for a moment: what is drawn inside does not move RecBole's."""
     with kept_randomness():
-        init_seed(seed, True)
+        torch.manual_seed(seed)
         yield

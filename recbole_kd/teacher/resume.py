@@ -99,7 +99,8 @@ class ResumableTrainer(Trainer):
         self._written = now
         state = {
             "epoch": epoch,
-            "model": _full_state(self.model),
+            "model": torch.nn.Module.state_dict(self.model),  # of a Distiller, its terms included
+            "attributes": _attributes(self.model),
             "optimizer": self.optimizer.state_dict(),
             "counters": {name: _plain(getattr(self, name)) for name in COUNTERS},
             **_randomness(self._loaders),
@@ -112,7 +113,9 @@ class ResumableTrainer(Trainer):
             return None
         content = Path(self.resume_file).read_bytes()
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        _load_full_state(self.model, state["model"])
+        torch.nn.Module.load_state_dict(self.model, state["model"])
+        for name, values in state["attributes"].items():
+            vars(self.model.get_submodule(name)).update(values)
         self.optimizer.load_state_dict(state["optimizer"])
         for name, value in state["counters"].items():
             setattr(self, name, value)
@@ -126,13 +129,20 @@ class ResumableTrainer(Trainer):
             os.remove(self.resume_file)
 
 
-def _full_state(model):
-    """Weights, buffers and extra state of a model, by name; of a Distiller, its terms' included."""
-    return torch.nn.Module.state_dict(model)
+def _attributes(model):
+    """What models count up outside their parameters and buffers: MultiVAE its updates, LINE its place in a list."""
 
+    def plain(value):
+        if isinstance(value, list):
+            return all(type(part) in (int, float) for part in value)
+        if isinstance(value, torch.Tensor):
+            return value.is_floating_point() and value.layout == torch.strided and not value.requires_grad
+        return type(value) in (int, float, bool)
 
-def _load_full_state(model, state):
-    torch.nn.Module.load_state_dict(model, state)
+    return {
+        name: {key: value for key, value in vars(module).items() if key[0] != "_" and plain(value)}
+        for name, module in model.named_modules()
+    }
 
 
 def _first_parameters(state, count):

@@ -82,11 +82,12 @@ class Term(nn.Module):
         """The unweighted loss of one step, a scalar."""
         raise NotImplementedError
 
-    def reduce(self, values):
-        """A value a row to one: their mean, or their sum under ``kd_reduction: sum``."""
-        if self.config["kd_reduction"] == "sum":
-            return values.sum()
-        return values.sum() / max(values.numel(), 1)
+    def reduce(self, values, whole):
+        """A value a row to one: their mean, or under ``kd_reduction: sum`` the sum over the ``whole`` rows that the
+        values were drawn from.
+        """
+        mean = values.sum() / max(values.numel(), 1)
+        return mean * whole if self.config["kd_reduction"] == "sum" else mean
 
     def get_extra_state(self):
         """For the resume state: where the term's randomness stands."""

@@ -20,7 +20,8 @@ class CPD(Term):
     .. math:: L = L_{cos} + \alpha R_{pair} + \beta R_{list}
 
     R_pair compares each row's positive and negative item; R_list is the cross entropy of the softmax of b against that
-    of a over Q items of the teacher's list, drawn anew each epoch, training positives excluded.
+    of a over Q items of the teacher's list, drawn anew each epoch, training positives excluded. It takes each user of
+    the batch once, where the authors' sum takes a user once a row.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1, after the authors' first commit; the ``logistic`` pair is that of v2.
     """
@@ -53,8 +54,8 @@ class CPD(Term):
 
     def _alignment(self, batch):
         def side(ids, vectors, projector, table):
-            ids = some_of(ids, self.config["kd_rows"], self.generator)
-            return self.reduce(cosine_loss(projector(vectors(ids), self.generator), table[ids]))
+            whole, ids = len(ids), some_of(ids, self.config["kd_rows"], self.generator)
+            return self.reduce(cosine_loss(projector(vectors(ids), self.generator), table[ids]), whole)
 
         student, factors = batch.student, self.knowledge.factors
         user = side(batch.users, student.users, self.user_projector, factors("user"))
@@ -68,7 +69,7 @@ class CPD(Term):
         users, items = batch.user[rows], torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
         before, after = self._scores(batch.student, users, items)
         pair = pair_consistency(before[:, 0] - before[:, 1], after[:, 0] - after[:, 1], self.key("pair"))
-        return self.reduce(pair)
+        return self.reduce(pair, len(batch.user))
 
     def _rows(self, batch):
         # by value, not by place: a batch whose rows stand in another order gives the same draw
@@ -80,7 +81,7 @@ class CPD(Term):
         users = some_of(batch.users, self.key("rows"), self.generator)
         items = self.items[users]
         before, after = self._scores(batch.student, users, items)
-        return self.reduce(soft_label_loss(after, before, self.key("tau"), items > 0))
+        return self.reduce(soft_label_loss(after, before, self.key("tau"), items > 0), len(batch.users))
 
     def _scores(self, student, users, items):
         """The detached student's scores before and after the projectors, shape [n, c] each."""

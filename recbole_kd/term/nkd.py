@@ -41,14 +41,14 @@ class NKD(Term):
         return user + 0.5 * (items[0] + items[1])
 
     def _side(self, side, ids, vectors, projector):
-        ids = some_of(ids, self.config["kd_rows"], self.generator)
+        whole, ids = len(ids), some_of(ids, self.config["kd_rows"], self.generator)
         neighbours = self.neighbours[side]
         drawn = torch.randint(neighbours.shape[1], (len(ids),), generator=self.generator, device=ids.device)
         near = neighbours[ids, drawn]
         own = self._mix(vectors(ids), vectors(near))
         table = self.knowledge.factors(side)
         target = self._mix(table[ids], table[near])
-        return self.reduce(cosine_loss(projector(own, self.generator), target))
+        return self.reduce(cosine_loss(projector(own, self.generator), target), whole)
 
     def _mix(self, own, other):
         alpha = self.key("alpha")

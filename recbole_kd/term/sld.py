@@ -57,7 +57,8 @@ class SLD(Term):
         users = some_of(batch.users, self.key("rows"), self.generator)
         scores = batch.student.score(users, self.items[users])
         labels = mixed_logits(self.labels[users], scores, self.gamma)
-        return self.reduce(soft_label_loss(scores, labels, self.key("tau"), self.there[users]))
+        loss = soft_label_loss(scores, labels, self.key("tau"), self.there[users])
+        return self.reduce(loss, len(batch.users))
 
     def _draw(self, student):
         drawn = [self._from_list(self.top, self.key("k"))]
