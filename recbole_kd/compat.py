@@ -171,7 +171,7 @@ def _mend_download():
             shutil.rmtree(folder, ignore_errors=True)  # it was not there before: leave nothing half-written
             if not isinstance(error, Exception):
                 raise
-            if isinstance(error, ValueError):
+            if "a known dataset name" in str(error):
                 raise FileNotFoundError(
                     f"dataset '{self.dataset_name}' is not in '{folder}' and is not one that RecBole can download: "
                     f"put {self.dataset_name}.inter into that folder, or set data_path"

@@ -17,6 +17,7 @@ from recbole.utils import get_environment, init_logger, init_seed
 
 from recbole_kd import __version__
 from recbole_kd.config import KDError, plain_config, read_layers
+from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_factors, check_teacher, config_of
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
@@ -166,12 +167,18 @@ def load_student(model_file, data_path=None):
         FileNotFoundError, ValueError: RecBole's, where the dataset is not there.
     """
     content = read_checkpoint(model_file)
+    if not is_recbole_model(content["config"]["model"]) or content["config"]["model"] == "KD_DAGFM":
+        raise KDError(f"'{model_file}' holds a {content['config']['model']}, which cannot be loaded as a student")
     config = load_for_recbole(model_file)["config"]
     if data_path is not None:
         config["data_path"] = os.path.join(data_path, config["dataset"])
+    named = {key: config[key] for key in ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")}
+    # RecBole unpickles datasets and loaders that it finds there
+    config.final_config_dict.update(dict.fromkeys(named), checkpoint_dir=os.path.join(os.devnull, "none"))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
+    config.final_config_dict.update(named)
     model = fit.load_weights(config, loaders[0]._dataset, model_file, content)
     return config, model, dataset, *loaders
 

@@ -22,7 +22,6 @@ from recbole_kd.teacher.measure import evaluate
 from recbole_kd.teacher.prepare import get_knowledge, get_teacher
 from recbole_kd.trainer import KDTrainer
 
-
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -3,6 +3,7 @@
 import http.server
 import importlib
 import io
+import logging
 import os
 import pickle
 import re
@@ -62,7 +63,11 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("sys.argv", ["pytest"])  # RecBole's Config takes whatever stands there for keys
+        logger = logging.getLogger()
+        before = logger.level, logger.handlers[:]
         yield folder
+        logger.setLevel(before[0])  # RecBole's runs set both for the whole process
+        logger.handlers[:] = before[1]
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def split(config):
     except KDError:
         raise
     except Exception as error:  # RecBole's own refusals, and what a file of another form makes it stumble over
-        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {_sentence(error)}") from error
+        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {sentence(error)}") from error
     pairs = {name: pairs_of(loader._dataset) for name, loader in zip(("train", "valid", "test"), loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
@@ -118,7 +118,8 @@ def _check_columns(config, dataset):
             )
 
 
-def _sentence(error):
+def sentence(error):
+    """What an exception of RecBole's says, on one line."""
     text = " ".join(str(error).split())
     known = isinstance(error, (ValueError, OSError, NotImplementedError)) and text
     return text if known else f"RecBole failed with {type(error).__name__} {text}".strip()
@@ -201,10 +202,16 @@ def load_weights(config, dataset, file, content=None):
     content = content or read_checkpoint(file)
     model = build(config, dataset)
     try:
+        if not all(isinstance(name, str) for name in content["state_dict"]):
+            raise RuntimeError("a weight has no name")
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise KDError(
-            f"the weights in '{file}' do not fit a {config['model']} on this dataset: {_sentence(error)}"
+            f"the weights in '{file}' do not fit a {config['model']} on this dataset: {sentence(error)}"
         ) from error
-    model.load_other_parameter(settled(content.get("other_parameter")))
+    other = settled(content.get("other_parameter")) or {}
+    if not isinstance(other, dict):
+        raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is none")
+    names = getattr(model, "other_parameter_name", ())
+    model.load_other_parameter({name: value for name, value in other.items() if name in names} or None)
     return model.eval()

@@ -4,15 +4,16 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
+from recbole.utils.argument_list import dataset_arguments
 
 from recbole_kd.config import KDError, plain_config
-from recbole_kd.teacher.fit import Fingerprint, split
+from recbole_kd.teacher.fit import Fingerprint, sentence, split
 
 FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item",
     "rm_dup_inter",
 )  # fmt: skip
-SPLIT = ("benchmark_filename", "eval_args", "seed", "reproducibility", "threshold", *FILTERS)
+SPLIT = tuple(dict.fromkeys(("eval_args", "seed", "reproducibility", *FILTERS, *dataset_arguments)))
 
 
 def check_teacher(content, config, data, file):
@@ -42,15 +43,15 @@ def _fault(content, config, data):
         return f"was trained on the dataset '{theirs.get('dataset')}', here it is '{config['dataset']}'"
     if _matches(content.get("fingerprint"), data.fingerprint):
         return None
-    different = [key for key in SPLIT if _normal(key, theirs.get(key)) != _normal(key, config[key])]
+    different = [key for key in SPLIT if not _equal(_normal(key, theirs.get(key)), _normal(key, config[key]))]
     if config["benchmark_filename"] and theirs.get("benchmark_filename") == config["benchmark_filename"]:
         different = []  # RecBole neither filters nor draws then
     keys = ", ".join(f"{key} {_short(theirs.get(key))}, here {_short(config[key])}" for key in different)
     filters = [key for key in different if key in FILTERS]
     try:
         other = _rebuild(theirs, config)
-    except KDError as error:
-        return f"cannot be checked, because its split cannot be made again ({error})"
+    except Exception as error:  # its settings are what somebody wrote: anything of RecBole's may fail over them
+        return f"cannot be checked, because its split cannot be made again ({sentence(error)})"
     written = content.get("fingerprint")
     if isinstance(written, Mapping) and written.get("train") != other.fingerprint.train:
         return "cannot be checked, because the dataset's files are not those that it was trained on"
@@ -86,6 +87,12 @@ def _rebuild(theirs, config):
     for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders"):
         again.final_config_dict[key] = None
     return split(again)
+
+
+def _equal(one, other):
+    if not isinstance(one, (dict, list, str, int, float)):
+        return one is other
+    return type(one) is type(other) and bool(one == other)
 
 
 def _normal(key, value):

@@ -165,7 +165,7 @@ def _randomness(loaders):
         "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "loaders": [loader.generator.get_state() for loader in loaders],
+        "loaders": [loader.generator and loader.generator.get_state() for loader in loaders],
     }
 
 
@@ -177,4 +177,5 @@ def _restore_randomness(state, loaders):
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
     for loader, generator in zip(loaders, state["loaders"], strict=True):
-        loader.generator.set_state(generator)
+        if generator is not None:
+            loader.generator.set_state(generator)

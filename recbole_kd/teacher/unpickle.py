@@ -1,228 +1,177 @@
-"""An unpickler for torch's zip files that executes nothing.
+"""The pickle inside a checkpoint, read by a fixed list of instructions and rebuilders: nothing is run or imported.
 
-A checkpoint is a zip file with one pickle and raw tensor records. The pickle is read by an unpickler that knows a
-fixed list of rebuilders: whatever else it names is refused, without being imported. RecBole's Config and scipy's
-matrices come out as inert records. Records are read by their real sizes: neither a zip bomb nor a lying header asks for
-memory.
+It is pickle's own reader in Python, not the one in C: that one sets attributes on whatever lies on its stack, believes
+every size it is told, and hashes tuples of any depth until the process dies.
 """
 
-import io
-import math
 import pickle
-import zipfile
 from collections import OrderedDict
-from typing import Any
-
-import numpy as np
-import torch
-from recbole.utils import EvaluatorType, FeatureSource, FeatureType, InputType, KGDataLoaderState, ModelType
+from typing import Any, ClassVar
 
 from recbole_kd.config import KDError
+from recbole_kd.teacher.rebuild import (
+    DTYPES,
+    ENUMS,
+    REBUILDERS,
+    Array,
+    Call,
+    DType,
+    Enum,
+    Named,
+    Record,
+    StorageType,
+    scalar_key,
+)
 
-ENUMS = {
-    kind.__name__: kind for kind in (ModelType, KGDataLoaderState, EvaluatorType, InputType, FeatureType, FeatureSource)
-}
-DTYPES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-}  # fmt: skip
-
-
-class Record:
-    """An object of the file that is not rebuilt: its class's name and its state, nothing that runs."""
-
-    kind = ""
-
-    def __init__(self, *args):
-        self.args, self.state = args, {}
-
-    def __setstate__(self, state):
-        self.state = state
-
-    def __reduce__(self):
-        raise pickle.PicklingError(f"a record of {self.kind} cannot be stored")
-
-
-class Archive:
-    """One open checkpoint."""
-
-    def __init__(self, archive, size, map_location):
-        self.archive, self.map_location, self.storages = archive, map_location, {}
-        infos = archive.infolist()
-        names = [info.filename for info in infos]
-        if len(set(names)) != len(names):
-            raise KDError("two of its records have one name")
-        if any(name.endswith(("constants.pkl", ".py")) or "/code/" in name for name in names):
-            raise KDError("it is a TorchScript program, not a checkpoint")
-        if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-            raise KDError("its records are compressed, which those of a checkpoint are not")
-        if sum(info.file_size for info in infos) > size:
-            raise KDError("its records claim to be larger than the file")
-        pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise KDError("it does not hold exactly one data.pkl")
-        self.root = pickles[0].partition("/")[0]
-        order = f"{self.root}/byteorder"
-        if order in names and archive.read(order) != b"little":
-            raise KDError("it was written on a big-endian machine")
-
-    def load(self):
-        return _Unpickler(io.BytesIO(self.archive.read(f"{self.root}/data.pkl")), self.storage).load()
-
-    def storage(self, identity):
-        """A raw record as a flat tensor, no longer than the record really is."""
-        kind, storage, key, _location, numel = identity
-        if kind != "storage" or not isinstance(storage, _StorageType) or not str(key).isalnum():
-            raise KDError("it refers to something outside itself")
-        if key not in self.storages:
-            content = bytearray(self.archive.read(f"{self.root}/data/{key}"))
-            dtype = storage.dtype
-            if len(content) != numel * dtype.itemsize:
-                raise KDError(f"its record {key} has another length than the header says")
-            flat = torch.frombuffer(content, dtype=dtype) if numel else torch.empty(0, dtype=dtype)
-            self.storages[key] = flat.to(self.map_location)
-        return self.storages[key]
+# whose objects come out as records; anything else may be named, but neither called nor made
+INERT = ("recbole.", "recbole_gnn.", "yaml.", "scipy.sparse", "torch.nn.modules.", "logging")
+INSTRUCTIONS = (  # of protocols 2 to 4, as torch.save writes them
+    "PROTO FRAME STOP MARK BININT BININT1 BININT2 LONG1 BINFLOAT NONE NEWTRUE NEWFALSE BINUNICODE "
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_DICT EMPTY_LIST EMPTY_TUPLE EMPTY_SET APPEND "
+    "APPENDS SETITEM SETITEMS ADDITEMS TUPLE TUPLE1 TUPLE2 TUPLE3 BINGET LONG_BINGET BINPUT LONG_BINPUT MEMOIZE GLOBAL "
+    "STACK_GLOBAL REDUCE BUILD NEWOBJ BINPERSID"
+).split()
+DEPTH = 100
 
 
-class _Sealed:
-    """What the unpickler hands out cannot be changed by the pickle's BUILD instruction."""
-
-    def __setstate__(self, state):
-        raise KDError("it tries to change what reads it")
+class _Dispatch(dict):
+    def __missing__(self, code):
+        raise KDError(f"it holds the instruction {code:#04x}, which no checkpoint needs")
 
 
-class _StorageType(_Sealed):
-    def __init__(self, dtype):
-        self.dtype = dtype
+class Unpickler(pickle._Unpickler):
+    """Args: the stream; a function from a persistent id to a flat tensor; how many bytes copies may take in all."""
 
+    dispatch: ClassVar[Any] = _Dispatch()
+    stack: list
+    pop_mark: Any
 
-class _Call(_Sealed):
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self, *args):
-        return self.function(*args)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows the rebuilders below and nothing else; looks nothing up by import."""
-
-    def __init__(self, stream, storage):
+    def __init__(self, stream, storage, room):
         super().__init__(stream)
-        self.storage = storage
+        self.storage, self.room, self.kinds = storage, room, {}
 
-    def persistent_load(self, identity):
-        return self.storage(identity)
+    def persistent_load(self, pid):
+        return self.storage(pid)
 
     def find_class(self, module, name):
+        if not module.isprintable() or not name.isprintable() or len(module) + len(name) > 200:
+            raise KDError("it asks for something whose name is none")
         if module == "torch" and name in DTYPES:
-            return _StorageType(DTYPES[name])
+            return StorageType(DTYPES[name])
         if module.startswith("recbole.") and name in ENUMS:
-            return _Enum(ENUMS[name])
+            return Enum(ENUMS[name])
         found = REBUILDERS.get((module.replace("numpy.core", "numpy._core"), name))
         if found is not None:
-            return found if isinstance(found, type) else _Call(found)
-        if module.partition(".")[0] in ("recbole", "yaml") or module.startswith("scipy.sparse"):
-            return type(name, (Record,), {"kind": f"{module}.{name}"})
-        raise KDError(f"it asks for {module}.{name}, which no checkpoint needs")
+            return found
+        path = f"{module}.{name}"
+        if path not in self.kinds:
+            parent = Record if path.startswith(INERT) else Named
+            self.kinds[path] = type("Record", (parent,), {"kind": path})
+        return self.kinds[path]
+
+    def charge(self, *parts):
+        # what is made anew of something that the file holds once
+        for part in parts:
+            if isinstance(part, (str, bytes)):
+                self.room -= len(part)
+            elif isinstance(part, (list, tuple, dict, set)):
+                self.room -= 64 * len(part)
+        if self.room < 0:
+            raise KDError("what it would make is larger than the file")
+
+    def load_reduce(self):
+        args, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(args, tuple):
+            raise KDError("it calls something with what are no arguments")
+        self.charge(args, *args)
+        self.stack.append(self.called(function, args))
+
+    def load_newobj(self):
+        args, kind = self.stack.pop(), self.stack.pop()
+        if not isinstance(args, tuple) or not isinstance(kind, type):
+            raise KDError("it makes an object of what is no class")
+        self.stack.append(self.called(kind, args))
+
+    def called(self, function, args):
+        if isinstance(function, type):
+            if issubclass(function, Named):
+                raise KDError(f"it asks for {function.kind}, which no checkpoint needs")
+            if issubclass(function, Record):
+                return function(*args)
+        if isinstance(function, Enum):
+            return function.member(*args)
+        if isinstance(function, Call):
+            return function.function(*args)
+        raise KDError("it calls something that cannot be called")
+
+    def load_build(self):
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Record):
+            target.state = state
+        elif isinstance(target, (DType, Array)):
+            if isinstance(target, Array):
+                self.charge(*state[4:5])
+            target.fill(state)
+        elif isinstance(target, OrderedDict) and _metadata(state):
+            target.__dict__.update(state)
+        else:
+            raise KDError("it tries to change what reads it")
+
+    def load_setitem(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        if not isinstance(self.stack[-1], dict):
+            raise KDError("it fills what is no dict")
+        self.stack[-1][scalar_key(key)] = value
+
+    def load_setitems(self):
+        items = self.pop_mark()
+        if not isinstance(self.stack[-1], dict) or len(items) % 2:
+            raise KDError("it fills what is no dict")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            self.stack[-1][scalar_key(key)] = value
+
+    def load_additems(self):
+        items = self.pop_mark()
+        if not isinstance(self.stack[-1], set):
+            raise KDError("it fills what is no set")
+        self.stack[-1].update(map(scalar_key, items))
+
+    dispatch.update(
+        {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in INSTRUCTIONS}
+    )
+    dispatch.update(
+        {
+            pickle.REDUCE[0]: load_reduce,
+            pickle.NEWOBJ[0]: load_newobj,
+            pickle.BUILD[0]: load_build,
+            pickle.SETITEM[0]: load_setitem,
+            pickle.SETITEMS[0]: load_setitems,
+            pickle.ADDITEMS[0]: load_additems,
+        }
+    )
 
 
-class _Enum(_Sealed):
-    """An enum of RecBole's, called with a value or, by some Pythons, reached through getattr."""
-
-    def __init__(self, kind):
-        self.kind = kind
-
-    def __call__(self, value):
-        return self.kind(value)
+def _metadata(state):
+    """Whether it is what torch keeps on a state_dict."""
+    versions = state.get("_metadata") if isinstance(state, dict) and len(state) == 1 else None
+    return isinstance(versions, dict) and all(isinstance(version, dict) for version in versions.values())
 
 
-def _getattr(owner, name):
-    if isinstance(owner, _Enum) and name in owner.kind.__members__:
-        return owner.kind[name]
-    raise KDError("it asks for an attribute, which no checkpoint needs")
-
-
-def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None):
-    if math.prod(size) > storage.numel():
-        raise KDError("one of its tensors is larger than its record")
-    return torch.as_strided(storage, tuple(size), tuple(stride), offset).clone()
-
-
-def _parameter(data, requires_grad=True, hooks=None):
-    return data
-
-
-def _sparse(layout, parts):
-    indices, values, size = parts[:3]
-    return torch.sparse_coo_tensor(indices, values, tuple(size), check_invariants=True)
-
-
-class _DType:
-    """numpy's dtype, from its name; of plain numbers only."""
-
-    def __init__(self, name, *_):
-        dtype = np.dtype(name) if isinstance(name, str) else None
-        if dtype is None or dtype.kind not in "biufUS":
-            raise KDError(f"it holds an array of dtype {name!r}, which no checkpoint needs")
-        self.dtype = dtype
-
-    def __setstate__(self, state):
-        if state[1] in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class Array:
-    """numpy's ndarray, filled by its pickle state."""
-
-    def __init__(self, *_):
-        self.array: Any = None
-
-    def __setstate__(self, state):
-        _version, shape, dtype, fortran, raw = state
-        flat = np.frombuffer(raw, dtype=dtype.dtype)
-        self.array = flat.reshape(shape, order="F" if fortran else "C").copy()
-
-
-class _Matrix(Array):
-    """numpy's matrix, which EASE stores."""
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self.array = np.asmatrix(self.array)
-
-
-def _reconstruct(kind, _shape, _code):
-    if kind not in (Array, _Matrix):
-        raise KDError("it rebuilds an array of a kind that no checkpoint needs")
-    return kind()
-
-
-def _scalar(dtype, raw):
-    return np.frombuffer(raw, dtype=dtype.dtype)[0].item()
-
-
-def _bytes(text, encoding):
-    if encoding != "latin1":
-        raise KDError("it holds bytes in an unknown encoding")
-    return text.encode("latin1")
-
-
-REBUILDERS = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("builtins", "set"): set,
-    ("builtins", "getattr"): _getattr,
-    ("_codecs", "encode"): _bytes,
-    ("torch", "device"): lambda *parts: torch.device(*parts),
-    ("torch", "Size"): lambda parts: tuple(parts),
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch._utils", "_rebuild_sparse_tensor"): _sparse,
-    ("torch.serialization", "_get_layout"): lambda name: name,
-    ("numpy", "dtype"): _DType,
-    ("numpy", "ndarray"): Array,
-    ("numpy", "matrix"): _Matrix,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "scalar"): _scalar,
-}
+def bounded(content, limit):
+    """Refuse what is nested without end, or becomes huge when it is written out. Raises KDError."""
+    left, seen = [(content, 0)], set()
+    while left:
+        value, depth = left.pop()
+        limit -= len(value) + 1 if isinstance(value, str) else 1
+        if depth > DEPTH or limit < 0:
+            raise KDError("it is nested without end")
+        if isinstance(value, Record):  # which may know each other in a circle; nobody writes one out
+            if id(value) not in seen:
+                seen.add(id(value))
+                left += [(value.args, 0), (value.state, 0)]
+        elif isinstance(value, dict):
+            left += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, (list, tuple, set)):
+            left += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, Array) and value.array is not None and value.array.dtype.kind == "O":
+            left += [(inner, depth + 1) for inner in value.array.flat]
