@@ -36,3 +36,11 @@ def test_every_key_that_the_readme_names_exists():
     keys = re.findall(r"--(?:teacher\.|student\.)?([a-z_]+)=", README)
     benchmarks = {"seeds", "key"}
     assert keys and not set(keys) - benchmarks - our_keys() - recbole_keys()
+
+
+@pytest.mark.parametrize("dataset", ["citeulike", "ml-1m"])
+def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
+    found = json.loads((ROOT / f"benchmarks/results/epoch-{dataset}.json").read_text())
+    text = " ".join(README.split())
+    times, more = round(found["ratio"]), round(found["method_rss_mib"] - found["plain_rss_mib"])
+    assert re.search(rf"\b{times} times", text) and re.search(rf"\b{more}\b.* MiB more", text)
