@@ -19,8 +19,8 @@ def pair_scores(users, item_table, items):
         items: ids, shape [n, c].
 
     Returns:
-        shape [n, c], in float32 at least. The gradient is that of gathering and multiplying, without a row for each pair:
-        with the incoming gradient as a sparse matrix of n x m, each side's is one product.
+        shape [n, c], in float32 at least. The gradient is that of gathering and multiplying, without a row for each
+        pair: with the incoming gradient as a sparse matrix of n x m, each side's is one product.
     """
     with torch.autocast(users.device.type, enabled=False):
         return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
