@@ -49,8 +49,11 @@ def mend_loading(load):
     import recbole.quick_start.quick_start as quick_start
     import torch
 
+    anomaly = torch.is_anomaly_enabled()
     for late in ("sequential_recommender.s3rec", "context_aware_recommender.kd_dagfm"):  # imported on demand only
         importlib.import_module(f"recbole.model.{late}")
+    # sine.py, imported along with s3rec, leaves autograd's anomaly detection on: every step of every model slows down
+    torch.autograd.set_detect_anomaly(anomaly)
     proxy = _TorchWithLoad(load)
     for name, module in list(sys.modules.items()):
         if name.startswith(("recbole.trainer", "recbole.model")) and vars(module).get("torch") is torch:

@@ -37,5 +37,5 @@ class Projector(nn.Module):
     def _drop(self, vectors, generator):
         if not self.training or self.dropout == 0.0:
             return vectors
-        keep = torch.rand(vectors.shape, generator=generator, device=vectors.device) >= self.dropout
-        return vectors * keep / (1.0 - self.dropout)
+        keep = 1.0 - self.dropout
+        return vectors * torch.empty_like(vectors).bernoulli_(keep, generator=generator).div_(keep)

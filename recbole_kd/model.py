@@ -90,7 +90,7 @@ class Distiller(GeneralRecommender):
             batch = Batch(user, pos, neg, view)
             losses = {"base": self.config["kd_base_weight"] * base}
             for term in self.terms:
-                losses[term.name] = term.weight * term.loss(batch)
+                losses |= term.weighted(batch)
         self.losses = {name: loss.detach() for name, loss in losses.items()}
         return tuple(losses.values())
 
@@ -124,7 +124,7 @@ class MKD(Distiller):
         terms = super().build_terms(kinds, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
             nkd, cpd = terms[:2]
-            cpd.share(nkd.user_projector, nkd.item_projector)
+            cpd.share(nkd)
         return terms
 
 

@@ -113,7 +113,32 @@ def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
     sizes = []
     score_all = bench.knowledge.score_all
     bench.knowledge.score_all = lambda users: sizes.append(len(users)) or score_all(users)
-    blocked = bench.knowledge._top_arrays(5)
+    blocked = bench.knowledge._top_arrays(5, False)
     assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK
     monkeypatch.undo()
-    assert torch.equal(blocked["ids"], bench.knowledge._top_arrays(5)["ids"])
+    assert torch.equal(blocked["ids"], bench.knowledge._top_arrays(5, False)["ids"])
+
+
+def test_the_list_of_all_items_holds_what_was_seen(bench):
+    knowledge = bench.knowledge
+    top, everyone = knowledge.top_items(5, seen=True), torch.arange(knowledge.n_users)
+    scores = knowledge.score_all(everyone)
+    scores[:, 0] = -torch.inf
+    for user in range(1, knowledge.n_users):
+        assert set(top.ids[user].tolist()) == set(scores[user].topk(5).indices.tolist())
+
+
+def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_have_not_seen_it(bench, monkeypatch):
+    knowledge = bench.knowledge
+    monkeypatch.setattr("recbole_kd.teacher.knowledge.BLOCK", 7 * knowledge.n_items)  # several blocks
+    top = knowledge.top_users(6)
+    scores = knowledge.score_all(torch.arange(knowledge.n_users)).clone()
+    scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf
+    scores[0] = -torch.inf
+    for item in range(1, knowledge.n_items):
+        best = scores[:, item].sort(descending=True)
+        known = best.indices[: min(6, int((best.values > -torch.inf).sum()))].tolist()
+        assert top.ids[item, : len(known)].tolist() == known and not top.ids[item, len(known) :].any()
+        torch.testing.assert_close(top.scores[item, : len(known)], best.values[: len(known)])
+        assert top.length[item] == len(known)
+    assert not top.ids[0].any() and top.length[0] == 0

@@ -5,177 +5,57 @@ from a copy of the term's generator. Each takes the numbers twice, ``live`` and 
 ``live`` while ``still``, which stands for whatever is detached, stays.
 """
 
-import copy
 import math
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+import toy
+from toy import (
+    APART,
+    D_S,
+    D_T,
+    ITEMS,
+    ROWS,
+    SEEN,
+    USERS,
+    Toy,
+    assert_gradients_agree,
+    average,
+    best_unseen,
+    by_rank,
+    chosen,
+    cross_entropy,
+    dot,
+    factors,
+    numbers,
+    once,
+    project,
+    replay,
+    unit,
+)
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.term import Batch, get_term
 from recbole_kd.term.cpd import CPD
 from recbole_kd.term.nkd import NKD
 from recbole_kd.term.sld import SLD
 
-USERS, ITEMS, D_S, D_T = 5, 7, 3, 4
-# what each user has seen in training: the third everything, so that nothing is left to draw; the fourth all but two
-SEEN = {1: {1, 4}, 2: {3}, 3: set(range(1, 8)), 4: {1, 2, 5, 6, 7}, 5: {2, 6}}
-# (user, positive, negative): users and items come again, one row comes twice, the fifth user does not come
-ROWS = [(4, 5, 3), (1, 1, 2), (2, 3, 6), (1, 4, 3), (3, 7, 2), (2, 3, 5), (1, 1, 2)]
-APART = [(1, 4, 2), (2, 3, 6), (3, 7, 5), (4, 1, 3)]  # everyone once: sums are 4 times the means
-
 KEYS = {
-    "device": torch.device("cpu"), "seed": 11, "kd_reduction": "mean", "kd_rows": 0,
     "nkd_weight": 0.5, "nkd_k": 2, "nkd_mix": "soft", "nkd_alpha": 0.7, "nkd_experts": 2, "nkd_hidden_ratio": 0.5,
     "nkd_dropout": 0.0, "nkd_pca": 150,
-    "cpd_weight": 0.5, "cpd_pair_weight": 0.3, "cpd_list_weight": 0.6, "cpd_pair": "hinge", "cpd_k": 3,
+    "cpd_weight": 0.5, "cpd_pair_weight": 0.3, "cpd_list_weight": 0.6, "cpd_pair": "hinge", "cpd_pair_items": "batch",
+    "cpd_seen": False, "cpd_unit": True, "cpd_k": 3,
     "cpd_temperature": 2.0, "cpd_max_k": 4, "cpd_tau": 0.5, "cpd_rows": 0, "cpd_experts": 2, "cpd_hidden_ratio": 0.5,
     "cpd_dropout": 0.0,
     "sld_weight": 1.0, "sld_mode": "logitmix", "sld_k": 2, "sld_student_k": 2, "sld_uniform_k": 3,
-    "sld_temperature": 2.0, "sld_max_k": 3, "sld_student_max_k": 4, "sld_rows": 0,
+    "sld_temperature": 2.0, "sld_max_k": 3, "sld_student_max_k": 4,
     "sld_tau": 0.5, "sld_gamma": 0.4, "sld_warmup": 4, "sld_refresh": 1,
 }  # fmt: skip
 
 
-class Toy(nn.Module):
-    """What FactorBackbone and Knowledge ask of a RecBole model. The padding rows hold numbers: a leak would show."""
-
-    n_users, n_items, device = USERS + 1, ITEMS + 1, torch.device("cpu")
-
-    def __init__(self, width, seed):
-        super().__init__()
-        self.user_embedding, self.item_embedding = nn.Embedding(USERS + 1, width), nn.Embedding(ITEMS + 1, width)
-        self.shake(seed)
-
-    def shake(self, seed):
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for weight in self.parameters():
-                weight.copy_(torch.randn(weight.shape, generator=generator))
-
-
-class World:
-    """A teacher, a student, a term of the given kind with its first epoch begun, and where its generator stood."""
-
-    def __init__(self, kind, epoch=0, seed=1, **keys):
-        self.keys = KEYS | keys
-        self.teacher, self.student = Toy(D_T, seed), Toy(D_S, seed + 100)
-        pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
-        self.knowledge = Knowledge(FactorBackbone(self.teacher), tuple(pairs))
-        self.backbone = FactorBackbone(self.student)
-        self.term = self.make(kind, seed)
-        self.early = replay(self.term)
-        self.before = numbers(self.student, self.term)
-        self.term.start_epoch(epoch, self.backbone)
-        self.epoch = epoch
-
-    def make(self, kind, seed=1):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return kind(self.keys, self.knowledge, D_S)
-
-    def loss(self, rows=ROWS):
-        with self.backbone.step() as view:
-            return self.term.loss(Batch(*torch.tensor(rows).T, view))
-
-    def gradients(self, rows=ROWS):
-        """The gradient of the loss for each number of ``numbers``, zeros where there is none."""
-        tensors = weights(self.student, self.term)
-        found = torch.autograd.grad(self.loss(rows), list(tensors.values()), allow_unused=True)
-        return {
-            name: torch.zeros_like(tensor) if grad is None else grad
-            for (name, tensor), grad in zip(tensors.items(), found, strict=True)
-        }
-
-
-def weights(student, term):
-    tables = {"user": student.user_embedding.weight, "item": student.item_embedding.weight}
-    return tables | dict(term.named_parameters())
-
-
-def numbers(student, term):
-    """Everything that can be trained, as lists of numbers by name."""
-    return {name: tensor.detach().double().tolist() for name, tensor in weights(student, term).items()}
-
-
-def factors(teacher):
-    return {side: getattr(teacher, f"{side}_embedding").weight.detach().double().tolist() for side in ("user", "item")}
-
-
-def replay(term):
-    """A copy of the term's generator, to draw again what the term draws from here on."""
-    return torch.Generator().set_state(term.generator.get_state())
-
-
-# the formulas' parts, in plain Python
-
-
-def dot(one, other):
-    return sum(x * y for x, y in zip(one, other, strict=True))
-
-
-def unit(vector):
-    return [x / math.hypot(*vector) for x in vector]
-
-
-def average(values, keys):
-    return math.fsum(values) / (1 if keys["kd_reduction"] == "sum" else len(values))
-
-
-def cross_entropy(labels, scores, tau):
-    """- sum_i softmax_i(labels / tau) log softmax_i(scores / tau)."""
-    q = [math.exp(y / tau) for y in labels]
-    p = [math.exp(s / tau) for s in scores]
-    return -sum(y / sum(q) * math.log(s / sum(p)) for y, s in zip(q, p, strict=True))
-
-
-def project(net, side, vector, keys, kind):
-    """The mean of the experts, one after the other, neuron by neuron."""
-    inner, inner_bias = net[f"{side}_projector.inner.weight"], net[f"{side}_projector.inner.bias"]
-    outer, outer_bias = net[f"{side}_projector.outer.weight"], net[f"{side}_projector.outer.bias"]
-    experts, width = keys[f"{kind}_experts"], int(D_T * keys[f"{kind}_hidden_ratio"])
-    assert len(inner) == experts * width
-    result = [0.0] * D_T
-    for expert in range(experts):
-        own = range(expert * width, (expert + 1) * width)
-        hidden = {j: max(0.0, dot(inner[j], vector) + inner_bias[j]) for j in own}
-        for o in range(D_T):
-            result[o] += (sum(outer[o][j] * hidden[j] for j in own) + outer_bias[o]) / experts
-    return result
-
-
-def chosen(ids, k, generator):
-    """The draw of k of them."""
-    if k <= 0 or len(ids) <= k:
-        return ids
-    draw = torch.rand(len(ids), generator=generator).tolist()
-    return [x for place, x in enumerate(ids) if sum(other > draw[place] for other in draw) < k]
-
-
-def once(rows, column):
-    return sorted({row[column] for row in rows})
-
-
-def best_unseen(users, items, length):
-    """Each user's unseen items, the best first."""
-    result = {0: []}
-    for user in range(1, USERS + 1):
-        unseen = [item for item in range(1, ITEMS + 1) if item not in SEEN[user]]
-        result[user] = sorted(unseen, key=lambda item: -dot(users[user], items[item]))[:length]
-    return result
-
-
-def by_rank(lists, k, temperature, generator):
-    """A race: rank r (from 1) arrives at the time -log(u) exp(r / T), the first k are drawn."""
-    draw = torch.rand(USERS + 1, max(len(items) for items in lists.values()), generator=generator).tolist()
-    result = {}
-    for user, items in lists.items():
-        times = {r: -math.log(draw[user][r]) * math.exp((r + 1) / temperature) for r in range(len(items))}
-        result[user] = [items[r] for r in sorted(sorted(times, key=times.get)[:k])]
-    return result
+class World(toy.World):
+    common = KEYS
 
 
 # NKD
@@ -198,13 +78,18 @@ class SlowNKD:
         generator, keys = replay(world.term), world.keys
         near = {side: nearest(self.table[side], keys["nkd_k"], keys["nkd_pca"]) for side in ("user", "item")}
         self.parts = []
-        for side, column, share in (("user", 0, 1.0), ("item", 1, 0.5), ("item", 2, 0.5)):
-            ids = chosen(once(rows, column), keys["kd_rows"], generator)
-            drawn = torch.randint(keys["nkd_k"], (len(ids),), generator=generator).tolist()
-            of_student = torch.rand(len(ids), D_S, generator=generator).tolist()
-            of_teacher = torch.rand(len(ids), D_T, generator=generator).tolist()
-            pairs = [(x, near[side][x][place]) for x, place in zip(ids, drawn, strict=True)]
-            self.parts.append((side, share, list(zip(pairs, of_student, of_teacher, strict=True))))
+        for side, columns in (("user", {0: 1.0}), ("item", {1: 0.5, 2: 0.5})):
+            groups = [chosen(once(rows, column), keys["kd_rows"], generator) for column in columns]
+            size = sum(len(ids) for ids in groups)
+            drawn = torch.randint(keys["nkd_k"], (size,), generator=generator).tolist()
+            of_student = torch.rand(size, D_S, generator=generator).tolist()
+            of_teacher = torch.rand(size, D_T, generator=generator).tolist()
+            draws = iter(zip(drawn, of_student, of_teacher, strict=True))
+            for ids, share in zip(groups, columns.values(), strict=True):
+                self.parts.append((side, share, []))
+                for x in ids:
+                    place, student, teacher = next(draws)
+                    self.parts[-1][2].append(((x, near[side][x][place]), student, teacher))
 
     def rows_reached(self, side):
         """All entities that are looked at, and the neighbours drawn for them."""
@@ -240,11 +125,19 @@ class SlowCPD:
     def __init__(self, world, rows):
         self.keys = keys = world.keys
         self.table, self.aligns = factors(world.teacher), world.term.aligns
-        top = best_unseen(self.table["user"], self.table["item"], keys["cpd_max_k"])
+        top = best_unseen(self.table["user"], self.table["item"], keys["cpd_max_k"], keys["cpd_seen"])
         lists = by_rank(top, keys["cpd_k"], keys["cpd_temperature"], world.early)
+        if keys["cpd_pair_items"] == "rank":
+            two = by_rank(top, 2, keys["cpd_temperature"], world.early)
         generator = replay(world.term)
         self.rows = chosen(sorted(rows), keys["cpd_rows"], generator)
-        self.lists = [(user, lists[user]) for user in chosen(once(rows, 0), keys["cpd_rows"], generator)]
+        drawn = chosen(once(rows, 0), keys["cpd_rows"], generator)
+        if keys["cpd_pair_items"] == "rank":
+            self.rows = [(user, *two[user]) for user, _, _ in self.rows]
+        if keys["cpd_pair_items"] == "uniform":
+            items = torch.randint(1, ITEMS + 1, (len(self.rows), 2), generator=generator).tolist()
+            self.rows = [(user, *pair) for (user, _, _), pair in zip(self.rows, items, strict=True)]
+        self.lists = [(user, lists[user]) for user in drawn]
         sides = (("user", 0, 1.0), ("item", 1, 0.5), ("item", 2, 0.5))
         self.parts = [(side, w, chosen(once(rows, column), keys["kd_rows"], generator)) for side, column, w in sides]
 
@@ -252,16 +145,20 @@ class SlowCPD:
         keys = self.keys
 
         def after(user, item):  # the projectors live, the vectors stay
-            return dot(
-                unit(project(live, "user", still["user"][user], keys, self.kind)),
-                unit(project(live, "item", still["item"][item], keys, self.kind)),
-            )
+            both = [
+                project(live, side, still[side][x], keys, self.kind) for side, x in (("user", user), ("item", item))
+            ]
+            return dot(*(map(unit, both) if keys["cpd_unit"] else both))
 
         def before(user, item):
             return dot(still["user"][user], still["item"][item])
 
         pairs = []
-        for user, pos, neg in self.rows:
+        for user, *items in self.rows:
+            if len(items) < 2:  # a list of fewer than two
+                pairs.append(0.0)
+                continue
+            pos, neg = items
             product = (before(user, pos) - before(user, neg)) * (after(user, pos) - after(user, neg))
             pairs.append(max(0.0, -product) if keys["cpd_pair"] == "hinge" else math.log(1 + math.exp(-product)))
         lists = [
@@ -300,7 +197,7 @@ class SlowSLD:
             free = [item for item in range(1, ITEMS + 1) if item not in SEEN[user] and item not in top[user]]
             outside[user] = [free[int(u * len(free))] for u in draw[user]] if free else []
         drawn.append(outside)
-        self.users = chosen(once(rows, 0), keys["sld_rows"], replay(world.term))
+        self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.candidates = {user: sorted({item for part in drawn for item in part[user]}) for user in self.users}
         done = min(1.0, world.epoch / keys["sld_warmup"]) if keys["sld_warmup"] else 1.0
         self.gamma = keys["sld_gamma"] * done if mode == "logitmix" else 0.0
@@ -330,6 +227,9 @@ SETTINGS = [
     (NKD, {"kd_reduction": "sum"}),
     (CPD, {"cpd_pair": "hinge"}),
     (CPD, {"cpd_pair": "logistic"}),
+    (CPD, {"cpd_pair_items": "uniform", "cpd_unit": False, "cpd_rows": 4}),
+    (CPD, {"cpd_pair_items": "rank", "cpd_pair": "logistic", "cpd_temperature": 0.7}),
+    (CPD, {"cpd_seen": True, "cpd_max_k": 6, "cpd_temperature": 0.7}),
     (CPD, {"cpd_tau": 3.0, "cpd_temperature": 0.5, "cpd_k": 7, "cpd_max_k": 7}),
     (CPD, {"cpd_pair": "logistic", "kd_rows": 3, "cpd_rows": 2, "cpd_experts": 3}),
     (CPD, {"kd_reduction": "sum"}),
@@ -339,7 +239,7 @@ SETTINGS = [
     (SLD, {"sld_mode": "union", "epoch": 3}),
     (SLD, {"sld_mode": "teacher", "epoch": 3}),
     (SLD, {"sld_tau": 2.0, "sld_temperature": 5.0, "sld_k": 1, "sld_uniform_k": 1, "sld_warmup": 0}),
-    (SLD, {"sld_rows": 2, "kd_rows": 1, "epoch": 2, "sld_student_max_k": 2}),
+    (SLD, {"kd_rows": 2, "epoch": 2, "sld_student_max_k": 2}),
     (SLD, {"kd_reduction": "sum", "epoch": 9}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
@@ -351,27 +251,6 @@ def both(kind, keys, seed=1, rows=ROWS):
     world = World(kind, seed=seed, **keys)
     world.student.shake(seed + 200)
     return world, SLOW[kind](world, rows)
-
-
-def assert_gradients_agree(world, slow, rows=ROWS, step=1e-5):
-    """The gradient of every number that can be trained, by small steps of the slow reference."""
-    start = replay(world.term)
-    grads = world.gradients(rows)
-    world.term.generator.set_state(start.get_state())
-    live = numbers(world.student, world.term)
-    still = copy.deepcopy(live)
-    for name, grad in grads.items():
-        expected = torch.zeros_like(grad)
-        table = live[name] if grad.dim() == 2 else [live[name]]
-        for r, row in enumerate(table):
-            for c, value in enumerate(row):
-                row[c] = value + step
-                up = slow(live, still)
-                row[c] = value - step
-                down = slow(live, still)
-                row[c] = value
-                expected.view(len(table), -1)[r, c] = (up - down) / (2 * step)
-        torch.testing.assert_close(grad, expected, rtol=1e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
 @pytest.mark.parametrize(("kind", "keys"), SETTINGS, ids=NAMES)
@@ -391,7 +270,8 @@ def sharing(**keys):
     """CPD on NKD's projectors, as MKD puts them together."""
     world = World(CPD, **keys)
     nkd = world.make(NKD, seed=7)
-    world.term.share(nkd.user_projector, nkd.item_projector)
+    world.term.share(nkd)
+    world.parts = nkd
     return world, nkd
 
 
@@ -448,11 +328,11 @@ def test_nkds_neighbours_are_others_and_never_padding():
 
 
 def test_cpds_regularisers_train_the_projectors_alone():
-    world, nkd = sharing()
+    world, _ = sharing()
     grads = world.gradients()
     assert not grads["user"].any() and not grads["item"].any()
     assert all(grad.any() for name, grad in parts_of_projectors(grads).items() if "outer.weight" in name)
-    assert {id(weight) for weight in world.term.parameters()} <= {id(weight) for weight in nkd.parameters()}
+    assert not list(world.term.parameters())
 
 
 def test_the_regularisers_do_not_bend_the_alignments_gradient_of_the_student():
@@ -521,7 +401,7 @@ def test_the_teacher_gets_no_gradient(kind):
 @pytest.mark.parametrize("looked_at", [0, 3])
 def test_the_order_of_the_rows_does_not_matter(kind, looked_at):
     def value(rows):
-        return World(kind, epoch=2, kd_rows=looked_at, cpd_rows=looked_at, sld_rows=looked_at).loss(rows).item()
+        return World(kind, epoch=2, kd_rows=looked_at, cpd_rows=looked_at).loss(rows).item()
 
     plain = value(ROWS)
     assert plain != 0
@@ -633,7 +513,7 @@ def test_dropout_acts_in_training_alone(kind):
 
 @EACH
 def test_the_global_generator_is_left_alone(kind):
-    world = World(kind, nkd_dropout=0.2, cpd_dropout=0.2, kd_rows=2, cpd_rows=2, sld_rows=2)
+    world = World(kind, nkd_dropout=0.2, cpd_dropout=0.2, kd_rows=2, cpd_rows=2)
     before = torch.get_rng_state()
     world.term.start_epoch(0, world.backbone)
     world.loss()
@@ -642,11 +522,11 @@ def test_the_global_generator_is_left_alone(kind):
 
 @EACH
 def test_a_terms_stream_is_kept_and_put_back(kind):
-    world = World(kind, kd_rows=2, cpd_rows=2, sld_rows=2)
+    world = World(kind, kd_rows=2, cpd_rows=2)
     state = world.term.get_extra_state()
     losses = [world.loss().item() for _ in range(3)]
     drawn = torch.rand(4, generator=world.term.generator)
-    fresh = World(kind, kd_rows=2, cpd_rows=2, sld_rows=2)
+    fresh = World(kind, kd_rows=2, cpd_rows=2)
     torch.rand(9, generator=fresh.term.generator)
     fresh.term.set_extra_state(state)
     assert [fresh.loss().item() for _ in range(3)] == losses

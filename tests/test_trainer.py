@@ -71,11 +71,11 @@ def test_stock_resuming_of_a_distilled_checkpoint_is_refused(settings, workdir):
 
 
 def test_the_base_weight_and_the_sum_reduction(settings):
-    bench = Bench("SLD", settings, sld_rows=0)
+    bench = Bench("SLD", settings, kd_rows=0)
     batch = bench.batch()
     mean = bench.model().calculate_loss(batch)
-    half = Bench("SLD", settings, sld_rows=0, kd_base_weight=0.5).model().calculate_loss(batch)
-    total = Bench("SLD", settings, sld_rows=0, kd_reduction="sum").model().calculate_loss(batch)
+    half = Bench("SLD", settings, kd_rows=0, kd_base_weight=0.5).model().calculate_loss(batch)
+    total = Bench("SLD", settings, kd_rows=0, kd_reduction="sum").model().calculate_loss(batch)
     assert float(half[0].detach()) == pytest.approx(0.5 * float(mean[0].detach()))
     assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
     users = len(batch[bench.data.dataset.uid_field].unique())

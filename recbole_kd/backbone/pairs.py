@@ -41,7 +41,7 @@ class _PairScores(torch.autograd.Function):
         sparse = torch.sparse_csr_tensor(by_user, flat, grad, (n, m), check_invariants=False)
         # the transposed matrix, rows in order: a product that adds in one order gives the same bits each time
         order = torch.argsort(flat, stable=True)
-        by_item = torch.searchsorted(flat[order], torch.arange(m + 1, device=flat.device))
+        by_item = torch.nn.functional.pad(torch.bincount(flat, minlength=m).cumsum(0), (1, 0))
         transposed = torch.sparse_csr_tensor(by_item, order // c, grad[order], (m, n), check_invariants=False)
         with torch.autocast(users.device.type, enabled=False):
             return sparse @ item_table, transposed @ users, None

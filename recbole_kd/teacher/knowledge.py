@@ -99,28 +99,48 @@ class Knowledge:
                 out[users] = torch.gather(self.score_all(users), 1, chosen).float()
         return out
 
-    def top_items(self, k):
-        """The teacher's TopList over the items that each user has not seen in training; k is clipped, said once."""
+    def top_items(self, k, seen=False):
+        """The teacher's TopList over the items that each user has not seen in training, or over all of them where
+        ``seen``; k is clipped, said once.
+        """
         k = self._clip(k, self.n_items - 1)
-        parts = self._kept(f"top-{k}", lambda: self._top_arrays(k), f"the teacher's top {k} items of each user")
-        ids, scores = parts["ids"], parts["scores"]
-        return TopList(ids, scores, (ids > 0).sum(1))
+        name, what = (f"all-top-{k}", "of all") if seen else (f"top-{k}", "not seen in training")
+        parts = self._kept(
+            name, lambda: self._top_arrays(k, seen), f"each user's top {k} items {what}, as the teacher ranks them"
+        )
+        return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
-    def unseen_top(self, score_all, k):
-        """The TopList of a scoring function over unseen items: ``score_all(users [b]) -> [b, m + 1]``, overwritten."""
+    def top_users(self, k):
+        """The other way round: the teacher's TopList of users for each item, of those who have not seen it in
+        training. Shapes [m + 1, k].
+        """
+        k = self._clip(k, self.n_users - 1)
+        what = f"each item's top {k} users, as the teacher ranks them"
+        parts = self._kept(f"users-{k}", lambda: self._top_users(k), what)
+        return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
+
+    def unseen_top(self, score_all, k, seen=False):
+        """The TopList of a scoring function over unseen items (over all where ``seen``):
+        ``score_all(users [b]) -> [b, m + 1]``, overwritten.
+        """
         k = min(k, self.n_items - 1)
         ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
         best = torch.full((self.n_users, k), -torch.inf, device=self.device)
         for users in self._blocks(self.n_items):
             scores = score_all(users).detach().float()
             scores[:, 0] = -torch.inf
-            start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
-            scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
+            if not seen:
+                self._mask(scores, users)
             top, items = scores.topk(k, dim=1)
             best[users] = top
             ids[users] = torch.where(top > -torch.inf, items, 0).int()
         ids[0], best[0] = 0, -torch.inf
         return TopList(ids, best, (ids > 0).sum(1))
+
+    def _mask(self, scores, users):
+        """Training positives to -inf, in the scores of consecutive users."""
+        start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
+        scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
 
     def unseen(self, besides):
         """What a uniform draw passes over: training positives and the items of a TopList. sampling.Excluded."""
@@ -154,9 +174,23 @@ class Knowledge:
             ids[rows + 1] = (distance.topk(k, dim=1, largest=False).indices + 1).int()
         return ids
 
-    def _top_arrays(self, k):
-        top = self.unseen_top(self.score_all, k)
+    def _top_arrays(self, k, seen):
+        top = self.unseen_top(self.score_all, k, seen)
         return {"ids": top.ids, "scores": top.scores}
+
+    def _top_users(self, k):
+        best = torch.full((self.n_items, k), -torch.inf, device=self.device)
+        ids = torch.zeros(self.n_items, k, dtype=torch.int32, device=self.device)
+        for users in self._blocks(self.n_items):  # any teacher scores by users: the best so far meet the next block
+            scores = self.score_all(users).detach().float()
+            self._mask(scores, users)
+            scores[users == 0] = -torch.inf
+            both = torch.cat([best, scores.T], 1)
+            best, place = both.topk(k, dim=1)
+            ids = torch.gather(torch.cat([ids, users.int().expand(self.n_items, -1)], 1), 1, place)
+        ids[best == -torch.inf] = 0
+        ids[0], best[0] = 0, -torch.inf
+        return {"ids": ids, "scores": best}
 
     def _clip(self, k, most):
         if k > most and "clipped" not in self._loaded:

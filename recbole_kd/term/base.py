@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from recbole_kd.backbone import View
+from recbole_kd.sampling import some_of
 
 
 @dataclass
@@ -82,12 +83,23 @@ class Term(nn.Module):
         """The unweighted loss of one step, a scalar."""
         raise NotImplementedError
 
-    def reduce(self, values, whole):
+    def weighted(self, batch: Batch):
+        """What the step adds to the student's loss, by the name that it is logged under."""
+        return {self.name: self.weight * self.loss(batch)}
+
+    def some(self, ids):
+        """The ``kd_rows`` of these ids that the term looks at in this step, drawn at random; a mean over them estimates
+        the mean over all without bias.
+        """
+        return some_of(ids, self.config["kd_rows"], self.generator)
+
+    def reduce(self, values, whole, parts=1):
         """A value a row to one: their mean, or under ``kd_reduction: sum`` the sum over the ``whole`` rows that the
-        values were drawn from.
+        values were drawn from. A row's value may itself be a sum over ``parts`` positions or coordinates: the mean is
+        then over them too.
         """
         mean = values.sum() / max(values.numel(), 1)
-        return mean * whole if self.config["kd_reduction"] == "sum" else mean
+        return mean * whole if self.config["kd_reduction"] == "sum" else mean / parts
 
     def get_extra_state(self):
         """For the resume state: where the term's randomness stands."""

@@ -1,7 +1,7 @@
 """CPD: distillation with consistent preference, at the intermediate layer."""
 
 import torch
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from recbole_kd.layers import Projector
 from recbole_kd.losses import at_least_float32
@@ -19,9 +19,10 @@ class CPD(Term):
 
     .. math:: L = L_{cos} + \alpha R_{pair} + \beta R_{list}
 
-    R_pair compares each row's positive and negative item; R_list is the cross entropy of the softmax of b against that
-    of a over Q items of the teacher's list, drawn anew each epoch, training positives excluded. It takes each user of
-    the batch once, where the authors' sum takes a user once a row.
+    R_pair compares two items of a row, its positive and negative one unless ``cpd_pair_items`` says otherwise; R_list
+    is the cross entropy of the softmax of b against that of a over Q items of the teacher's list, drawn anew each
+    epoch, training positives excluded unless ``cpd_seen``. It takes each user of the batch once, where the authors' sum
+    takes a user once a row.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1, after the authors' first commit; the ``logistic`` pair is that of v2.
     """
@@ -29,47 +30,74 @@ class CPD(Term):
     layer = "intermediate"
     needs = "factors"
     items: torch.Tensor
+    pairs: torch.Tensor
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         hidden = max(1, round(self.key("hidden_ratio") * knowledge.width))
         shape = (width, knowledge.width, hidden, self.key("experts"), self.key("dropout"))
         self.user_projector, self.item_projector = Projector(*shape), Projector(*shape)
-        self.aligns = True
-        self.top = knowledge.top_items(self.key("max_k"))
-        self.register_buffer("items", torch.zeros(0, dtype=torch.int64), persistent=False)
+        self.aligns, self.through = True, self.project
+        self.top = knowledge.top_items(self.key("max_k"), self.key("seen"))
+        for name in ("items", "pairs"):
+            self.register_buffer(name, torch.zeros(0, dtype=torch.int64), persistent=False)
 
-    def share(self, user_projector, item_projector):
-        """Regularise projectors of another term, which aligns them itself."""
-        self.user_projector, self.item_projector = user_projector, item_projector
-        self.aligns = False
+    def share(self, term):
+        """Regularise the projectors of another term, which aligns them itself."""
+        del self.user_projector, self.item_projector
+        self.aligns, self.through = False, term.project
+
+    def project(self, side, ids, vectors):
+        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
+        return (self.user_projector if side == "user" else self.item_projector)(vectors, self.generator)
 
     def start_epoch(self, epoch, student):
-        ranks, there = rank_weighted(self.top.length, self.key("k"), self.key("temperature"), self.generator)
-        self.items = torch.where(there, torch.gather(self.top.ids, 1, ranks), 0)
+        self.items = self._draw(self.key("k"))
+        if self.key("pair_items") == "rank":
+            self.pairs = self._draw(2)
+
+    def _draw(self, k):
+        ranks, there = rank_weighted(self.top.length, k, self.key("temperature"), self.generator)
+        return torch.where(there, torch.gather(self.top.ids, 1, ranks), 0)
 
     def loss(self, batch):
-        regulariser = self.key("pair_weight") * self._pairs(batch) + self.key("list_weight") * self._lists(batch)
+        regulariser = self._regulariser(batch)
         return self._alignment(batch) + regulariser if self.aligns else regulariser
 
     def _alignment(self, batch):
-        def side(ids, vectors, projector, table):
-            whole, ids = len(ids), some_of(ids, self.config["kd_rows"], self.generator)
-            return self.reduce(cosine_loss(projector(vectors(ids), self.generator), table[ids]), whole)
+        def side(name, ids, vectors):
+            whole, ids = len(ids), self.some(ids)
+            projected, target = self.through(name, ids, vectors(ids)), self.knowledge.factors(name)[ids]
+            return self.reduce(cosine_loss(projected, target), whole)
 
-        student, factors = batch.student, self.knowledge.factors
-        user = side(batch.users, student.users, self.user_projector, factors("user"))
-        pos, neg = (
-            side(ids, student.items, self.item_projector, factors("item")) for ids in (batch.pos_items, batch.neg_items)
-        )
+        student = batch.student
+        user = side("user", batch.users, student.users)
+        pos, neg = (side("item", ids, student.items) for ids in (batch.pos_items, batch.neg_items))
         return user + 0.5 * (pos + neg)
 
-    def _pairs(self, batch):
-        rows = self._rows(batch)
-        users, items = batch.user[rows], torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
-        before, after = self._scores(batch.student, users, items)
-        pair = pair_consistency(before[:, 0] - before[:, 1], after[:, 0] - after[:, 1], self.key("pair"))
-        return self.reduce(pair, len(batch.user))
+    def _regulariser(self, batch):
+        rows, users = self._rows(batch), some_of(batch.users, self.key("rows"), self.generator)
+        pairs, lists = self._pairs(batch, rows), self.items[users]
+        # both in one pass through the projectors: the shorter rows are padded, and the padding is never looked at
+        longest = max(2, lists.shape[1])
+        items = torch.cat([pad(part, (0, longest - part.shape[1])) for part in (pairs, lists)])
+        scores = self._scores(batch.student, torch.cat([batch.user[rows], users]), items)
+        delta_a, delta_b = (score[: len(rows), 0] - score[: len(rows), 1] for score in scores)
+        pair = pair_consistency(delta_a, delta_b, self.key("pair"))
+        before, after = (score[len(rows) :, : lists.shape[1]] for score in scores)
+        listed = soft_label_loss(after, before, self.key("tau"), lists > 0)
+        pair = torch.where((pairs > 0).all(1), pair, 0.0)  # a list of fewer than two items makes no pair
+        alpha, beta = self.key("pair_weight"), self.key("list_weight")
+        return alpha * self.reduce(pair, len(batch.user)) + beta * self.reduce(listed, len(batch.users))
+
+    def _pairs(self, batch, rows):
+        """Two items a row, shape [n, 2]."""
+        if self.key("pair_items") == "rank":
+            return self.pairs[batch.user[rows]]
+        if self.key("pair_items") == "uniform":
+            size = (len(rows), 2)
+            return torch.randint(1, self.knowledge.n_items, size, generator=self.generator, device=rows.device)
+        return torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
 
     def _rows(self, batch):
         # by value, not by place: a batch whose rows stand in another order gives the same draw
@@ -77,19 +105,13 @@ class CPD(Term):
         order = torch.argsort((batch.user * size + batch.pos_item) * size + batch.neg_item, stable=True)
         return order[some_of(torch.arange(len(order), device=order.device), self.key("rows"), self.generator)]
 
-    def _lists(self, batch):
-        users = some_of(batch.users, self.key("rows"), self.generator)
-        items = self.items[users]
-        before, after = self._scores(batch.student, users, items)
-        return self.reduce(soft_label_loss(after, before, self.key("tau"), items > 0), len(batch.users))
-
     def _scores(self, student, users, items):
         """The detached student's scores before and after the projectors, shape [n, c] each."""
-        user, item = student.users(users).detach(), student.items(items).detach()
-        before = torch.einsum("nd,ncd->nc", user, item)
         some, place = items.unique(return_inverse=True)
-        projected = self._unit(self.item_projector, student.items(some).detach())[place]
-        return before, torch.einsum("nd,ncd->nc", self._unit(self.user_projector, user), projected)
+        user, item = student.users(users).detach(), student.items(some).detach()
+        projected = self._unit("user", users, user), self._unit("item", some, item)
+        return [torch.einsum("nd,ncd->nc", u, i[place]) for u, i in ((user, item), projected)]
 
-    def _unit(self, projector, vectors):
-        return normalize(at_least_float32(projector(vectors, self.generator)), dim=-1)
+    def _unit(self, side, ids, vectors):
+        projected = at_least_float32(self.through(side, ids, vectors))
+        return normalize(projected, dim=-1) if self.key("unit") else projected

@@ -4,7 +4,6 @@ import torch
 
 from recbole_kd.layers import Projector
 from recbole_kd.losses.feature import cosine_loss, mix_soft
-from recbole_kd.sampling import some_of
 from recbole_kd.term.base import Term
 
 
@@ -33,22 +32,25 @@ class NKD(Term):
 
     def loss(self, batch):
         student = batch.student
-        user = self._side("user", batch.users, student.users, self.user_projector)
-        items = [
-            self._side("item", items, student.items, self.item_projector)
-            for items in (batch.pos_items, batch.neg_items)
-        ]
-        return user + 0.5 * (items[0] + items[1])
+        (user,) = self._means("user", [batch.users], student.users)
+        pos, neg = self._means("item", [batch.pos_items, batch.neg_items], student.items)
+        return user + 0.5 * (pos + neg)
 
-    def _side(self, side, ids, vectors, projector):
-        whole, ids = len(ids), some_of(ids, self.config["kd_rows"], self.generator)
+    def project(self, side, ids, vectors):
+        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
+        return (self.user_projector if side == "user" else self.item_projector)(vectors, self.generator)
+
+    def _means(self, side, groups, vectors):
+        """The loss of each group of ids; they go through the projector together."""
+        some = [self.some(ids) for ids in groups]
+        ids = torch.cat(some)
         neighbours = self.neighbours[side]
         drawn = torch.randint(neighbours.shape[1], (len(ids),), generator=self.generator, device=ids.device)
-        near = neighbours[ids, drawn]
-        own = self._mix(vectors(ids), vectors(near))
-        table = self.knowledge.factors(side)
-        target = self._mix(table[ids], table[near])
-        return self.reduce(cosine_loss(projector(own, self.generator), target), whole)
+        both = torch.cat([ids, neighbours[ids, drawn]])
+        own = self._mix(*vectors(both).chunk(2))
+        target = self._mix(*self.knowledge.factors(side)[both].chunk(2))
+        values = cosine_loss(self.project(side, ids, own), target).split([len(part) for part in some])
+        return [self.reduce(value, len(whole)) for value, whole in zip(values, groups, strict=True)]
 
     def _mix(self, own, other):
         alpha = self.key("alpha")

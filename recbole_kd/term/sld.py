@@ -3,7 +3,7 @@
 import torch
 
 from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
-from recbole_kd.sampling import first_of_each, rank_weighted, some_of, uniform_outside
+from recbole_kd.sampling import first_of_each, rank_weighted, uniform_outside
 from recbole_kd.schedule import due, ramp
 from recbole_kd.term.base import Term
 
@@ -54,26 +54,29 @@ class SLD(Term):
             self._draw(student)
 
     def loss(self, batch):
-        users = some_of(batch.users, self.key("rows"), self.generator)
+        users = self.some(batch.users)
         scores = batch.student.score(users, self.items[users])
         labels = mixed_logits(self.labels[users], scores, self.gamma)
         loss = soft_label_loss(scores, labels, self.key("tau"), self.there[users])
         return self.reduce(loss, len(batch.users))
 
     def _draw(self, student):
-        drawn = [self._from_list(self.top, self.key("k"))]
+        (listed, there, ranks), k = self._from_list(self.top, self.key("k")), self.key("k")
+        drawn = [(listed, there)]
         if self.student_k:
             with student.still() as view:
                 own = self.knowledge.unseen_top(view.score_all, self.key("student_max_k"))
-            drawn.append(self._from_list(own, self.student_k))
+            drawn.append(self._from_list(own, self.student_k)[:2])
         if self.key("uniform_k"):
             drawn.append(uniform_outside(self.outside, self.key("uniform_k"), self.generator))
         items, there = (torch.cat(part, dim=1) for part in zip(*drawn, strict=True))
         there[0] = False  # the padding user
         self.there.copy_(first_of_each(items, there))
         self.items.copy_(torch.where(self.there, items, 0))
-        self.labels.copy_(self.knowledge.score(self.items))
+        scores = torch.gather(self.top.scores, 1, ranks)  # known already; the others are asked for
+        self.labels[:, :k] = torch.where(self.there[:, :k], scores, 0.0)
+        self.labels[:, k:] = self.knowledge.score(self.items[:, k:])
 
     def _from_list(self, top, k):
         ranks, there = rank_weighted(top.length, k, self.key("temperature"), self.generator)
-        return torch.gather(top.ids, 1, ranks).long(), there
+        return torch.gather(top.ids, 1, ranks).long(), there, ranks
