@@ -87,7 +87,7 @@ class Distiller(GeneralRecommender):
             base = sum(base) if isinstance(base, tuple) else base
             if self.config["kd_reduction"] == "sum":
                 base = base * len(user) / self.config["train_neg_sample_args"]["sample_num"]
-            batch = Batch(user, pos, neg, view)
+            batch = Batch(user, pos, neg, view, interaction)
             losses = {"base": self.config["kd_base_weight"] * base}
             for term in self.terms:
                 losses |= term.weighted(batch)

@@ -66,6 +66,12 @@ class Excluded:
         gap = identity - (torch.arange(len(flat), device=rows.device) - starts[row])
         return cls(row * (size + 1) + gap, starts, size)
 
+    def rows(self, start, stop):
+        """The rows from ``start`` to ``stop`` as sets of their own."""
+        first, last = int(self.starts[start]), int(self.starts[stop])
+        keys = self.keys[first:last] - start * (self.size + 1)
+        return Excluded(keys, self.starts[start : stop + 1] - first, self.size)
+
     def free(self):
         """How many ids of each row are left, shape [n]."""
         return self.size - (self.starts[1:] - self.starts[:-1])

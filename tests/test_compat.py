@@ -336,6 +336,17 @@ def python(tmp_path):
     return run
 
 
+def test_autograds_anomaly_detection_is_left_as_it_was(python):
+    for wanted in (False, True):
+        code = (
+            f"import torch; torch.autograd.set_detect_anomaly({wanted}); import recbole_kd, sys; "
+            f"assert 'recbole.model.sequential_recommender.sine' in sys.modules; "
+            f"assert torch.is_anomaly_enabled() is {wanted}"
+        )
+        ended = python("-c", code)
+        assert ended.returncode == 0, ended.stderr
+
+
 def test_a_broken_ray_does_not_matter_and_none_is_left_behind(python, tmp_path):
     (tmp_path / "front" / "ray").mkdir()
     # how ray 2.6 fails under numpy 2

@@ -3,6 +3,10 @@
 from conformance import Conformance
 
 
+class TestBD(Conformance):
+    method = "BD"
+
+
 class TestNKD(Conformance):
     method = "NKD"
 

@@ -275,3 +275,15 @@ def test_the_global_generators_are_left_alone(name):
     assert str(np.random.get_state()) == str(numpy_before)
     torch.rand(5), np.random.rand(5)  # nor do they matter
     assert torch.equal(DRAWS[name](seeded(1)), first)
+
+
+def test_rows_of_excluded_sets_are_those_sets():
+    generator = torch.Generator().manual_seed(0)
+    rows, ids = torch.randint(6, (40,), generator=generator), torch.randint(1, 20, (40,), generator=generator)
+    whole = Excluded.of(rows, ids, 6, 20)
+    part = whole.rows(2, 5)
+    assert part.free().tolist() == whole.free()[2:5].tolist()
+    drawn, there = uniform_outside(part, 500, torch.Generator().manual_seed(1))
+    for row in range(3):
+        taken = set(ids[rows == row + 2].tolist()) | {0}
+        assert set(drawn[row].tolist()) == set(range(20)) - taken and there[row].all()

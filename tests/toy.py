@@ -36,6 +36,15 @@ class Toy(nn.Module):
             for weight in self.parameters():
                 weight.copy_(torch.randn(weight.shape, generator=generator))
 
+    def calculate_loss(self, interaction):
+        user, pos, neg = (
+            table(interaction[name])
+            for table, name in (
+                (self.user_embedding, "user_id"), (self.item_embedding, "item_id"), (self.item_embedding, "neg_item_id")
+            )
+        )  # fmt: skip
+        return -nn.functional.logsigmoid((user * (pos - neg)).sum(1)).mean()
+
 
 class World:
     """A teacher, a student, a term of the given kind with its first epoch begun, and where its generator stood.
@@ -65,8 +74,10 @@ class World:
             return kind(self.keys, self.knowledge, D_S)
 
     def loss(self, rows=ROWS):
+        columns = torch.tensor(rows).T
+        interaction = dict(zip(("user_id", "item_id", "neg_item_id"), columns, strict=True))
         with self.backbone.step() as view:
-            return self.term.loss(Batch(*torch.tensor(rows).T, view))
+            return self.term.loss(Batch(*columns, view, interaction))
 
     def gradients(self, rows=ROWS):
         """The gradient of the loss for each number of ``numbers``, zeros where there is none."""

@@ -142,12 +142,11 @@ class Knowledge:
         start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
         scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
 
-    def unseen(self, besides):
+    def unseen(self, besides=None):
         """What a uniform draw passes over: training positives and the items of a TopList. sampling.Excluded."""
-        users, items = besides.pairs()
-        return Excluded.of(
-            torch.cat([self.positive_users, users]), torch.cat([self.positive_items, items]), self.n_users, self.n_items
-        )
+        pairs = [(self.positive_users, self.positive_items), *([besides.pairs()] if besides is not None else [])]
+        users, items = (torch.cat(side) for side in zip(*pairs, strict=True))
+        return Excluded.of(users, items, self.n_users, self.n_items)
 
     def neighbours(self, side, k, components):
         """The k nearest entities of each in the teacher's space: ids, int32, shape [n + 1, k]; row 0 is 0.

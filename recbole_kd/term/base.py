@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import nn
 
 from recbole_kd.backbone import View
@@ -18,17 +19,27 @@ class Batch:
     Attributes:
         user, pos_item, neg_item: the rows of the batch, shape [b] each.
         student: the student's view, with gradients.
+        interaction: the batch as RecBole made it.
     """
 
     user: torch.Tensor
     pos_item: torch.Tensor
     neg_item: torch.Tensor
     student: View
+    interaction: Interaction | None = None
 
     @cached_property
     def users(self):
         """The batch's users, each once, ascending. Shape [<= b]."""
         return self.user.unique()
+
+    @cached_property
+    def ordered(self):
+        """The rows' places in an order that depends on their values alone: a draw from it is the same however the batch
+        was shuffled. Shape [b].
+        """
+        size = int(torch.maximum(self.pos_item.max(), self.neg_item.max())) + 1
+        return torch.argsort((self.user * size + self.pos_item) * size + self.neg_item, stable=True)
 
     @cached_property
     def pos_items(self):

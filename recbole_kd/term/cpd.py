@@ -76,7 +76,7 @@ class CPD(Term):
         return user + 0.5 * (pos + neg)
 
     def _regulariser(self, batch):
-        rows, users = self._rows(batch), some_of(batch.users, self.key("rows"), self.generator)
+        rows, users = (some_of(values, self.key("rows"), self.generator) for values in (batch.ordered, batch.users))
         pairs, lists = self._pairs(batch, rows), self.items[users]
         # both in one pass through the projectors: the shorter rows are padded, and the padding is never looked at
         longest = max(2, lists.shape[1])
@@ -98,12 +98,6 @@ class CPD(Term):
             size = (len(rows), 2)
             return torch.randint(1, self.knowledge.n_items, size, generator=self.generator, device=rows.device)
         return torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
-
-    def _rows(self, batch):
-        # by value, not by place: a batch whose rows stand in another order gives the same draw
-        size = self.knowledge.n_items
-        order = torch.argsort((batch.user * size + batch.pos_item) * size + batch.neg_item, stable=True)
-        return order[some_of(torch.arange(len(order), device=order.device), self.key("rows"), self.generator)]
 
     def _scores(self, student, users, items):
         """The detached student's scores before and after the projectors, shape [n, c] each."""
