@@ -1,0 +1,166 @@
+"""Several methods over several seeds: each seed has one split, one teacher and one student alone, which all share.
+
+    python benchmarks/methods.py --methods="RRD;DE --de_weight=0.1;MKD" --seeds=1,2,3 --dataset=citeulike \
+        --data_path=data --checkpoint_dir=saved --result_file=benchmarks/results/methods-citeulike.json
+
+A method may carry keys of its own, so the same command compares settings (``--part=valid_result``: on validation, the
+test part is not looked at). Every other key goes to every run. What was trained is found again in checkpoint_dir, so
+that an interrupted command goes on, and commands over other seeds may run beside it. ``--cost`` adds what an epoch
+costs beside plain RecBole's, with benchmarks/epoch.py. Run it from the project's root.
+"""
+
+import argparse
+import json
+import logging
+import shlex
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import recbole_kd  # first: RecBole starts after it
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import _distilled, _student_alone, make_config, versions
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from seeds import paired
+from tabulate import tabulate
+
+ENDS = ("teacher", "student alone")
+
+
+def row_of(config, model, file, data, part):
+    """A model's metrics on one part, kept beside its checkpoint."""
+    kept = Path(f"{file}.{part}")
+    if not kept.is_file():
+        if part == "valid_result":
+            data = fit.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
+        valid, test = evaluate(config, model, data)
+        kept.write_text(json.dumps(valid if part == "valid_result" else test))
+    mark = fit.complete(file) or {}
+    return {
+        part: json.loads(kept.read_text()), "epochs": mark.get("epochs"), "seconds": mark.get("seconds"),
+        "best_epoch": read_checkpoint(file).get("epoch"),
+    }  # fmt: skip
+
+
+def runs_of(seed, methods, rest, part):
+    """Every method of one seed: name to row; the teacher and the student alone among them."""
+
+    def made(method):
+        name, *keys = shlex.split(method)
+        return make_config(argv=[f"--model={name}", *rest, *keys, f"--seed={seed}", "--resume=True"])
+
+    rows = {}
+    for method in methods:
+        config = made(method)
+        student = plain_config(config)
+        if not rows:
+            data = fit.split(student)
+            teacher = get_teacher(config, data)
+            rows["teacher"] = row_of(teacher.config, teacher.model, teacher.file, data, part)
+            knowledge = get_knowledge(config, data, teacher)
+        alone = row_of(student, *_student_alone(config, student, data), data, part)
+        rows.setdefault("student alone", alone)
+        began = time.perf_counter()
+        try:
+            model, file = _distilled(config, data, knowledge, teacher.name)
+        except recbole_kd.NonFiniteLoss as error:
+            print(f"seed {seed} {method}: {error}", flush=True)
+            continue
+        rows[method] = {**row_of(student, model, file, data, part), "alone": alone[part]}
+        found = ", ".join(f"{name} {value:.4f}" for name, value in rows[method][part].items())
+        print(f"seed {seed} {method}: {found}; {time.perf_counter() - began:.0f} s", flush=True)
+    return rows
+
+
+def summary(by_seed, part, metrics):
+    """A row for each method: mean and standard deviation of each metric, the gain over the student alone, and the share
+    of the gap between the student alone and the teacher that it makes up for.
+    """
+    found = {}
+    for method in dict.fromkeys(name for rows in by_seed.values() for name in rows):
+        there = [rows for rows in by_seed.values() if method in rows]
+        row = {"seeds": len(there), "epochs": statistics.fmean(rows[method]["epochs"] or 0 for rows in there)}
+        for metric in metrics:
+            values = [rows[method][part][metric] for rows in there]
+            row[metric] = {"mean": statistics.fmean(values), "sd": statistics.stdev(values) if there[1:] else 0.0}
+            if method not in ENDS:
+                alone = [rows[method]["alone"][metric] for rows in there]
+                teacher = [rows["teacher"][part][metric] for rows in there]
+                gap = statistics.fmean(teacher) - statistics.fmean(alone)
+                gains = [a - b for a, b in zip(values, alone, strict=True)]
+                row[metric] |= {
+                    "share": statistics.fmean(gains) / gap if gap > 0 else None,
+                    "gain": paired(gains) if gains[1:] else {"mean": gains[0]},
+                }
+        found[method] = row
+    return found
+
+
+def cost_of(method, rest, pairs):
+    """Epoch ratio, its spread and peak memory of a method, from benchmarks/epoch.py in a process of its own."""
+    import subprocess
+
+    name, *keys = shlex.split(method)
+    command = [sys.executable, str(Path(__file__).with_name("epoch.py")), f"--pairs={pairs}", f"--model={name}"]
+    kept = [word for word in rest if not word.startswith(("--checkpoint_dir", "--epochs", "--show_progress"))]
+    run = subprocess.run([*command, *kept, *keys], capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout[run.stdout.index("{") :])
+    return {key: found[key] for key in ("ratio", "spread", "setup_seconds", "plain_rss_mib", "method_rss_mib")}
+
+
+def table(found, metrics):
+    """The summary as text."""
+    lines = []
+    for method, row in found.items():
+        cells = [f"{row[metric]['mean']:.4f} ± {row[metric]['sd']:.4f}" for metric in metrics]
+        share = row[metrics[-1]].get("share")
+        cost = row.get("cost")
+        memory = f"{cost['method_rss_mib'] - cost['plain_rss_mib']:+.0f}" if cost else ""
+        lines.append(
+            [method, *cells, "" if share is None else f"{share:.0%}", f"{row['epochs']:.0f}",
+             f"{cost['ratio']:.1f}" if cost else "", memory]
+        )  # fmt: skip
+    heads = ["method", *metrics, f"recovered ({metrics[-1]})", "epochs", "epoch / plain", "MiB over plain"]
+    return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", required=True, help="separated by ;")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--metrics", default="recall@10,ndcg@10")
+    parser.add_argument("--part", default="test_result", choices=("test_result", "valid_result"))
+    parser.add_argument("--cost", type=int, default=0, help="pairs of epochs to time; 0: none")
+    parser.add_argument("--result_file")
+    own, rest = parser.parse_known_args()
+    logging.disable(logging.INFO)
+    methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    metrics = own.metrics.split(",")
+    folder = next((word.partition("=")[2] for word in rest if word.startswith("--checkpoint_dir=")), "saved")
+    keys = [word for word in rest if not word.startswith("--checkpoint_dir=")] + ["--show_progress=False"]
+    by_seed = {
+        seed: runs_of(seed, methods, [*keys, f"--checkpoint_dir={folder}/seed-{seed}"], own.part)
+        for seed in own.seeds.split(",")
+    }
+    found = summary(by_seed, own.part, metrics)
+    if own.cost:
+        for method in methods:
+            if method in found:
+                found[method]["cost"] = cost_of(method, keys, own.cost)
+    print(table(found, metrics))
+    if own.result_file:
+        content = {
+            "command": [word for word in keys if "data_path" not in word], "methods": methods, "seeds": own.seeds,
+            "part": own.part, "summary": found, "runs": by_seed, "versions": versions(),
+        }  # fmt: skip
+        Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
