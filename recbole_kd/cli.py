@@ -3,8 +3,8 @@
 import sys
 
 from recbole_kd.config import KDError, method_names
-from recbole_kd.config.keys import nearest
-from recbole_kd.config.layers import parse_argv
+from recbole_kd.config.keys import chosen_terms, nearest
+from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys, methods, table
 from recbole_kd.teacher.resume import NonFiniteLoss
@@ -17,6 +17,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --teacher_model   the RecBole model of the teacher (the student's)
   --teacher_path    a RecBole checkpoint to take as the teacher
   --config_files    YAML files, parted by spaces
+  --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
   --model=X --explain   the keys of one method
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
@@ -45,12 +46,14 @@ def _answer(argv):
         return methods()
     if "--explain" in argv:
         argv.remove("--explain")
-        name = parse_argv(argv).get("model")
+        asked = parse_argv(argv)
+        name = asked.get("model")
         if name is None:
             raise KDError("--explain needs a method: write --model=MKD --explain")
         if name not in method_names():
             raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
-        return keys(name)
+        terms = typed("terms", asked["terms"]) if "terms" in asked else None
+        return keys(name, chosen_terms(name, terms) if terms is not None else None)
     return table(run_kd(argv=argv))
 
 

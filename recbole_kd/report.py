@@ -31,12 +31,14 @@ def methods():
     rows = []
     for name in method_names():
         terms = [get_term(term) for term in term_names(name)]
-        layers = ", ".join(dict.fromkeys(term.layer for term in terms))
-        needs = max((term.needs for term in terms), key=OFFERS.index)
+        layers = ", ".join(dict.fromkeys(term.layer for term in terms)) or "any"
+        needs = max((term.needs for term in terms), key=OFFERS.index, default="what its terms need")
         rows.append([name, layers, needs, *about(name)])
     return tabulate(rows, ["--model=", "layer", "teacher offers", "what it does", "paper", "how sure"], tablefmt="pipe")
 
 
-def keys(method):
-    """The keys of a method: name, default, type and range, meaning; all from its YAML."""
-    return tabulate(explain(method), ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True)
+def keys(method, terms=None):
+    """The keys of a method, or of a free mix of terms: name, default, type and range, meaning; all from YAML."""
+    return tabulate(
+        explain(method, terms), ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True
+    )

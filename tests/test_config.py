@@ -535,6 +535,25 @@ def test_an_unknown_method_or_model_is_refused_with_the_nearest_name(argv, near)
         layers(*argv)
 
 
+@pytest.mark.parametrize("terms", ["['FOO']", "NKD", "[]", "['NKD', 'NKD']", "5", "[5]", "['MKD']", "['Distiller']"])
+def test_a_free_mix_takes_terms_by_their_names_each_once(terms):
+    with pytest.raises(KDError, match="terms"):
+        make_config(argv=["--model=Distiller", "--dataset=ml-100k", f"--terms={terms}"])
+
+
+def test_a_free_mix_needs_its_terms():
+    with pytest.raises(KDError, match="takes a list of different terms"):
+        make_config(argv=["--model=Distiller", "--dataset=ml-100k"])
+
+
+def test_a_free_mix_has_the_keys_of_its_terms_and_no_others():
+    config = make_config(argv=["--model=Distiller", "--dataset=ml-100k", "--terms=['SLD', 'NKD']", "--nkd_k=3"])
+    assert config["terms"] == ["SLD", "NKD"] and config["nkd_k"] == 3 and config["sld_k"] == 50
+    assert config["cpd_k"] is None
+    with pytest.raises(KDError, match="nkd_k=0"):
+        make_config(argv=["--model=Distiller", "--dataset=ml-100k", "--terms=['NKD']", "--nkd_k=0"])
+
+
 @pytest.mark.parametrize("terms", ["['FOO']", "NKD", "[]", "['NKD']", "5", "[5]"])
 def test_terms_that_do_not_make_up_the_method_are_refused(terms):
     with pytest.raises(KDError, match="terms"):
@@ -611,8 +630,8 @@ LINE = re.compile(
     r"^\w+:\s*(?P<default>.*?)\s*# \((?P<type>\w+)\)(?: (?P<range>[\[({].*?[\])}]))? (?P<meaning>[^ ].*)$"
 )
 OUR_LINES = {
-    line.partition(":")[0]: line
-    for file in sorted(PROPERTIES.rglob("*.yaml"))
+    f"{file.stem}.{line.partition(':')[0]}": line
+    for file in (PROPERTIES / "overall.yaml", *sorted((PROPERTIES / "model").glob("*.yaml")))
     for line in file.read_text().splitlines()
     if line and not line.startswith("#")
 }
@@ -635,7 +654,7 @@ def test_a_key_has_type_range_and_meaning_and_a_default_within_its_range(key):
         assert default in wanted[1:-1].split(", ")
 
 
-@pytest.mark.parametrize("method", ["NKD", "CPD", "SLD", "MKD"])
+@pytest.mark.parametrize("method", [name for name in method_names() if name != "Distiller"])
 def test_the_properties_are_found_and_explained(method):
     assert method in method_names()
     own = set(yaml.safe_load((PROPERTIES / "model" / f"{method}.yaml").read_text()))
@@ -647,7 +666,11 @@ def test_the_properties_are_found_and_explained(method):
 
 
 def test_a_composed_method_has_the_keys_of_its_terms():
-    assert set(OUR_LINES) == set(keys_of("MKD"))
+    files = [
+        PROPERTIES / "overall.yaml",
+        *(PROPERTIES / "model" / f"{name}.yaml" for name in ("NKD", "CPD", "SLD", "MKD")),
+    ]
+    assert set(keys_of("MKD")) == {name for file in files for name in yaml.safe_load(file.read_text())}
     assert not {name for name in keys_of("NKD") if name.startswith(("sld_", "cpd_", "mkd_"))}
 
 
@@ -672,7 +695,8 @@ def values_out_of_range(line):
 @pytest.mark.parametrize("key", OUR_LINES)
 def test_every_key_refuses_what_is_out_of_its_range(key):
     line = LINE.match(OUR_LINES[key])
-    checked = keys_of("MKD")[key]
+    method, _, key = key.partition(".")
+    checked = keys_of("MKD" if method == "overall" else method)[key]
     assert checked.check(yaml.safe_load(line["default"])) == yaml.safe_load(line["default"])
     for value in values_out_of_range(line):
         if value is None and line["default"] == "~":

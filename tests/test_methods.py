@@ -29,6 +29,11 @@ class TestMKDSeparate(Conformance):
     keys = {"mkd_assembly": "separate"}
 
 
+class TestAFreeMix(Conformance):
+    method = "Distiller"
+    keys = {"terms": ["SLD", "NKD"]}
+
+
 class TestMKDWithAGraphStudent(Conformance):
     method = "MKD"
     student = "LightGCN"

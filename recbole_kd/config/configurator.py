@@ -5,12 +5,12 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.config.keys import (
     KDError,
     check_recbole_number,
+    chosen_terms,
     keys_of,
     model_keys,
     our_keys,
     recbole_numbers,
     student_only_keys,
-    term_names,
 )
 from recbole_kd.config.layers import SIDES, Layers
 
@@ -37,10 +37,7 @@ class Config(RecBoleConfig):
 
     def __init__(self, layers: Layers, teacher=None):
         self.method = layers.method
-        terms = layers.plain.get("terms", list(term_names(layers.method)))
-        if terms != list(term_names(layers.method)):
-            raise KDError(f"terms={terms!r}: {layers.method} is made of {', '.join(term_names(layers.method))}")
-        keys = keys_of(layers.method)
+        keys = keys_of(layers.method, chosen_terms(layers.method, layers.plain.get("terms")))
         teacher_model = (teacher or {}).get("model") or layers.teacher_model or layers.student_model
         student_width, teacher_width = _widths(layers, teacher_model, teacher)
         defaults = {name: key.default for name, key in keys.items()}

@@ -100,9 +100,27 @@ def method_names():
 
 
 def term_names(method):
-    """The terms of a method, in the order of its YAML; a method without ``terms`` is one term of its own name."""
+    """The terms of a method, in the order of its YAML; a method without ``terms`` is one term of its own name. None
+    where the user names them.
+    """
     terms = _read(_yaml_of(method)).get("terms")
     return tuple(terms.default) if terms else (method,)
+
+
+def chosen_terms(method, asked):
+    """The terms of a method for a user who ``asked`` for some, or for nothing where None. Raises KDError."""
+    fixed = term_names(method)
+    if fixed:
+        if asked is not None and asked != list(fixed):
+            raise KDError(f"terms={asked!r}: {method} is made of {', '.join(fixed)}")
+        return fixed
+    terms = [name for name in method_names() if term_names(name) == (name,)]
+    if not isinstance(asked, (list, tuple)) or not asked or len(set(map(str, asked))) < len(asked):
+        raise KDError(f"terms={asked!r}: {method} takes a list of different terms, such as ['NKD', 'SLD']")
+    for name in asked:
+        if name not in terms:
+            raise KDError(f"terms={asked!r}: nobody knows the term {name!r}{nearest(str(name), terms)}")
+    return tuple(asked)
 
 
 def keys_of(method, terms=None):
@@ -119,11 +137,11 @@ def about(method):
     return head.groups() if head else ("", "", "")
 
 
-def explain(method):
+def explain(method, terms=None):
     """The keys of a method, a line each: name, default, type and range, meaning."""
     return [
         (key.name, "" if key.default is None else str(key.default), f"{key.type} {key.range}".strip(), key.meaning)
-        for key in keys_of(method).values()
+        for key in keys_of(method, terms).values()
     ]
 
 
