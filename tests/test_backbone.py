@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conformance import Bench
+from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.quick_start import make_config
@@ -34,9 +35,43 @@ def test_other_models_offer_scores(name, settings):
     assert backbone_of(model).offers == "scores"
 
 
-def test_pairwise_scorers_cannot_be_read_yet(settings):
-    model, _ = model_of("NeuMF", settings)
+@pytest.mark.parametrize("name", ["NeuMF", "NNCF"])
+def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch):
+    model, _ = model_of(name, settings)
+    backbone = backbone_of(model)
+    assert backbone.offers == "scores" and type(backbone).__name__ == "PairBackbone"
+    monkeypatch.setattr("recbole_kd.backbone.scorer.PAIRS", 2 * model.n_items)  # in two blocks
+    users = torch.tensor([4, 1, 7])
+    scores = backbone.score_block(users)
+    model.eval()
+    for row, user in enumerate(users):
+        for item in (1, 5, model.n_items - 1):
+            pair = Interaction({"user_id": user[None], "item_id": torch.tensor([item])})
+            own = model.predict(pair).item()
+            assert scores[row, item].sigmoid().item() == pytest.approx(own, rel=1e-4, abs=1e-6)
+
+
+def test_a_model_that_cannot_score_is_not_read(settings):
+    model, _ = model_of("ConvNCF", settings)  # its kernels do not fit this width
     assert backbone_of(model) is None
+
+
+@pytest.mark.parametrize("name", ["DMF", "NAIS"])
+def test_scores_that_end_in_a_sigmoid_are_read_before_it(name, settings):
+    model, _ = model_of(name, settings)
+    backbone, users = backbone_of(model), torch.tensor([1, 2])
+    assert backbone.offers == "scores"
+    own = model.eval().full_sort_predict(Interaction({"user_id": users})).reshape(2, -1)
+    assert own.min() >= 0 and own.max() <= 1
+    torch.testing.assert_close(backbone.score_block(users).sigmoid(), own, rtol=1e-4, atol=1e-6)
+    assert not own.equal(backbone.score_block(users))
+
+
+def test_scores_that_do_not_are_read_as_they_are(settings):
+    model, _ = model_of("FISM", settings)  # its predict() ends in a sigmoid, its full_sort_predict() does not
+    users = torch.tensor([1, 2])
+    own = model.eval().full_sort_predict(Interaction({"user_id": users})).reshape(2, -1)
+    assert torch.equal(backbone_of(model).score_block(users), own)
 
 
 def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_for_one(settings):

@@ -20,6 +20,16 @@ class TestSLD(Conformance):
     keys = {"sld_refresh": 1}
 
 
+class TestSLDUnderATeacherThatScoresPairs(Conformance):
+    method = "SLD"
+    keys = {"teacher_model": "NeuMF"}
+
+
+class TestSLDUnderATeacherWithoutTraining(Conformance):
+    method = "SLD"
+    keys = {"teacher_model": "EASE"}
+
+
 class TestMKD(Conformance):
     method = "MKD"
 

@@ -3,11 +3,11 @@
 from recbole_kd.backbone.base import Backbone, View
 from recbole_kd.backbone.factors import FactorBackbone, SimpleXBackbone
 from recbole_kd.backbone.graph import GraphBackbone
-from recbole_kd.backbone.scorer import ScorerBackbone
+from recbole_kd.backbone.scorer import PairBackbone, ScorerBackbone
 
 __all__ = ["Backbone", "View", "backbone_of"]
 
-FAMILIES = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone)
+FAMILIES = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone)
 
 
 def backbone_of(model):

@@ -1,28 +1,54 @@
-"""Models that rank all items but have no factors to read: teachers only."""
+"""Models that score, but have no factors to read: teachers only. EASE, ItemKNN, MultiVAE; NeuMF, pair by pair."""
 
 from contextlib import contextmanager
 
 import torch
+from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone.base import Backbone
 
+PAIRS = 1_000_000  # scored at once
+
 
 class ScorerBackbone(Backbone):
-    """Whatever has ``full_sort_predict``: EASE, ItemKNN, MultiVAE, …"""
+    """Whatever has ``full_sort_predict``.
+
+    Attributes:
+        sigmoid: whether the model's scores end in a sigmoid: they are read before it, as logits.
+    """
 
     offers = "scores"
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.sigmoid = self._ends_in_sigmoid()
 
     @classmethod
     def reads(cls, model):
         users = torch.arange(1, min(model.n_users, 3), device=model.device)
         try:
-            with torch.no_grad():
-                training = model.training
-                scores = cls(model.eval()).score_block(users)
-                model.train(training)
-        except NotImplementedError:
+            with _evaluating(model):
+                scores = cls(model).score_block(users)
+        except (NotImplementedError, RuntimeError):  # RuntimeError: ConvNCF of a width that its kernels do not fit
             return False
         return scores.shape == (len(users), model.n_items)
+
+    def score_block(self, users):
+        scores = super().score_block(users)
+        return scores.logit(eps=torch.finfo(scores.dtype).eps) if self.sigmoid else scores
+
+    def _own(self, users, items):
+        """The model's own scores of pairs of ids."""
+        return super().score_block(users)[torch.arange(len(users)), items]
+
+    def _ends_in_sigmoid(self):
+        """Whether the model's own scores are the sigmoid of what ``forward`` gives, tried on a few pairs."""
+        ids = torch.arange(1, min(self.model.n_users, self.model.n_items, 9), device=self.model.device)
+        try:
+            with _evaluating(self.model):
+                return torch.allclose(self.model.forward(ids, ids).sigmoid(), self._own(ids, ids), atol=1e-6)
+        except Exception:  # a forward() that takes something else, scores that are not to be had
+            return False
 
     def agrees(self):
         return True
@@ -31,3 +57,31 @@ class ScorerBackbone(Backbone):
     def step(self):
         raise TypeError(f"{type(self.model).__name__} has no factors to view")
         yield
+
+
+class PairBackbone(ScorerBackbone):
+    """Whatever has ``predict`` for pairs only, as NeuMF: each user is paired with every item, in blocks."""
+
+    def score_block(self, users):
+        model = self.model
+        items = torch.arange(model.n_items, device=users.device)
+        found = []
+        with _evaluating(model):
+            for some in users.split(max(1, PAIRS // model.n_items)):
+                pairs = some.repeat_interleave(model.n_items), items.repeat(len(some))
+                found.append(model.forward(*pairs) if self.sigmoid else self._own(*pairs))
+        return torch.cat(found).reshape(len(users), -1)
+
+    def _own(self, users, items):
+        return self.model.predict(Interaction({self.model.USER_ID: users, self.model.ITEM_ID: items}))
+
+
+@contextmanager
+def _evaluating(model):
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

@@ -82,8 +82,8 @@ def _backbone(config, model):
     backbone = backbone_of(model)
     if backbone is None:
         raise KDError(
-            f"teacher_model={config['model']} cannot rank all items at once (it has no full_sort_predict), "
-            "which a teacher has to: BPR, LightGCN, EASE or MultiVAE can"
+            f"teacher_model={config['model']} cannot score the items of a user, which a teacher has to: "
+            "BPR, LightGCN, EASE, MultiVAE or NeuMF can"
         )
     return backbone
 
