@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from recbole_kd.config import plain_config
 from recbole_kd.model import term_names_of
-from recbole_kd.quick_start import _distil, make_config
+from recbole_kd.quick_start import _distil, _student_alone, make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
@@ -74,11 +74,14 @@ def same_weights(one, other):
 
 
 class Conformance:
-    """The suite. ``student`` and ``keys`` may be set too."""
+    """The suite. ``student`` and ``keys`` may be set too; ``loses`` is why a method does not beat the student alone on
+    the gate's data, where it does not.
+    """
 
     method = ""
     student = "BPR"
     keys: dict = {}
+    loses = ""
 
     @pytest.fixture
     def bench(self, settings):
@@ -246,3 +249,17 @@ class Conformance:
         )
         run = subprocess.run([sys.executable, "-c", code], cwd=workdir, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
+
+    @pytest.mark.gate
+    def test_it_beats_the_student_alone(self, gate, workdir, request):
+        if self.loses:
+            request.applymarker(pytest.mark.xfail(reason=self.loses, strict=True))
+        gains = []
+        for seed in (1, 2, 3):
+            bench = Bench(self.method, {**gate, "seed": seed}, student_model=self.student, **self.keys)
+            alone, _ = _student_alone(bench.config, bench.student_config, bench.data)
+            bench.trained(workdir / "x.pth")
+            distilled = fit.load_weights(bench.student_config, bench.data.train._dataset, workdir / "x.pth")
+            found = [evaluate(bench.student_config, model, bench.data)[1]["ndcg@10"] for model in (alone, distilled)]
+            gains.append(found[1] - found[0])
+        assert np.mean(gains) > 0, gains

@@ -50,3 +50,20 @@ def settings(data_path, workdir):
         "embedding_size": 4, "teacher": {"embedding_size": 12, "learning_rate": 0.01}, "show_progress": False,
         "checkpoint_dir": str(workdir / "saved"), "resume_interval": 0, "state": "WARNING",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory):
+    """The settings of the gate: a world of twelve tastes, a teacher that sees them all, a student of width 4."""
+    folder = tmp_path_factory.mktemp("gate")
+    draw = np.random.default_rng(0)
+    users, items = draw.normal(size=(500, 12)), draw.normal(size=(300, 12))
+    scores = 3.0 * users @ items.T / np.sqrt(12) + draw.gumbel(size=(500, 300)) + 0.5 * draw.normal(size=300)
+    lines = [f"u{user}\ti{item}" for user, row in enumerate(scores) for item in np.argsort(-row)[:40]]
+    (folder / "gate").mkdir()
+    (folder / "gate" / "gate.inter").write_text("\n".join(["user_id:token\titem_id:token", *lines]) + "\n")
+    return {
+        "dataset": "gate", "data_path": str(folder), "epochs": 200, "train_batch_size": 1024, "learning_rate": 0.01,
+        "embedding_size": 4, "teacher": {"embedding_size": 64, "learning_rate": 0.005}, "show_progress": False,
+        "checkpoint_dir": str(folder / "saved"), "state": "WARNING",
+    }  # fmt: skip
