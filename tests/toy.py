@@ -168,7 +168,7 @@ def best_unseen(users, items, length, seen=False):
 
 def by_rank(lists, k, temperature, generator):
     """A race: rank r (from 1) arrives at the time -log(u) exp(r / T), the first k are drawn."""
-    draw = torch.rand(USERS + 1, max(len(items) for items in lists.values()), generator=generator).tolist()
+    draw = torch.rand(len(lists), max(len(items) for items in lists.values()), generator=generator).tolist()
     result = {}
     for user, items in lists.items():
         times = {r: -math.log(draw[user][r]) * math.exp((r + 1) / temperature) for r in range(len(items))}

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import log_softmax
 
-from recbole_kd.losses import at_least_float32
+from recbole_kd.losses import at_least_float32, only
 
 
 def soft_label_loss(scores, labels, tau=1.0, mask=None):
@@ -25,7 +25,7 @@ def soft_label_loss(scores, labels, tau=1.0, mask=None):
     """
     scores, labels = at_least_float32(scores) / tau, at_least_float32(labels.detach()) / tau
     if mask is not None:
-        scores, labels = _only(scores, mask), _only(labels, mask)
+        scores, labels = only(scores, mask), only(labels, mask)
     loss = -(log_softmax(labels, dim=-1).exp() * log_softmax(scores, dim=-1))
     return loss.sum(-1) if mask is None else torch.where(mask, loss, 0.0).sum(-1)
 
@@ -36,8 +36,3 @@ def mixed_logits(teacher, student, gamma):
     An arithmetic mixture of the probabilities would do nothing: its gradient is the teacher's, scaled by 1 - gamma.
     """
     return (1.0 - gamma) * teacher + gamma * student.detach()
-
-
-def _only(logits, mask):
-    # finite instead of -inf, so that a row without any candidate gives no NaN
-    return logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 4)

@@ -1,0 +1,274 @@
+"""The terms that teach an order: whole losses and gradients against plain Python, as in test_terms.py."""
+
+import math
+
+import pytest
+import torch
+import toy
+from toy import (
+    APART,
+    ITEMS,
+    ROWS,
+    SEEN,
+    USERS,
+    assert_gradients_agree,
+    best_unseen,
+    by_rank,
+    chosen,
+    dot,
+    factors,
+    numbers,
+    once,
+    replay,
+)
+
+from recbole_kd.term.rrd import RRD
+
+KEYS = {
+    "rrd_weight": 1.0, "rrd_k": 2, "rrd_uniform_k": 3, "rrd_sampling": "rank", "rrd_temperature": 2.0, "rrd_max_k": 3,
+    "rrd_refresh": 1,
+}  # fmt: skip
+
+
+class World(toy.World):
+    common = KEYS
+
+
+# the formulas' parts
+
+
+def reduced(values, whole, keys, parts=1):
+    """The mean over rows and parts, or the sum that it stands for."""
+    mean = math.fsum(values) / len(values)
+    return mean * whole if keys["kd_reduction"] == "sum" else mean / parts
+
+
+def order_above(order, below):
+    """- log of the chance to draw the order, one after the other, from an urn that holds what is below too."""
+    return -sum(
+        score - math.log(sum(map(math.exp, order[place:])) + sum(map(math.exp, below)))
+        for place, score in enumerate(order)
+    )
+
+
+def uniform(free, k, generator):
+    """The ids of k draws from what each row has left, doubles once."""
+    draw = torch.rand(len(free), k, generator=generator, dtype=torch.float64).tolist()
+    return {row: {ids[int(u * len(ids))] for u in draw[row]} if ids else set() for row, ids in free.items()}
+
+
+def relaxed(top, free, keys, kind, k, uniform_k, generator):
+    """What stands in order and what does not, by row."""
+    listed = {row: ids[:k] for row, ids in top.items()}
+    if keys[f"{kind}_sampling"] == "rank":
+        listed = by_rank(top, k, keys[f"{kind}_temperature"], generator)
+    others = uniform({row: [x for x in free[row] if x not in top[row]] for row in top}, uniform_k, generator)
+    return {row: (listed[row], sorted(others[row])) for row in top}
+
+
+UNSEEN = {0: []} | {user: [i for i in range(1, ITEMS + 1) if i not in SEEN[user]] for user in range(1, USERS + 1)}
+
+
+# RRD
+
+
+class SlowRRD:
+    kind = "rrd"
+
+    def __init__(self, world, rows):
+        self.keys, table = world.keys, factors(world.teacher)
+        top = best_unseen(table["user"], table["item"], self.key("max_k"))
+        self.lists = relaxed(top, UNSEEN, world.keys, self.kind, self.key("k"), self.key("uniform_k"), world.early)
+        self.generator, self.everyone = replay(world.term), once(rows, 0)
+        self.users = chosen(self.everyone, world.keys["kd_rows"], self.generator)
+
+    def key(self, name):
+        return self.keys[f"{self.kind}_{name}"]
+
+    def __call__(self, live, still):
+        def scores(user, items):
+            return [dot(live["user"][user], live["item"][item]) for item in items]
+
+        losses = [order_above(*(scores(user, items) for items in self.lists[user])) for user in self.users]
+        return reduced(losses, len(self.everyone), self.keys, self.key("k"))
+
+
+SLOW = {RRD: SlowRRD}
+
+SETTINGS = [
+    (RRD, {}),
+    (RRD, {"rrd_sampling": "topk"}),
+    (RRD, {"rrd_temperature": 0.5, "rrd_k": 3, "rrd_max_k": 5, "rrd_uniform_k": 1}),
+    (RRD, {"rrd_k": 6, "rrd_max_k": 4, "rrd_sampling": "topk"}),
+    (RRD, {"rrd_k": 6, "rrd_max_k": 9, "rrd_uniform_k": 0}),
+    (RRD, {"kd_rows": 2}),
+    (RRD, {"kd_reduction": "sum"}),
+    (RRD, {"kd_reduction": "sum", "kd_rows": 2, "rrd_sampling": "topk"}),
+]
+NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+EACH = pytest.mark.parametrize("kind", list(SLOW), ids=lambda kind: kind.__name__)
+
+
+def both(kind, keys, seed=1, rows=ROWS):
+    """A world and its slow reference; between the two draws and the loss the student has moved on."""
+    world = World(kind, seed=seed, **keys)
+    world.student.shake(seed + 200)
+    return world, SLOW[kind](world, rows)
+
+
+@pytest.mark.parametrize(("kind", "keys"), SETTINGS, ids=NAMES)
+def test_the_whole_loss_is_that_of_the_formulas(kind, keys):
+    for seed in range(1, 6):
+        world, slow = both(kind, keys, seed)
+        now = numbers(world.student, world.term)
+        assert world.loss().item() == pytest.approx(slow(now, now), rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "keys"), SETTINGS, ids=NAMES)
+def test_the_gradient_is_that_of_the_formulas(kind, keys):
+    assert_gradients_agree(*both(kind, keys))
+
+
+# where the gradient goes
+
+ONE_ROW = [(1, 1, 2)]
+
+
+def rows_with_gradient(table):
+    return set(table.abs().sum(1).nonzero().flatten().tolist())
+
+
+def test_rrd_reaches_the_batchs_users_and_their_lists():
+    world = World(RRD)
+    slow, grads = SlowRRD(world, ROWS), world.gradients()
+    lists = {user: {*listed, *others} for user, (listed, others) in slow.lists.items() if user in slow.users}
+    taught = {user for user, items in lists.items() if len(items) > 1}
+    assert rows_with_gradient(grads["user"]) == taught and 3 not in taught  # the third has seen everything
+    assert rows_with_gradient(grads["item"]) == set().union(*(lists[user] for user in taught))
+
+
+def test_rrd_raises_the_teachers_first_and_lowers_what_lies_outside():
+    world = World(RRD, rrd_sampling="topk", rrd_k=2, rrd_max_k=2)
+    slow = SlowRRD(world, ONE_ROW)
+    (first, _), others = slow.lists[1]
+    toward = world.student.user_embedding.weight[1].detach()
+    moves = world.gradients(ONE_ROW)["item"] @ toward / toward.square().sum()
+    assert moves[first] < 0 and all(moves[item] > 0 for item in others) and others
+
+
+@EACH
+def test_padding_gets_no_gradient_and_no_say(kind):
+    grads = World(kind).gradients()
+    assert not grads["user"][0].any() and not grads["item"][0].any()
+    assert grads["user"].any() and grads["item"].any()
+    plain, changed = World(kind), World(kind)
+    with torch.no_grad():
+        for table in (changed.student.user_embedding.weight, changed.student.item_embedding.weight):
+            table[0] = 1e3
+    changed.term.start_epoch(0, changed.backbone), plain.term.start_epoch(0, plain.backbone)
+    assert plain.loss().item() == changed.loss().item()
+
+
+@EACH
+def test_the_teacher_gets_no_gradient(kind):
+    world = World(kind)
+    world.loss().backward()
+    assert all(weight.grad is None for weight in world.teacher.parameters())
+
+
+@EACH
+def test_a_batch_of_a_user_who_has_seen_everything_teaches_nothing_about_users(kind):
+    world = World(kind)
+    loss = world.loss([(3, 7, 2)])
+    loss.backward()
+    assert torch.isfinite(loss) and not world.student.user_embedding.weight.grad[3].any()
+
+
+# the batch
+
+
+@EACH
+@pytest.mark.parametrize("looked_at", [0, 3])
+def test_the_order_of_the_rows_does_not_matter(kind, looked_at):
+    def value(rows):
+        return World(kind, kd_rows=looked_at).loss(rows).item()
+
+    plain = value(ROWS)
+    assert plain != 0
+    for seed in range(4):
+        turned = [ROWS[place] for place in torch.randperm(len(ROWS), generator=torch.Generator().manual_seed(seed))]
+        assert value(turned) == pytest.approx(plain, rel=1e-6)
+
+
+@EACH
+def test_a_row_that_comes_again_counts_once(kind):
+    assert World(kind).loss(APART).item() == pytest.approx(World(kind).loss(APART + APART[:2]).item())
+
+
+@pytest.mark.parametrize("sampling", ["rank", "topk"])
+def test_rrds_sum_is_the_mean_times_users_and_positions(sampling):
+    mean, total = (World(RRD, kd_reduction=how, rrd_sampling=sampling).loss().item() for how in ("mean", "sum"))
+    assert total == pytest.approx(len(once(ROWS, 0)) * KEYS["rrd_k"] * mean, rel=1e-6)
+
+
+# between epochs
+
+
+def filled(lists, row):
+    """The ids of the list and of the rest, as the term holds them."""
+    ids, there = lists.ids[row], lists.there[row]
+    return ids[: lists.k][there[: lists.k]].tolist(), ids[lists.k :][there[lists.k :]].tolist()
+
+
+@pytest.mark.parametrize("sampling", ["rank", "topk"])
+def test_rrds_items_are_unseen_and_distinct_the_listed_in_the_teachers_order(sampling):
+    world = World(RRD, rrd_sampling=sampling)
+    table = factors(world.teacher)
+    top = best_unseen(table["user"], table["item"], KEYS["rrd_max_k"])
+    draws = []
+    for epoch in range(8):
+        world.term.start_epoch(epoch, world.backbone)
+        for user in range(1, USERS + 1):
+            listed, others = filled(world.term.lists, user)
+            assert len(listed) == min(2, len(top[user])) and listed == [x for x in top[user] if x in listed]
+            assert len(others) == len(set(others)) and not (SEEN[user] | {0, *top[user]}) & set(others)
+            if sampling == "topk":
+                assert listed == top[user][:2]
+        assert not world.term.lists.there[0].any() and not world.term.lists.ids[0].any()
+        draws.append(str(world.term.lists.ids.tolist()))
+    assert len(set(draws)) > 1  # with topk too: the others are drawn anew
+
+
+@pytest.mark.parametrize(("kind", "key"), [(RRD, "rrd_refresh")], ids=lambda value: str(value))
+def test_a_term_draws_when_a_refresh_is_due(kind, key):
+    world = World(kind, **{key: 3})
+    drawn = []
+    for epoch in range(7):
+        before = world.term.generator.get_state()
+        world.term.start_epoch(epoch, world.backbone)
+        drawn.append(not torch.equal(world.term.generator.get_state(), before))
+    assert drawn == [True, False, False, True, False, False, True]
+
+
+@EACH
+def test_what_lasts_is_in_the_state_of_the_term(kind):
+    world = World(kind, kd_rows=2)
+    state = world.term.state_dict()
+    world.student.shake(9)
+    losses = [world.loss().item() for _ in range(3)]
+    fresh = World(kind, kd_rows=2)
+    fresh.student.shake(8)
+    for epoch in range(2):
+        fresh.term.start_epoch(epoch, fresh.backbone)
+    fresh.student.shake(9)
+    fresh.term.load_state_dict(state)
+    assert [fresh.loss().item() for _ in range(3)] == losses
+
+
+@EACH
+def test_the_global_generator_is_left_alone(kind):
+    world = World(kind, kd_rows=2)
+    before = torch.get_rng_state()
+    world.term.start_epoch(0, world.backbone)
+    world.loss()
+    assert torch.equal(torch.get_rng_state(), before)
