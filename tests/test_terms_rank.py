@@ -15,6 +15,7 @@ from toy import (
     best_unseen,
     by_rank,
     chosen,
+    cross_entropy,
     dot,
     factors,
     numbers,
@@ -22,11 +23,14 @@ from toy import (
     replay,
 )
 
+from recbole_kd.term.kd import KD
 from recbole_kd.term.rrd import RRD
 
 KEYS = {
     "rrd_weight": 1.0, "rrd_k": 2, "rrd_uniform_k": 3, "rrd_sampling": "rank", "rrd_temperature": 2.0, "rrd_max_k": 3,
     "rrd_refresh": 1,
+    "kd_weight": 1.0, "kd_items": "topk", "kd_guide": "teacher", "kd_k": 3, "kd_seen": False, "kd_tau": 0.5,
+    "kd_tau_squared": False,
 }  # fmt: skip
 
 
@@ -93,7 +97,30 @@ class SlowRRD:
         return reduced(losses, len(self.everyone), self.keys, self.key("k"))
 
 
-SLOW = {RRD: SlowRRD}
+# KD
+
+
+class SlowKD:
+    def __init__(self, world, rows):
+        self.keys, self.table = world.keys, factors(world.teacher)
+        self.everyone = once(rows, 0)
+        self.users = chosen(self.everyone, world.keys["kd_rows"], replay(world.term))
+        guide = self.table if world.keys["kd_guide"] == "teacher" else world.before  # the student as it was
+        lists = best_unseen(guide["user"], guide["item"], world.keys["kd_k"], world.keys["kd_seen"])
+        self.lists = lists if world.keys["kd_items"] == "topk" else {user: range(1, ITEMS + 1) for user in lists}
+
+    def __call__(self, live, still):
+        tau, losses = self.keys["kd_tau"], []
+        for user in self.users:
+            labels, scores = (
+                [dot(table["user"][user], table["item"][item]) for item in self.lists[user]]
+                for table in (self.table, live)
+            )
+            losses.append(cross_entropy(labels, scores, tau) * (tau * tau if self.keys["kd_tau_squared"] else 1))
+        return reduced(losses, len(self.everyone), self.keys)
+
+
+SLOW = {RRD: SlowRRD, KD: SlowKD}
 
 SETTINGS = [
     (RRD, {}),
@@ -104,6 +131,16 @@ SETTINGS = [
     (RRD, {"kd_rows": 2}),
     (RRD, {"kd_reduction": "sum"}),
     (RRD, {"kd_reduction": "sum", "kd_rows": 2, "rrd_sampling": "topk"}),
+    (KD, {}),
+    (KD, {"kd_k": 9, "kd_tau": 3.0, "kd_tau_squared": True}),
+    (KD, {"kd_seen": True}),
+    (KD, {"kd_guide": "student"}),
+    (KD, {"kd_guide": "student", "kd_seen": True, "kd_k": 2}),
+    (KD, {"kd_items": "all"}),
+    (KD, {"kd_items": "all", "kd_guide": "student", "kd_tau": 2.0, "kd_tau_squared": True}),
+    (KD, {"kd_rows": 2}),
+    (KD, {"kd_reduction": "sum"}),
+    (KD, {"kd_reduction": "sum", "kd_rows": 2, "kd_items": "all"}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
 EACH = pytest.mark.parametrize("kind", list(SLOW), ids=lambda kind: kind.__name__)
@@ -154,6 +191,33 @@ def test_rrd_raises_the_teachers_first_and_lowers_what_lies_outside():
     toward = world.student.user_embedding.weight[1].detach()
     moves = world.gradients(ONE_ROW)["item"] @ toward / toward.square().sum()
     assert moves[first] < 0 and all(moves[item] > 0 for item in others) and others
+
+
+@pytest.mark.parametrize("guide", ["teacher", "student"])
+def test_kd_reaches_the_batchs_users_and_the_first_of_the_guides_list(guide):
+    world = World(KD, kd_guide=guide)
+    slow, grads = SlowKD(world, ROWS), world.gradients()
+    several = {user: set(slow.lists[user]) for user in slow.users if len(slow.lists[user]) > 1}
+    assert rows_with_gradient(grads["user"]) == set(several) == {1, 2, 4}  # the third has seen everything
+    assert rows_with_gradient(grads["item"]) == set().union(*several.values())
+
+
+def test_kd_over_all_items_reaches_all_items():
+    grads = World(KD, kd_items="all").gradients()
+    assert rows_with_gradient(grads["item"]) == set(range(1, ITEMS + 1))
+    assert rows_with_gradient(grads["user"]) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("keys", [{"kd_guide": "student"}, {"kd_items": "all"}], ids=str)
+def test_kd_has_nothing_to_teach_a_student_that_scores_as_the_teacher(keys):
+    world = World(KD, **keys)
+    with torch.no_grad():  # the student's three columns are all that the teacher says
+        for side in ("user", "item"):
+            table = world.knowledge.factors(side)
+            table[:, 3] = 0
+            getattr(world.student, f"{side}_embedding").weight.copy_(table[:, :3])
+    world.term.start_epoch(0, world.backbone)
+    assert all(grad.abs().max() < 1e-6 for grad in world.gradients().values())
 
 
 @EACH
@@ -248,6 +312,16 @@ def test_a_term_draws_when_a_refresh_is_due(kind, key):
         world.term.start_epoch(epoch, world.backbone)
         drawn.append(not torch.equal(world.term.generator.get_state(), before))
     assert drawn == [True, False, False, True, False, False, True]
+
+
+def test_kd_asks_the_student_as_it_is_now():
+    world = World(KD, kd_guide="student")
+    for seed in range(4):
+        world.student.shake(seed)
+        world.term.start_epoch(seed, world.backbone)
+        now = numbers(world.student, world.term)
+        for user, items in best_unseen(now["user"], now["item"], KEYS["kd_k"]).items():
+            assert [item for item in world.term.top.ids[user].tolist() if item] == items
 
 
 @EACH
