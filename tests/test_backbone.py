@@ -28,6 +28,29 @@ def test_factors_give_the_models_own_scores(name, settings):
         assert torch.allclose(view.score(users, items), view.score_all(users).gather(1, items), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["BPR", "LightGCN", "SimpleX"])
+def test_an_items_scores_with_users_are_the_users_with_the_item(name, settings):
+    model, _ = model_of(name, settings)
+    items, users = torch.tensor([4, 7]), torch.tensor([[9, 1, 9], [2, 0, 5]], dtype=torch.int32)  # with a double
+    pairs = users.reshape(-1).long(), items.repeat_interleave(3)[:, None]
+
+    def gradients(score):
+        with backbone_of(model).step() as view:
+            scores = score(view)
+            weights = [weight for weight in model.parameters() if weight.dim() == 2]
+            weight = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, 4.0]])  # nothing comes from the padding user
+            return scores, torch.autograd.grad((weight * scores).sum(), weights, allow_unused=True)
+
+    scores, grads = gradients(lambda view: view.score_items(items, users))
+    expected, wanted = gradients(lambda view: view.score(*pairs).view(2, 3))
+    torch.testing.assert_close(scores, expected)
+    assert any(grad is not None and grad.any() for grad in grads)
+    for grad, other in zip(grads, wanted, strict=True):
+        assert (grad is None) == (other is None)
+        if grad is not None:
+            torch.testing.assert_close(grad, other)
+
+
 @pytest.mark.parametrize("name", ["EASE", "ItemKNN", "MultiVAE", "ENMF", "SLIMElastic"])
 def test_other_models_offer_scores(name, settings):
     keys = {"teacher.train_neg_sample_args": None} if name in ("MultiVAE", "ENMF") else {}

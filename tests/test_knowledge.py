@@ -5,6 +5,7 @@ import pytest
 import torch
 from conformance import Bench
 
+from recbole_kd.sampling import uniform_outside
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.knowledge import BLOCK, Knowledge, store_name
 
@@ -117,6 +118,16 @@ def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
     assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK
     monkeypatch.undo()
     assert torch.equal(blocked["ids"], bench.knowledge._top_arrays(5, False)["ids"])
+
+
+def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_list(bench):
+    knowledge = bench.knowledge
+    top = knowledge.top_users(6)
+    drawn, there = uniform_outside(knowledge.unseen_by(top), 2000, torch.Generator().manual_seed(0))
+    for item in range(1, knowledge.n_items):
+        had = knowledge.positive_users[knowledge.positive_items == item].tolist()
+        free = set(range(1, knowledge.n_users)) - set(had) - set(top.ids[item].tolist())
+        assert set(drawn[item].tolist()) == free and there[item].all()
 
 
 def test_the_list_of_all_items_holds_what_was_seen(bench):

@@ -23,6 +23,7 @@ from toy import (
     replay,
 )
 
+from recbole_kd.term.irrrd import IRRRD
 from recbole_kd.term.kd import KD
 from recbole_kd.term.rrd import RRD
 
@@ -31,6 +32,9 @@ KEYS = {
     "rrd_refresh": 1,
     "kd_weight": 1.0, "kd_items": "topk", "kd_guide": "teacher", "kd_k": 3, "kd_seen": False, "kd_tau": 0.5,
     "kd_tau_squared": False,
+    "irrrd_weight": 1.0, "irrrd_item_weight": 0.3, "irrrd_sides": "both", "irrrd_k": 2, "irrrd_uniform_k": 1,
+    "irrrd_item_k": 3, "irrrd_item_uniform_k": 2, "irrrd_sampling": "rank", "irrrd_temperature": 2.0,
+    "irrrd_max_k": 2, "irrrd_refresh": 1,
 }  # fmt: skip
 
 
@@ -72,6 +76,16 @@ def relaxed(top, free, keys, kind, k, uniform_k, generator):
 
 UNSEEN = {0: []} | {user: [i for i in range(1, ITEMS + 1) if i not in SEEN[user]] for user in range(1, USERS + 1)}
 
+NOT_SEEN_BY = {0: []} | {item: [u for u in range(1, USERS + 1) if item not in SEEN[u]] for item in range(1, ITEMS + 1)}
+
+
+def best_users(users, items, length):
+    """For each item those who have not seen it, the best first."""
+    return {
+        item: sorted(unseen, key=lambda user: -dot(users[user], items[item]))[:length]
+        for item, unseen in NOT_SEEN_BY.items()
+    }
+
 
 # RRD
 
@@ -97,6 +111,31 @@ class SlowRRD:
         return reduced(losses, len(self.everyone), self.keys, self.key("k"))
 
 
+# IRRRD
+
+
+class SlowIRRRD(SlowRRD):
+    kind = "irrrd"
+
+    def __init__(self, world, rows):
+        super().__init__(world, rows)
+        table, self.generator = factors(world.teacher), replay(world.term)
+        top = best_users(table["user"], table["item"], self.key("max_k"))
+        of_items = self.key("item_k"), self.key("item_uniform_k")
+        self.item_lists = relaxed(top, NOT_SEEN_BY, world.keys, self.kind, *of_items, world.early)
+        self.listed = sorted({item for user in self.everyone for part in self.lists[user] for item in part})
+        self.items = chosen(self.listed, world.keys["kd_rows"], self.generator)
+        self.users = chosen(self.everyone, world.keys["kd_rows"], self.generator)
+
+    def __call__(self, live, still):
+        def scores(item, users):
+            return [dot(live["user"][user], live["item"][item]) for user in users]
+
+        losses = [order_above(*(scores(item, users) for users in self.item_lists[item])) for item in self.items]
+        of_items = self.key("item_weight") * reduced(losses, len(self.listed), self.keys, self.key("item_k"))
+        return of_items + (super().__call__(live, still) if self.key("sides") == "both" else 0.0)
+
+
 # KD
 
 
@@ -120,7 +159,7 @@ class SlowKD:
         return reduced(losses, len(self.everyone), self.keys)
 
 
-SLOW = {RRD: SlowRRD, KD: SlowKD}
+SLOW = {RRD: SlowRRD, KD: SlowKD, IRRRD: SlowIRRRD}
 
 SETTINGS = [
     (RRD, {}),
@@ -141,6 +180,13 @@ SETTINGS = [
     (KD, {"kd_rows": 2}),
     (KD, {"kd_reduction": "sum"}),
     (KD, {"kd_reduction": "sum", "kd_rows": 2, "kd_items": "all"}),
+    (IRRRD, {}),
+    (IRRRD, {"irrrd_sampling": "topk", "irrrd_item_k": 1, "irrrd_max_k": 1}),
+    (IRRRD, {"irrrd_sides": "item"}),
+    (IRRRD, {"irrrd_temperature": 0.5, "irrrd_item_k": 2, "irrrd_max_k": 4, "irrrd_uniform_k": 0}),
+    (IRRRD, {"kd_rows": 2}),
+    (IRRRD, {"kd_reduction": "sum"}),
+    (IRRRD, {"kd_reduction": "sum", "kd_rows": 2, "irrrd_sampling": "topk"}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
 EACH = pytest.mark.parametrize("kind", list(SLOW), ids=lambda kind: kind.__name__)
@@ -191,6 +237,16 @@ def test_rrd_raises_the_teachers_first_and_lowers_what_lies_outside():
     toward = world.student.user_embedding.weight[1].detach()
     moves = world.gradients(ONE_ROW)["item"] @ toward / toward.square().sum()
     assert moves[first] < 0 and all(moves[item] > 0 for item in others) and others
+
+
+def test_irrrds_items_are_those_in_the_lists_of_the_batchs_users():
+    world = World(IRRRD, irrrd_sides="item")
+    slow, grads = SlowIRRRD(world, [(2, 3, 6)]), world.gradients([(2, 3, 6)])
+    taught = {item for item in slow.listed if sum(map(len, slow.item_lists[item])) > 1}
+    assert slow.listed == sorted({*slow.lists[2][0], *slow.lists[2][1]}) and taught
+    assert rows_with_gradient(grads["item"]) == taught
+    users = {user for item in taught for part in slow.item_lists[item] for user in part}
+    assert rows_with_gradient(grads["user"]) == users
 
 
 @pytest.mark.parametrize("guide", ["teacher", "student"])
@@ -303,7 +359,28 @@ def test_rrds_items_are_unseen_and_distinct_the_listed_in_the_teachers_order(sam
     assert len(set(draws)) > 1  # with topk too: the others are drawn anew
 
 
-@pytest.mark.parametrize(("kind", "key"), [(RRD, "rrd_refresh")], ids=lambda value: str(value))
+@pytest.mark.parametrize("sampling", ["rank", "topk"])
+def test_irrrds_users_of_an_item_have_not_seen_it_and_stand_in_the_teachers_order(sampling):
+    world = World(IRRRD, irrrd_sampling=sampling, irrrd_item_k=1)
+    table = factors(world.teacher)
+    top = best_users(table["user"], table["item"], KEYS["irrrd_max_k"])
+    draws = []
+    for epoch in range(8):
+        world.term.start_epoch(epoch, world.backbone)
+        for item in range(1, ITEMS + 1):
+            listed, others = filled(world.term.item_lists, item)
+            assert len(listed) == 1 and listed == [x for x in top[item] if x in listed]
+            assert len(others) == len(set(others)) and set(others) <= set(NOT_SEEN_BY[item]) - set(top[item])
+            if sampling == "topk":
+                assert listed == top[item][:1]
+        assert not world.term.item_lists.there[0].any() and not world.term.item_lists.ids[0].any()
+        draws.append(str(world.term.item_lists.ids.tolist()))
+    assert (len(set(draws)) > 1) == (sampling == "rank")  # at most one user is left outside
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [(RRD, "rrd_refresh"), (IRRRD, "irrrd_refresh")], ids=lambda value: str(value)
+)
 def test_a_term_draws_when_a_refresh_is_due(kind, key):
     world = World(kind, **{key: 3})
     drawn = []

@@ -39,6 +39,10 @@ class View:
         """Scores (logits) of chosen pairs: users [n], items [n, c], result [n, c]."""
         return pair_scores(self.users(users), self.item_table, items)
 
+    def score_items(self, items, users):
+        """The same the other way round: items [n], users [n, c], result [n, c]."""
+        return pair_scores(self.items(items), self.user_table, users)
+
     def score_all(self, users):
         """Scores of all items, padding included: users [n], result [n, m + 1]."""
         return self.users(users) @ self.item_table.T

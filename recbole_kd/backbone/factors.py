@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from torch.nn.functional import normalize
 
 from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.pairs import pair_scores
 
 
 class FactorBackbone(Backbone):
@@ -45,3 +46,7 @@ class _SimpleXView(View):
         history = model.item_emb(model.history_item_id[flat])
         vectors = model.get_UI_aggregation(model.user_emb(flat), history, model.history_item_len[flat])
         return normalize(vectors, dim=1).view(*ids.shape, -1)
+
+    def score_items(self, items, users):
+        some, place = users.unique(return_inverse=True)  # there is no table: each user is aggregated once
+        return pair_scores(self.items(items), self.users(some.long()), place)

@@ -23,7 +23,7 @@ BLOCK = 1_000_000  # scores in memory at once
 
 @dataclass(frozen=True)
 class TopList:
-    """The best items of each user, best first.
+    """The best items of each user, best first; of ``top_users``, the best users of each item.
 
     Attributes:
         ids: int32, shape [n + 1, K]; 0 where a user has fewer than K unseen items.
@@ -36,7 +36,7 @@ class TopList:
     length: torch.Tensor
 
     def pairs(self):
-        """All (user, item) pairs of the lists, two int64 tensors."""
+        """All (user, item) pairs of the lists, two int64 tensors; of ``top_users``, (item, user)."""
         users, ranks = (self.ids > 0).nonzero(as_tuple=True)
         return users, self.ids[users, ranks].long()
 
@@ -147,6 +147,13 @@ class Knowledge:
         pairs = [(self.positive_users, self.positive_items), *([besides.pairs()] if besides is not None else [])]
         users, items = (torch.cat(side) for side in zip(*pairs, strict=True))
         return Excluded.of(users, items, self.n_users, self.n_items)
+
+    def unseen_by(self, besides):
+        """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
+        items, users = besides.pairs()
+        return Excluded.of(
+            torch.cat([self.positive_items, items]), torch.cat([self.positive_users, users]), self.n_items, self.n_users
+        )
 
     def neighbours(self, side, k, components):
         """The k nearest entities of each in the teacher's space: ids, int32, shape [n + 1, k]; row 0 is 0.
