@@ -11,7 +11,7 @@ import torch
 def rank_weighted(length, k, temperature, generator):
     r"""Draw k distinct ranks of each list, rank r with weight :math:`\exp(-r / T)`, and sort them, best first.
 
-    Gumbel top-k in the log domain: the same law as a draw without replacement, without weights that underflow.
+    Gumbel top-k in the log domain: the same law as one draw after the other, without weights that underflow.
 
     Args:
         length: how many entries of each list are there, shape [n], each at most L.
@@ -25,20 +25,36 @@ def rank_weighted(length, k, temperature, generator):
 
     Source: DE-RRD (Kang et al. 2020, 3.2), the relaxed draw of interesting items.
     """
-    n, longest = length.shape[0], max(int(length.max()) if length.numel() else 0, 1)
-    keys = torch.rand(n, longest, generator=generator, device=length.device)
+    longest = max(int(length.max()) if length.numel() else 0, 1)
+    place = torch.arange(longest, device=length.device)
+    return without_replacement(-(place + 1) / temperature, place < length[:, None], k, generator)
+
+
+def without_replacement(logits, there, k, generator):
+    r"""Draw k distinct columns of each row, a column with weight :math:`\exp` (logit), and sort them.
+
+    Args:
+        logits: the logarithms of the weights, up to a constant a row; of any shape that broadcasts to [n, L].
+        there: which columns can be drawn, bool, shape [n, L].
+        k, generator: as for rank_weighted.
+
+    Returns:
+        (columns, there): as rank_weighted's ranks.
+    """
+    n, longest = there.shape
+    keys = torch.rand(n, longest, generator=generator, device=there.device)
     keys = -(-keys.clamp_(min=1e-38).log_()).log_()  # Gumbel(0, 1)
-    keys -= torch.arange(1, longest + 1, device=length.device) / temperature
-    keys.masked_fill_(torch.arange(longest, device=length.device) >= length[:, None], -torch.inf)
-    ranks = keys.topk(min(k, longest), dim=1).indices
-    there = torch.gather(keys, 1, ranks) > -torch.inf
-    ranks = torch.where(there, ranks, longest).sort(dim=1).values
-    there = ranks < longest
-    ranks = torch.where(there, ranks, 0)
-    if ranks.shape[1] < k:
-        pad = (0, k - ranks.shape[1])
-        ranks, there = torch.nn.functional.pad(ranks, pad), torch.nn.functional.pad(there, pad)
-    return ranks, there
+    keys += logits
+    keys.masked_fill_(~there, -torch.inf)
+    columns = keys.topk(min(k, longest), dim=1).indices
+    there = torch.gather(keys, 1, columns) > -torch.inf
+    columns = torch.where(there, columns, longest).sort(dim=1).values
+    there = columns < longest
+    columns = torch.where(there, columns, 0)
+    if columns.shape[1] < k:
+        pad = (0, k - columns.shape[1])
+        columns, there = torch.nn.functional.pad(columns, pad), torch.nn.functional.pad(there, pad)
+    return columns, there
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,13 @@ def first_of_each(ids, there):
     fresh = torch.ones_like(there)
     fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     return torch.zeros_like(there).scatter_(1, order, fresh) & there
+
+
+def is_in(ids, lists):
+    """Whether each id stands in its row's list; 0 stands in none. Shapes [n, a] and [n, b], result bool [n, a]."""
+    ordered = lists.sort(dim=1).values
+    place = torch.searchsorted(ordered, ids.contiguous()).clamp_(max=ordered.shape[1] - 1)
+    return (torch.gather(ordered, 1, place) == ids) & (ids > 0)
 
 
 def some_of(values, k, generator):
