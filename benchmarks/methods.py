@@ -4,7 +4,8 @@
         --data_path=data --checkpoint_dir=saved --result_file=benchmarks/results/methods-citeulike.json
 
 A method may carry keys of its own, so the same command compares settings (``--part=valid_result``: on validation, the
-test part is not looked at). Every other key goes to every run. What was trained is found again in checkpoint_dir, so
+test part is not looked at). Every other key goes to every run; ``--alone`` holds keys for the student alone only, which
+may learn best at another rate. What was trained is found again in checkpoint_dir, so
 that an interrupted command goes on, and commands over other seeds may run beside it. ``--cost`` adds what an epoch
 costs beside plain RecBole's, with benchmarks/epoch.py. Run it from the project's root.
 """
@@ -47,11 +48,11 @@ def row_of(config, model, file, data, part):
     }  # fmt: skip
 
 
-def runs_of(seed, methods, rest, part):
+def runs_of(seed, methods, rest, part, for_alone):
     """Every method of one seed: name to row; the teacher and the student alone among them."""
 
-    def made(method):
-        name, *keys = shlex.split(method)
+    def made(method, *more):
+        name, *keys = [*shlex.split(method), *more]
         return make_config(argv=[f"--model={name}", *rest, *keys, f"--seed={seed}", "--resume=True"])
 
     rows = {}
@@ -63,15 +64,16 @@ def runs_of(seed, methods, rest, part):
             teacher = get_teacher(config, data)
             rows["teacher"] = row_of(teacher.config, teacher.model, teacher.file, data, part)
             knowledge = get_knowledge(config, data, teacher)
-        alone = row_of(student, *_student_alone(config, student, data), data, part)
-        rows.setdefault("student alone", alone)
+            lone = made(method, *for_alone)
+            own = plain_config(lone)
+            rows["student alone"] = row_of(own, *_student_alone(lone, own, data), data, part)
         began = time.perf_counter()
         try:
             model, file = _distilled(config, data, knowledge, teacher.name)
         except recbole_kd.NonFiniteLoss as error:
             print(f"seed {seed} {method}: {error}", flush=True)
             continue
-        rows[method] = {**row_of(student, model, file, data, part), "alone": alone[part]}
+        rows[method] = row_of(student, model, file, data, part)
         found = ", ".join(f"{name} {value:.4f}" for name, value in rows[method][part].items())
         print(f"seed {seed} {method}: {found}; {time.perf_counter() - began:.0f} s", flush=True)
     return rows
@@ -89,7 +91,7 @@ def summary(by_seed, part, metrics):
             values = [rows[method][part][metric] for rows in there]
             row[metric] = {"mean": statistics.fmean(values), "sd": statistics.stdev(values) if there[1:] else 0.0}
             if method not in ENDS:
-                alone = [rows[method]["alone"][metric] for rows in there]
+                alone = [rows["student alone"][part][metric] for rows in there]
                 teacher = [rows["teacher"][part][metric] for rows in there]
                 gap = statistics.fmean(teacher) - statistics.fmean(alone)
                 gains = [a - b for a, b in zip(values, alone, strict=True)]
@@ -135,6 +137,7 @@ def main():
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--metrics", default="recall@10,ndcg@10")
     parser.add_argument("--part", default="test_result", choices=("test_result", "valid_result"))
+    parser.add_argument("--alone", default="", help="keys for the student alone")
     parser.add_argument("--cost", type=int, default=0, help="pairs of epochs to time; 0: none")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
@@ -144,7 +147,9 @@ def main():
     folder = next((word.partition("=")[2] for word in rest if word.startswith("--checkpoint_dir=")), "saved")
     keys = [word for word in rest if not word.startswith("--checkpoint_dir=")] + ["--show_progress=False"]
     by_seed = {
-        seed: runs_of(seed, methods, [*keys, f"--checkpoint_dir={folder}/seed-{seed}"], own.part)
+        seed: runs_of(
+            seed, methods, [*keys, f"--checkpoint_dir={folder}/seed-{seed}"], own.part, shlex.split(own.alone)
+        )
         for seed in own.seeds.split(",")
     }
     found = summary(by_seed, own.part, metrics)
@@ -156,7 +161,7 @@ def main():
     if own.result_file:
         content = {
             "command": [word for word in keys if "data_path" not in word], "methods": methods, "seeds": own.seeds,
-            "part": own.part, "summary": found, "runs": by_seed, "versions": versions(),
+            "part": own.part, "alone": own.alone, "summary": found, "runs": by_seed, "versions": versions(),
         }  # fmt: skip
         Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
