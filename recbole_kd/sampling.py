@@ -57,6 +57,52 @@ def without_replacement(logits, there, k, generator):
     return columns, there
 
 
+def rank_tournament(length, k, temperature, generator):
+    r"""Draw k ranks of each list with replacement, each the better of two with weight :math:`\exp(-r / T)`.
+
+    Args:
+        length: how many entries each list has, shape [n].
+        k, temperature, generator: as for rank_weighted.
+
+    Returns:
+        (ranks, there): 0-based ranks, shape [n, k], int64, and bool: False throughout a list without entries, at rank
+        0. Doubles are left to the caller.
+
+    Source: Lee et al., ICDM 2019 (CD).
+    """
+    # ranks grow with the number that they are looked up by: the better of two ranks is that of the smaller number
+    draw = torch.rand(2, len(length), k, generator=generator, device=length.device, dtype=torch.float64).amin(0)
+    length = length[:, None]
+    ranks = (-temperature * torch.log1p(draw * torch.expm1(-length.double() / temperature))).long()
+    return torch.minimum(ranks, (length - 1).clamp(min=0)), (length > 0).expand(-1, k)
+
+
+def rank_pairs(length, temperature, generator):
+    r"""Draw a pair of different ranks of each list, both with weight :math:`\exp(-r / T)`, ties thrown away.
+
+    Without a tie to redraw: the pairs are laid out by their worse rank, so that those of a shorter list come first,
+    and one number is looked up among their cumulated weights.
+
+    Args:
+        length: how many entries each list has, of any shape.
+        temperature: T > 0.
+        generator: as for rank_weighted.
+
+    Returns:
+        (better, worse, there): 0-based ranks, better < worse, and whether the list has two entries; both 0 where not.
+
+    Source: Chen et al., WSDM 2023 (UnKD).
+    """
+    longest = max(int(length.max()), 2)
+    worse, better = torch.tril_indices(longest, longest, -1, device=length.device)
+    reach = (-(better + worse - 1).double() / temperature).exp().cumsum(0)
+    last = (length * (length - 1) // 2 - 1).clamp(min=0)
+    draw = torch.rand(length.shape, generator=generator, device=length.device, dtype=torch.float64) * reach[last]
+    place = torch.minimum(torch.searchsorted(reach, draw, right=True), last)
+    there = length > 1
+    return torch.where(there, better[place], 0), torch.where(there, worse[place], 0), there
+
+
 @dataclass(frozen=True)
 class Excluded:
     """Sets of ids, one a row, that a uniform draw passes over; padding is in each of them.

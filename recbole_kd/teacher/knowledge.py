@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 from recbole_kd.config.keys import model_keys
 from recbole_kd.sampling import Excluded
 from recbole_kd.teacher.checkpoint import settled
+from recbole_kd.teacher.popularity import popularity_groups
 
 BLOCK = 1_000_000  # scores in memory at once
 
@@ -119,6 +120,17 @@ class Knowledge:
         parts = self._kept(f"users-{k}", lambda: self._top_users(k), what)
         return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
+    def item_counts(self):
+        """How many training pairs each item has, shape [m + 1]."""
+        return torch.bincount(self.positive_items, minlength=self.n_items)
+
+    def top_of_groups(self, groups, k):
+        """Each user's best unseen items of each popularity group: ids, int32, shape [n + 1, G, K], best first; 0 where
+        there are fewer. G and K are at most ``groups`` and ``k``.
+        """
+        what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
+        return self._kept(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
+
     def unseen_top(self, score_all, k, seen=False):
         """The TopList of a scoring function over unseen items (over all where ``seen``):
         ``score_all(users [b]) -> [b, m + 1]``, overwritten.
@@ -142,10 +154,10 @@ class Knowledge:
         start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
         scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
 
-    def unseen(self, besides=None):
-        """What a uniform draw passes over: training positives and the items of a TopList. sampling.Excluded."""
-        pairs = [(self.positive_users, self.positive_items), *([besides.pairs()] if besides is not None else [])]
-        users, items = (torch.cat(side) for side in zip(*pairs, strict=True))
+    def unseen(self, *besides):
+        """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
+        pairs = [(self.positive_users, self.positive_items), *(top.pairs() for top in besides)]
+        users, items = (torch.cat(part) for part in zip(*pairs, strict=True))
         return Excluded.of(users, items, self.n_users, self.n_items)
 
     def unseen_by(self, besides):
@@ -197,6 +209,19 @@ class Knowledge:
         ids[best == -torch.inf] = 0
         ids[0], best[0] = 0, -torch.inf
         return {"ids": ids, "scores": best}
+
+    def _top_of_groups(self, groups, k):
+        members = popularity_groups(self.item_counts(), groups)
+        longest = min(k, max(len(items) for items in members))
+        ids = torch.zeros(self.n_users, len(members), longest, dtype=torch.int32, device=self.device)
+        for users in self._blocks(self.n_items):
+            scores = self.score_all(users).detach().float()
+            self._mask(scores, users)
+            for group, items in enumerate(members):
+                best, place = scores[:, items].topk(min(longest, len(items)), dim=1)
+                ids[users, group, : place.shape[1]] = torch.where(best > -torch.inf, items[place], 0).int()
+        ids[0] = 0
+        return ids
 
     def _clip(self, k, most):
         if k > most and "clipped" not in self._loaded:

@@ -1,0 +1,52 @@
+"""UnKD: unbiased distillation by popularity groups, at the output layer."""
+
+import torch
+
+from recbole_kd.losses.pointwise import pair_loss
+from recbole_kd.sampling import rank_pairs
+from recbole_kd.teacher.popularity import popularity_groups, quotas
+from recbole_kd.term.base import Term
+
+
+class UnKD(Term):
+    r"""The student learns the teacher's order of two items that are about as popular, so that it does not learn the
+    teacher's leaning to popular ones.
+
+    The items are cut into G groups by their number of training pairs. Each epoch draws :math:`n_d` pairs a user, each
+    inside a group, from the user's unseen items there in the teacher's order: both ranks with weight
+    :math:`\exp(-r / T)`, the better one is :math:`i^+`.
+
+    .. math:: L = \mathrm{mean}_u \; \frac{1}{n_d} \sum_{p \le n_d} -\log \sigma(s_{u,i^+_p} - s_{u,i^-_p})
+
+    A group of which a user has fewer than two unseen items gives no pair and counts 0. It takes each user of the batch
+    once, where the authors' mean takes a user once a row; their weights of users are computed and never used.
+
+    Source: Chen et al., WSDM 2023, arXiv 2211.14729, after the authors' code: sure.
+    """
+
+    layer = "output"
+    needs = "scores"
+    items: torch.Tensor
+
+    def __init__(self, config, knowledge, width):
+        super().__init__(config, knowledge, width)
+        self.lists = knowledge.top_of_groups(self.key("groups"), self.key("max_k"))
+        counts = knowledge.item_counts()
+        means = torch.stack([counts[items].double().mean() for items in popularity_groups(counts, self.key("groups"))])
+        places = torch.arange(len(means), device=means.device)
+        self.group = places.repeat_interleave(quotas(means, self.key("k"), self.key("lambda")))  # of each pair
+        self.length = (self.lists > 0).sum(2)[:, self.group]
+        self.register_buffer("items", torch.zeros(0, dtype=torch.int64), persistent=False)
+
+    def start_epoch(self, epoch, student):
+        better, worse, there = rank_pairs(self.length, self.key("temperature"), self.generator)
+        user = torch.arange(len(self.lists), device=there.device)[:, None]
+        pairs = [torch.where(there, self.lists[user, self.group, rank], 0) for rank in (better, worse)]
+        self.items = torch.cat(pairs, 1)
+
+    def loss(self, batch):
+        users = self.some(batch.users)
+        items = self.items[users]
+        better, worse = batch.student.score(users, items).chunk(2, dim=1)
+        loss = pair_loss(better, worse, items[:, : len(self.group)] > 0)
+        return self.reduce(loss / len(self.group), len(batch.users))
