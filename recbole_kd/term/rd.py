@@ -1,0 +1,59 @@
+"""RD: ranking distillation, at the output layer."""
+
+import torch
+from torch.nn.functional import normalize
+
+from recbole_kd.losses.pointwise import rank_discrepancy, weighted_positives
+from recbole_kd.sampling import uniform_outside
+from recbole_kd.term.base import Term
+
+
+class RD(Term):
+    r"""The teacher's best K unseen items :math:`\pi_u` are positives too, weighted by their place in its list and,
+    later on, by how far below it the student ranks them.
+
+    .. math:: L = \mathrm{mean}_u \sum_{k=0}^{K-1} -w_{uk} \log \sigma(s_{u,\pi_{uk}}), \quad
+        w_{uk} = \frac{e^{-k / \lambda}}{\sum_j e^{-j / \lambda}} \cdot \max(0, \tanh(\mu (\hat r_{uk} - k)))
+
+    The second factor comes in after the first epochs: :math:`\hat r` is the student's rank of the item, estimated in
+    each step by D unseen items a user that are drawn anew each epoch. No gradient flows into the weights;
+    ``rd_normalise`` makes those of a user sum to 1, as ports have it. It takes each user of the batch once.
+
+    Source: Tang & Wang, KDD 2018, after the authors' code: sure.
+    """
+
+    layer = "output"
+    needs = "ranks"
+    negatives: torch.Tensor
+    static: torch.Tensor
+
+    def __init__(self, config, knowledge, width):
+        super().__init__(config, knowledge, width)
+        self.ids = knowledge.top_items(self.key("k")).ids
+        self.outside = knowledge.unseen()
+        self.dynamic = False
+        places = torch.arange(self.ids.shape[1], device=config["device"])
+        self.register_buffer("static", (-places / self.key("lambda")).softmax(0), persistent=False)
+        self.register_buffer("negatives", torch.zeros(0, dtype=torch.int64), persistent=False)
+
+    @property
+    def last_phase(self):
+        return self.key("start")
+
+    def start_epoch(self, epoch, student):
+        self.dynamic = epoch >= self.key("start")
+        if self.dynamic:
+            self.negatives = uniform_outside(self.outside, self.key("negatives"), self.generator)[0]
+
+    def loss(self, batch):
+        users = self.some(batch.users)
+        items = self.ids[users]
+        scores = batch.student.score(users, items)
+        weights = torch.where(items > 0, self.static, 0.0)
+        if self.dynamic:
+            with torch.no_grad():
+                sampled = batch.student.score(users, self.negatives[users])
+            weights = weights * rank_discrepancy(scores, sampled, self.knowledge.n_items - 1, self.key("mu"))
+        if self.key("normalise"):
+            weights = normalize(weights, p=1.0, dim=-1)
+        return self.reduce(weighted_positives(scores, weights), len(batch.users))
