@@ -7,6 +7,34 @@ class TestBD(Conformance):
     method = "BD"
 
 
+class TestRRD(Conformance):
+    method = "RRD"
+
+
+class TestKD(Conformance):
+    method = "KD"
+
+
+class TestIRRRD(Conformance):
+    method = "IRRRD"
+
+
+class TestRCEKD(Conformance):
+    method = "RCEKD"
+
+
+class TestCD(Conformance):
+    method = "CD"
+
+
+class TestRD(Conformance):
+    method = "RD"
+
+
+class TestUnKD(Conformance):
+    method = "UnKD"
+
+
 class TestNKD(Conformance):
     method = "NKD"
 
