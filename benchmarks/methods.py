@@ -53,7 +53,8 @@ def runs_of(seed, methods, rest, part, for_alone):
 
     def made(method, *more):
         name, *keys = [*shlex.split(method), *more]
-        return make_config(argv=[f"--model={name}", *rest, *keys, f"--seed={seed}", "--resume=True"])
+        words = {word.partition("=")[0]: word for word in [*rest, *keys]}  # the last one of a key wins
+        return make_config(argv=[f"--model={name}", *words.values(), f"--seed={seed}", "--resume=True"])
 
     rows = {}
     for method in methods:
