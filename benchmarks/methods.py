@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import _distilled, _student_alone, make_config, versions
+from recbole_kd.quick_start import _alone, _distilled, _student_alone, make_config, versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
@@ -147,12 +147,13 @@ def main():
     metrics = own.metrics.split(",")
     folder = next((word.partition("=")[2] for word in rest if word.startswith("--checkpoint_dir=")), "saved")
     keys = [word for word in rest if not word.startswith("--checkpoint_dir=")] + ["--show_progress=False"]
-    by_seed = {
-        seed: runs_of(
-            seed, methods, [*keys, f"--checkpoint_dir={folder}/seed-{seed}"], own.part, shlex.split(own.alone)
-        )
-        for seed in own.seeds.split(",")
-    }
+    by_seed = {}
+    for seed in own.seeds.split(","):
+        place = f"{folder}/seed-{seed}"
+        Path(place).mkdir(parents=True, exist_ok=True)
+        with _alone(place):
+            rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
+        by_seed[seed] = rows
     found = summary(by_seed, own.part, metrics)
     if own.cost:
         for method in methods:
