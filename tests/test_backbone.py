@@ -51,6 +51,20 @@ def test_an_items_scores_with_users_are_the_users_with_the_item(name, settings):
             torch.testing.assert_close(grad, other)
 
 
+@pytest.mark.parametrize("name", ["BPR", "LightGCN", "SimpleX"])
+def test_tables_hold_what_the_model_scores_by_at_that_moment(name, settings):
+    model, _ = model_of(name, settings)
+    backbone, users = backbone_of(model), torch.tensor([1, 5, 9])
+    view, scores = backbone.tables(), backbone.score_block(users).detach()
+    model.restore_user_e = model.restore_item_e = None  # a graph's cache
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(-3.0).add_(0.1)
+    assert not view.user_table.requires_grad and not view.item_table.requires_grad
+    torch.testing.assert_close(view.score_all(users), scores)
+    assert not torch.allclose(backbone.score_block(users), scores)
+
+
 @pytest.mark.parametrize("name", ["EASE", "ItemKNN", "MultiVAE", "ENMF", "SLIMElastic"])
 def test_other_models_offer_scores(name, settings):
     keys = {"teacher.train_neg_sample_args": None} if name in ("MultiVAE", "ENMF") else {}

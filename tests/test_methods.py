@@ -35,6 +35,11 @@ class TestUnKD(Conformance):
     method = "UnKD"
 
 
+class TestDCD(Conformance):
+    method = "DCD"
+    keys = {"dcd_max_k": 20}  # shorter than the toy catalogue, so that lists do not grow with it
+
+
 class TestNKD(Conformance):
     method = "NKD"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from recbole_kd.sampling import Excluded, first_of_each, rank_weighted, some_of, uniform_outside
+from recbole_kd.sampling import Excluded, first_of_each, rank_weighted, some_of, uniform_outside, without_replacement
 
 
 def seeded(seed=0):
@@ -119,6 +119,31 @@ def test_more_ranks_than_the_longest_list():
 def test_lists_without_anything(length):
     ranks, there = rank_weighted(length, 4, 10.0, seeded())
     assert ranks.shape == there.shape == (len(length), 4) and not there.any() and not ranks.any()
+
+
+# by weight
+
+
+def test_sets_of_places_follow_the_law_of_their_weights():
+    weights, k, n = np.array([0.2, 0.0, 1.5, 0.7, 0.1]), 2, 20000
+    law = {}
+    for first, second in permutations((0, 2, 3, 4), k):  # one after the other, without putting back
+        chance = weights[first] / weights.sum() * weights[second] / (weights.sum() - weights[first])
+        law[frozenset((first, second))] = law.get(frozenset((first, second)), 0.0) + chance
+    logits = torch.tensor(weights).log().expand(n, -1)
+    places, there = without_replacement(logits, logits > -torch.inf, k, seeded(3))
+    assert there.all() and (places[:, 1:] > places[:, :-1]).all()
+    drawn = [frozenset(row) for row in places.tolist()]
+    assert fits([drawn.count(pair) for pair in law], [n * chance for chance in law.values()])
+
+
+def test_a_row_with_too_few_weights_gives_what_it_has():
+    weights = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1e-30, 0.0], [2.0, 0.0, 1e-9], [1.0, 1.0, 1.0]])
+    for k in (3, 5):
+        places, there = without_replacement(weights.log(), weights > 0, k, seeded())
+        assert places.shape == there.shape == (4, k)
+        found = [row[counts].tolist() for row, counts in zip(places, there, strict=True)]
+        assert found == [[], [1], [0, 2], [0, 1, 2]] and not places[~there].any()
 
 
 # uniformly, outside a set
@@ -252,6 +277,9 @@ def test_some_of_takes_each_equally_often():
 
 DRAWS = {
     "rank_weighted": lambda generator: rank_weighted(torch.full((9,), 40), 10, 10.0, generator)[0],
+    "without_replacement": lambda generator: without_replacement(
+        torch.zeros(40), torch.ones(9, 40, dtype=torch.bool), 10, generator
+    )[0],
     "uniform_outside": lambda generator: uniform_outside(excluded(), 10, generator)[0],
     "some_of": lambda generator: some_of(torch.arange(200), 20, generator),
 }

@@ -23,6 +23,7 @@ from toy import (
     replay,
 )
 
+from recbole_kd.term.dcd import DCD
 from recbole_kd.term.irrrd import IRRRD
 from recbole_kd.term.kd import KD
 from recbole_kd.term.rrd import RRD
@@ -35,6 +36,8 @@ KEYS = {
     "irrrd_weight": 1.0, "irrrd_item_weight": 0.3, "irrrd_sides": "both", "irrrd_k": 2, "irrrd_uniform_k": 1,
     "irrrd_item_k": 3, "irrrd_item_uniform_k": 2, "irrrd_sampling": "rank", "irrrd_temperature": 2.0,
     "irrrd_max_k": 2, "irrrd_refresh": 1,
+    "dcd_weight": 1.0, "dcd_item_weight": 0.3, "dcd_sides": "both", "dcd_k": 1, "dcd_epsilon": 0.3, "dcd_max_k": 5,
+    "dcd_refresh": 1,
 }  # fmt: skip
 
 
@@ -159,7 +162,53 @@ class SlowKD:
         return reduced(losses, len(self.everyone), self.keys)
 
 
-SLOW = {RRD: SlowRRD, KD: SlowKD, IRRRD: SlowIRRRD}
+# DCD
+
+
+class SlowDCD:
+    def __init__(self, world, rows):
+        self.keys, keys = world.keys, world.keys
+        table, old = factors(world.teacher), world.before  # ranks are of the student as it was
+        generator, self.sides = replay(world.term), []
+        for side, column in (("user", 0), ("item", 1)) if keys["dcd_sides"] == "both" else (("user", 0),):
+            best, size = (best_unseen, ITEMS) if side == "user" else (best_users, USERS)
+            top = best(table["user"], table["item"], keys["dcd_max_k"])
+            everyone = once(rows, column)
+            some = chosen(everyone, keys["kd_rows"], generator)
+            ranks = {}
+            for x in some:
+                scores = {y: self.score(side, old, x, y) for y in top[x]}
+                ranks[x] = {y: sum(other > scores[y] for other in scores.values()) for y in scores}
+            two = []
+            for sign in (1, -1):  # too low, too high
+                draw = torch.rand(len(some), min(keys["dcd_max_k"], size), generator=generator).tolist()
+                drawn = {}
+                for x, row in zip(some, draw, strict=True):
+                    gaps = {y: sign * (ranks[x][y] - place) for place, y in enumerate(top[x])}
+                    chances = {y: math.tanh(keys["dcd_epsilon"] * gap) for y, gap in gaps.items() if gap > 0}
+                    times = {y: -math.log(row[top[x].index(y)]) / chance for y, chance in chances.items()}
+                    first = sorted(times, key=times.get)[: keys["dcd_k"]]
+                    drawn[x] = sorted(first, key=top[x].index)
+                two.append(drawn)
+            self.sides.append((side, len(everyone), {x: (two[0][x], two[1][x]) for x in some}))
+
+    @staticmethod
+    def score(side, table, x, y):
+        return dot(table["user"][x], table["item"][y]) if side == "user" else dot(table["user"][y], table["item"][x])
+
+    def __call__(self, live, still):
+        total = 0.0
+        for side, whole, lists in self.sides:
+            losses = [
+                order_above(*([self.score(side, live, x, y) for y in part] for part in parts))
+                for x, parts in lists.items()
+            ]
+            share = 1.0 if side == "user" else self.keys["dcd_item_weight"]
+            total += share * reduced(losses, whole, self.keys, self.keys["dcd_k"])
+        return total
+
+
+SLOW = {RRD: SlowRRD, KD: SlowKD, IRRRD: SlowIRRRD, DCD: SlowDCD}
 
 SETTINGS = [
     (RRD, {}),
@@ -187,6 +236,13 @@ SETTINGS = [
     (IRRRD, {"kd_rows": 2}),
     (IRRRD, {"kd_reduction": "sum"}),
     (IRRRD, {"kd_reduction": "sum", "kd_rows": 2, "irrrd_sampling": "topk"}),
+    (DCD, {}),
+    (DCD, {"dcd_k": 2, "dcd_epsilon": 2.0}),
+    (DCD, {"dcd_k": 9, "dcd_max_k": 9}),
+    (DCD, {"dcd_sides": "user", "dcd_k": 2, "dcd_max_k": 4}),
+    (DCD, {"kd_rows": 2}),
+    (DCD, {"kd_reduction": "sum", "dcd_k": 2}),
+    (DCD, {"kd_reduction": "sum", "kd_rows": 2, "dcd_k": 3}),
 ]
 NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
 EACH = pytest.mark.parametrize("kind", list(SLOW), ids=lambda kind: kind.__name__)
@@ -274,6 +330,43 @@ def test_kd_has_nothing_to_teach_a_student_that_scores_as_the_teacher(keys):
             getattr(world.student, f"{side}_embedding").weight.copy_(table[:, :3])
     world.term.start_epoch(0, world.backbone)
     assert all(grad.abs().max() < 1e-6 for grad in world.gradients().values())
+
+
+def test_dcd_reaches_what_it_draws_and_no_one_else():
+    world = World(DCD, dcd_k=2)
+    slow, grads = SlowDCD(world, ROWS), world.gradients()
+    reached = {"user": set(), "item": set()}
+    for side, _, lists in slow.sides:
+        for x, (under, over) in lists.items():
+            if under:  # then something stands too high as well
+                assert over
+                reached[side].add(x)
+                reached["item" if side == "user" else "user"].update(under, over)
+    assert reached["user"] and reached["item"]
+    assert {side: rows_with_gradient(grads[side]) for side in reached} == reached
+
+
+def test_dcd_raises_what_the_student_ranks_too_low_and_lowers_what_it_ranks_too_high():
+    world = World(DCD, dcd_sides="user", dcd_k=5)
+    ((_, _, lists),) = SlowDCD(world, ONE_ROW).sides
+    under, over = lists[1]
+    moves = world.gradients(ONE_ROW)["item"] @ world.student.user_embedding.weight[1].detach()
+    assert under and over and moves[under[0]] < 0 and all(moves[item] > 0 for item in over)
+
+
+def test_dcd_has_nothing_to_correct_in_a_student_that_ranks_as_the_teacher():
+    world = World(DCD, dcd_k=3)
+    assert world.loss().item() > 0
+    with torch.no_grad():  # the student's three columns are all that the teacher says
+        for side in ("user", "item"):
+            table = world.knowledge.factors(side)
+            table[:, 3] = 0
+            getattr(world.student, f"{side}_embedding").weight.copy_(table[:, :3])
+    world.knowledge._loaded.clear()
+    world.term = world.make(DCD)
+    world.term.start_epoch(0, world.backbone)
+    assert world.loss().item() == 0.0
+    assert not any(grad.any() for grad in world.gradients().values())
 
 
 @EACH
@@ -399,6 +492,52 @@ def test_kd_asks_the_student_as_it_is_now():
         now = numbers(world.student, world.term)
         for user, items in best_unseen(now["user"], now["item"], KEYS["kd_k"]).items():
             assert [item for item in world.term.top.ids[user].tolist() if item] == items
+
+
+@pytest.mark.parametrize("block", [1, 40, 10**6])
+def test_dcd_reads_the_students_ranks_within_the_teachers_lists(block, monkeypatch):
+    monkeypatch.setattr("recbole_kd.term.dcd.BLOCK", block)
+    world = World(DCD)
+    table, own = factors(world.teacher), world.before
+    for lists, top, score in (
+        (world.term.user_lists, best_unseen(table["user"], table["item"], 5), lambda u, i: (u, i)),
+        (world.term.item_lists, best_users(table["user"], table["item"], 5), lambda i, u: (u, i)),
+    ):
+        assert lists.ranks.dtype == torch.int16 and lists.top.ids.shape == lists.ranks.shape == (len(top), 5)
+        for x, listed in top.items():
+            pairs = [score(x, y) for y in listed]
+            scores = [dot(own["user"][user], own["item"][item]) for user, item in pairs]
+            assert lists.top.ids[x].tolist()[: len(listed)] == listed
+            assert lists.ranks[x].tolist()[: len(listed)] == [sum(s > mine for s in scores) for mine in scores]
+        behind = lists.behind(torch.arange(len(top)))
+        assert not behind[lists.top.ids == 0].any() and not behind.sum(1).any() and behind.any()
+
+
+def test_dcd_reads_the_students_ranks_when_a_refresh_is_due():
+    world, ranks = World(DCD, dcd_refresh=3), []
+    for epoch in range(7):
+        world.student.shake(epoch)
+        world.term.start_epoch(epoch, world.backbone)
+        ranks.append((world.term.user_lists.ranks.tolist(), world.term.item_lists.ranks.tolist()))
+    for side in (0, 1):
+        first, second, third = (ranks[epoch][side] for epoch in (0, 3, 6))
+        assert first != second != third
+        assert [rank[side] for rank in ranks] == [first] * 3 + [second] * 3 + [third]
+
+
+def test_dcd_draws_anew_each_step():
+    world = World(DCD)
+    assert len({world.loss().item() for _ in range(8)}) > 1
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 1.0])
+def test_dcd_draws_in_proportion_to_the_places_between_the_ranks(epsilon):
+    term = World(DCD, dcd_epsilon=epsilon).term
+    places = [3, 1, 0, -2, 2, -4]
+    drawn, there = term._draw(torch.tensor(places).expand(20000, -1), 1)
+    shares = torch.bincount(drawn[:, 0], minlength=len(places)) / len(drawn)
+    chances = [math.tanh(epsilon * max(place, 0)) for place in places]
+    assert there.all() and shares.tolist() == pytest.approx([chance / sum(chances) for chance in chances], abs=0.015)
 
 
 @EACH

@@ -88,6 +88,13 @@ class Backbone:
         finally:
             self.model.train(training)
 
+    def tables(self):
+        """All factors as they are now, in evaluation mode and without gradients: a View that holds them."""
+        with self.still() as view:
+            everyone = torch.arange(self.model.n_users, device=self.model.device)
+            users = torch.cat([view.users(some) for some in everyone.split(2048)])
+            return View(users, view.item_table.detach().clone())
+
     def score_block(self, users):
         """The model's own scores of all items for some users: ids [n], result [n, m + 1]."""
         scores = self.model.full_sort_predict(Interaction({self.model.USER_ID: users}))

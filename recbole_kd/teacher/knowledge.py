@@ -68,10 +68,8 @@ class Knowledge:
         self._starts = torch.searchsorted(self.positive_users, torch.arange(self.n_users + 1, device=self.device))
         self._loaded = {}
         if self.offers == "factors":
-            with backbone.still() as view:
-                everyone = torch.arange(self.n_users, device=self.device)
-                users = torch.cat([view.users(block) for block in everyone.split(2048)])
-                self._factors = {"user": users.contiguous(), "item": view.item_table.detach().clone()}
+            view = backbone.tables()
+            self._factors = {"user": view.user_table, "item": view.item_table}
         self.width = self._factors["item"].shape[1] if self.offers == "factors" else None
 
     def __deepcopy__(self, memo):

@@ -1,0 +1,97 @@
+"""DCD: dual correction distillation, at the output layer."""
+
+import torch
+from torch import nn
+
+from recbole_kd.losses.ranking import plackett_luce
+from recbole_kd.sampling import without_replacement
+from recbole_kd.schedule import due
+from recbole_kd.teacher.knowledge import BLOCK
+from recbole_kd.term.base import Term
+
+
+class Compared(nn.Module):
+    """The teacher's list of each row, and where the student ranked its entries among one another.
+
+    Args:
+        top: the teacher's TopList.
+
+    Attributes:
+        ranks: int16, shape [n + 1, K]: the student's rank, from 0, of the entry that the teacher ranks at the column.
+    """
+
+    ranks: torch.Tensor
+
+    def __init__(self, top):
+        super().__init__()
+        self.top = top
+        self.register_buffer("ranks", torch.zeros(top.ids.shape, dtype=torch.int16, device=top.ids.device))
+
+    def refresh(self, score, width):
+        """Rank anew by ``score(rows [b], ids [b, K])``, which reads vectors of this width."""
+        (n, k), device = self.top.ids.shape, self.top.ids.device
+        for rows in torch.arange(n, device=device).split(max(1, BLOCK // (k * width))):
+            ids = self.top.ids[rows]
+            order = score(rows, ids).masked_fill(ids == 0, -torch.inf).argsort(dim=1, descending=True, stable=True)
+            places = torch.arange(k, device=device).expand_as(order)
+            self.ranks[rows] = torch.empty_like(order).scatter_(1, order, places).short()
+
+    def behind(self, rows):
+        """How many places further down the student has each entry than the teacher, shape [b, K]; 0 where there is
+        none, as what is not there comes last in either order.
+        """
+        return self.ranks[rows] - torch.arange(self.ranks.shape[1], device=rows.device)
+
+
+class DCD(Term):
+    r"""What the student ranks too low in the teacher's list shall rise above what it ranks too high, on both sides.
+
+    With ranks within a user's list, of items unseen in training, X are p items drawn without replacement in proportion
+    to their underestimation, in the teacher's order, and Y are p in proportion to their overestimation,
+
+    .. math:: \tanh \max(\epsilon (r^S_{ui} - r^T_{ui}), 0), \quad \tanh \max(\epsilon (r^T_{ui} - r^S_{ui}), 0),
+
+    .. math:: \ell(u) = -\sum_{k=1}^{p} \log \frac{e^{s_{u X_k}}}
+        {\sum_{i \ge k} e^{s_{u X_i}} + \sum_{j \in Y} e^{s_{uj}}}
+
+    drawn anew each step, while the student's ranks are read every few epochs. Averaged over the batch's unique users
+    and the p positions; the same with each positive item's list of users, times ``dcd_item_weight``. A list that has
+    fewer than p of a kind gives what it has.
+
+    Source: Lee & Kim, CIKM 2021, after the authors' code; sure of the form, not of its constants.
+    """
+
+    layer = "output"
+    needs = "scores"
+
+    def __init__(self, config, knowledge, width):
+        super().__init__(config, knowledge, width)
+        both, k = self.key("sides") == "both", self.key("max_k")
+        self.user_lists = Compared(knowledge.top_items(k))
+        self.item_lists = Compared(knowledge.top_users(k)) if both else None
+
+    def start_epoch(self, epoch, student):
+        if due(epoch, self.key("refresh")):
+            view = student.tables()
+            self.user_lists.refresh(view.score, view.width)
+            if self.item_lists is not None:
+                self.item_lists.refresh(view.score_items, view.width)
+
+    def loss(self, batch):
+        users = self._side(self.user_lists, batch.users, batch.student.score)
+        if self.item_lists is None:
+            return users
+        items = self._side(self.item_lists, batch.pos_items, batch.student.score_items)
+        return users + self.key("item_weight") * items
+
+    def _side(self, lists, ids, score):
+        rows, k = self.some(ids), self.key("k")
+        behind = lists.behind(rows)
+        (under, under_there), (over, over_there) = self._draw(behind, k), self._draw(-behind, k)
+        scores = score(rows, torch.gather(lists.top.ids[rows], 1, torch.cat([under, over], 1)))
+        loss = plackett_luce(scores[:, :k], scores[:, k:], under_there, over_there)
+        return self.reduce(loss, len(ids), parts=k)
+
+    def _draw(self, places, k):
+        weights = torch.tanh(self.key("epsilon") * places.clamp(min=0))
+        return without_replacement(weights.log(), weights > 0, k, self.generator)
