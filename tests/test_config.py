@@ -15,7 +15,7 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers
-from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of
+from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
 from recbole_kd.quick_start import make_config
 
 
@@ -579,7 +579,7 @@ def strings_in(value, seen=None):
 
 def names_of_ours():
     names = {"kd_method", "teacher", "student"}
-    for file in PROPERTIES.rglob("*.yaml"):
+    for file in (PROPERTIES / "overall.yaml", *(PROPERTIES / "model").glob("*.yaml")):
         names |= set(yaml.safe_load(file.read_text()))
     return names - {"eval_batch_size"}  # RecBole's own
 
@@ -730,3 +730,15 @@ def test_recboles_numbers_are_numbers(key):
 def test_recboles_counts_are_at_least_one(key):
     with pytest.raises(KDError, match=f"{key}=0 is out of range"):
         make_config("SLD", "ml-100k", config_dict={key: 0})
+
+
+# Recipes
+
+
+@pytest.mark.parametrize("file", sorted((PROPERTIES / "recipe").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_recipe_is_taken_as_it_stands(file):
+    config = make_config(file.stem.partition("-")[0], "toy", [str(file)])
+    content = yaml.safe_load(file.read_text())
+    assert {key: config[key] for key in content} == content
+    assert f"--config_files=properties/recipe/{file.name}" in file.read_text()
+    assert not set(content) - set(keys_of(config.method)) - recbole_keys()
