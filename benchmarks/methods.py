@@ -134,7 +134,7 @@ def table(found, metrics):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", required=True, help="separated by ;")
+    parser.add_argument("--methods", required=True, help="separated by ;, or all")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--metrics", default="recall@10,ndcg@10")
     parser.add_argument("--part", default="test_result", choices=("test_result", "valid_result"))
@@ -144,6 +144,8 @@ def main():
     own, rest = parser.parse_known_args()
     logging.disable(logging.INFO)
     methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    if methods == ["all"]:
+        methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
     metrics = own.metrics.split(",")
     folder = next((word.partition("=")[2] for word in rest if word.startswith("--checkpoint_dir=")), "saved")
     keys = [word for word in rest if not word.startswith("--checkpoint_dir=")] + ["--show_progress=False"]
