@@ -10,6 +10,15 @@ def ramp(epoch, length):
     return 1.0 if length <= 0 else min(1.0, epoch / length)
 
 
+def fall(epoch, length, start, end):
+    """Geometric from ``start`` at epoch 0 to ``end`` at epoch ``length`` and after; ``end`` throughout where it is 0.
+
+    >>> [fall(epoch, 2, 1.0, 0.25) for epoch in (0, 1, 2, 9)]
+    [1.0, 0.5, 0.25, 0.25]
+    """
+    return start * (end / start) ** ramp(epoch, length)
+
+
 def due(epoch, every):
     """Whether a refresh that runs every ``every`` epochs, the first included, runs at this one.
 
