@@ -10,6 +10,11 @@ def cosine_loss(student, teacher):
     return 1.0 - (normalize(at_least_float32(student), dim=-1) * normalize(at_least_float32(teacher), dim=-1)).sum(-1)
 
 
+def squared_distance(student, teacher):
+    """Squared Euclidean distance of each pair of rows; shapes [n, d] and [n, d], result [n]."""
+    return (at_least_float32(student) - at_least_float32(teacher)).square().sum(-1)
+
+
 def mix_soft(own, other, weight):
     """``weight`` of the own vector and the rest of the other, by coordinate. All shapes [n, d].
 
