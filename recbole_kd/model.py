@@ -128,6 +128,15 @@ class MKD(Distiller):
         return terms
 
 
+class PCKD(Distiller):
+    """DE, whose projectors CPD regularises: Zhu & Zhang, arXiv 2311.04549 v2 (TKDE 2025)."""
+
+    def build_terms(self, kinds, config, knowledge, width):
+        de, cpd = super().build_terms(kinds, config, knowledge, width)
+        cpd.share(de)
+        return [de, cpd]
+
+
 def term_names_of(config):
     """The names of the terms that a Config's method is made of."""
     return tuple(config["terms"] or (config["kd_method"],))
