@@ -40,6 +40,38 @@ class TestDCD(Conformance):
     keys = {"dcd_max_k": 20}  # shorter than the toy catalogue, so that lists do not grow with it
 
 
+class TestDE(Conformance):
+    method = "DE"
+
+
+class TestFitNet(Conformance):
+    method = "FitNet"
+
+
+class TestVkD(Conformance):
+    method = "VkD"
+
+
+class TestFreqD(Conformance):
+    method = "FreqD"
+
+
+class TestFTD(Conformance):
+    method = "FTD"
+
+
+class TestHTD(Conformance):
+    method = "HTD"
+
+
+class TestDERRD(Conformance):
+    method = "DERRD"
+
+
+class TestPCKD(Conformance):
+    method = "PCKD"
+
+
 class TestNKD(Conformance):
     method = "NKD"
 
