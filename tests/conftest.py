@@ -1,6 +1,8 @@
 """A small synthetic dataset with structure, and a working directory of its own for every test."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +52,49 @@ def settings(data_path, workdir):
         "embedding_size": 4, "teacher": {"embedding_size": 12, "learning_rate": 0.01}, "show_progress": False,
         "checkpoint_dir": str(workdir / "saved"), "resume_interval": 0, "state": "WARNING",
     }  # fmt: skip
+
+
+# a plain RecBole in a process of its own: for each folder that it is given, it loads the student in x.pth
+STRANGER = """
+import os, sys, torch, numpy as np, scipy.sparse as sp
+[setattr(np, n, getattr(np, n, t)) for n, t in
+    (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_))]
+if not hasattr(sp.dok_matrix, "_update"):
+    sp.dok_matrix._update = lambda s, d: s._dict.update(d)
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, init_seed
+for folder in sys.stdin:
+    try:
+        os.chdir(folder.strip())
+        c = torch.load("x.pth", weights_only=False)
+        config = c["config"]
+        init_seed(config["seed"], True)
+        data = data_preparation(config, create_dataset(config))
+        model = get_model(config["model"])(config, data[0]._dataset)
+        model.load_state_dict(c["state_dict"])
+        assert not [m for m in sys.modules if m.startswith("recbole_kd")]
+        answer = "loaded"
+    except Exception as error:
+        answer = repr(error)
+    print("answer:", answer.replace("\\n", " "), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def stranger():
+    """A function that has a process where recbole_kd is not imported load ``x.pth`` in a folder; says what came out."""
+    run = subprocess.Popen(
+        [sys.executable, "-c", STRANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, cwd="/",
+    )  # fmt: skip
+
+    def ask(folder):
+        print(folder, file=run.stdin, flush=True)
+        return next(line[8:].strip() for line in run.stdout if line.startswith("answer: "))
+
+    yield ask
+    run.stdin.close()
+    run.wait(30)
 
 
 @pytest.fixture(scope="session")
