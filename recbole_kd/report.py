@@ -39,6 +39,9 @@ def methods():
 
 def keys(method, terms=None):
     """The keys of a method, or of a free mix of terms: name, default, type and range, meaning; all from YAML."""
-    return tabulate(
-        explain(method, terms), ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True
-    )
+    return grid(explain(method, terms))
+
+
+def grid(rows):
+    """Rows of keys, as ``explain`` gives them, as a table."""
+    return tabulate(rows, ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True)

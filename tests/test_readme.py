@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,8 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     text = " ".join(README.split())
     times, more = round(found["ratio"]), round(found["method_rss_mib"] - found["plain_rss_mib"])
     assert re.search(rf"\b{times} times", text) and re.search(rf"\b{more}\b.* MiB more", text)
+
+
+def test_the_page_of_keys_is_what_explain_prints():
+    run = subprocess.run([sys.executable, "docs/keys.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == (ROOT / "docs/keys.md").read_text(encoding="utf-8"), "run: python docs/keys.py > docs/keys.md"
