@@ -5,9 +5,9 @@
 
 A method may carry keys of its own, so the same command compares settings (``--part=valid_result``: on validation, the
 test part is not looked at). Every other key goes to every run; ``--alone`` holds keys for the student alone only, which
-may learn best at another rate. What was trained is found again in checkpoint_dir, so
-that an interrupted command goes on, and commands over other seeds may run beside it. ``--cost`` adds what an epoch
-costs beside plain RecBole's, with benchmarks/epoch.py. Run it from the project's root.
+may learn best at another rate. What was trained is found again in checkpoint_dir, so that an interrupted command goes
+on, and commands over other seeds may run beside it. ``--cost`` adds what an epoch costs beside plain RecBole's, from a
+result file of benchmarks/cost.py. Run it from the project's root.
 """
 
 import argparse
@@ -104,18 +104,6 @@ def summary(by_seed, part, metrics):
     return found
 
 
-def cost_of(method, rest, pairs):
-    """Epoch ratio, its spread and peak memory of a method, from benchmarks/epoch.py in a process of its own."""
-    import subprocess
-
-    name, *keys = shlex.split(method)
-    command = [sys.executable, str(Path(__file__).with_name("epoch.py")), f"--pairs={pairs}", f"--model={name}"]
-    kept = [word for word in rest if not word.startswith(("--checkpoint_dir", "--epochs", "--show_progress"))]
-    run = subprocess.run([*command, *kept, *keys], capture_output=True, text=True, check=True)
-    found = json.loads(run.stdout[run.stdout.index("{") :])
-    return {key: found[key] for key in ("ratio", "spread", "setup_seconds", "plain_rss_mib", "method_rss_mib")}
-
-
 def table(found, metrics):
     """The summary as text."""
     lines = []
@@ -123,10 +111,9 @@ def table(found, metrics):
         cells = [f"{row[metric]['mean']:.4f} ± {row[metric]['sd']:.4f}" for metric in metrics]
         share = row[metrics[-1]].get("share")
         cost = row.get("cost")
-        memory = f"{cost['method_rss_mib'] - cost['plain_rss_mib']:+.0f}" if cost else ""
         lines.append(
             [method, *cells, "" if share is None else f"{share:.0%}", f"{row['epochs']:.0f}",
-             f"{cost['ratio']:.1f}" if cost else "", memory]
+             *((f"{cost['ratio']:.1f}", f"{cost['extra_rss_mib']:+.0f}") if cost else ("", ""))]
         )  # fmt: skip
     heads = ["method", *metrics, f"recovered ({metrics[-1]})", "epochs", "epoch / plain", "MiB over plain"]
     return tabulate(lines, heads, tablefmt="pipe", disable_numparse=True)
@@ -139,7 +126,7 @@ def main():
     parser.add_argument("--metrics", default="recall@10,ndcg@10")
     parser.add_argument("--part", default="test_result", choices=("test_result", "valid_result"))
     parser.add_argument("--alone", default="", help="keys for the student alone")
-    parser.add_argument("--cost", type=int, default=0, help="pairs of epochs to time; 0: none")
+    parser.add_argument("--cost", help="a result file of benchmarks/cost.py, for what an epoch costs")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
     logging.disable(logging.INFO)
@@ -157,10 +144,10 @@ def main():
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
     found = summary(by_seed, own.part, metrics)
-    if own.cost:
-        for method in methods:
-            if method in found:
-                found[method]["cost"] = cost_of(method, keys, own.cost)
+    costs = json.loads(Path(own.cost).read_text())["methods"] if own.cost else {}
+    for method, row in found.items():
+        if method.split(" ")[0] in costs:
+            row["cost"] = costs[method.split(" ")[0]]
     print(table(found, metrics))
     if own.result_file:
         content = {

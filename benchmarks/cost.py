@@ -1,0 +1,136 @@
+"""What a training epoch of each method costs beside plain RecBole's of the same student: time as a ratio, and memory.
+
+    python benchmarks/cost.py --methods="MKD;RRD" --dataset=citeulike --data_path=data \
+        --result_file=benchmarks/results/cost-citeulike.json
+
+Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation; peak memory is of a process each.
+The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
+its own; ``--methods=all`` are all. Run it from the project's root.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import recbole_kd  # first: RecBole starts after it
+from recbole.trainer import Trainer
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config, versions
+from recbole_kd.register import method_class
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from tabulate import tabulate
+
+
+def config_of(method, rest):
+    """The Config of one method with its own keys."""
+    name, *keys = shlex.split(method)
+    return make_config(
+        argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--teacher.epochs=1", "--state=ERROR"]
+    )
+
+
+def plain_trainer(config):
+    """RecBole's own Trainer of the student, and a fresh split."""
+    data = fit.split(plain_config(config))
+    return Trainer(plain_config(config), fit.build(plain_config(config), data.train._dataset)), data
+
+
+def method_trainer(config):
+    """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
+    data = fit.split(plain_config(config))
+    teacher = get_teacher(config, data)
+    began = time.perf_counter()
+    knowledge = get_knowledge(config, data, teacher)
+    model = method_class(config.method)(config, data.train._dataset, knowledge)
+    return recbole_kd.KDTrainer(config, model), data, time.perf_counter() - began
+
+
+def epochs(config, pairs):
+    """Seconds of each epoch, the two kinds in turn; the first pair warms up and is not counted."""
+    (plain, plain_data), (method, data, took) = plain_trainer(config), method_trainer(config)
+    seconds: dict[str, list[float]] = {"plain": [], "method": []}
+    for epoch in range(pairs + 1):
+        for kind, trainer, loader in (("plain", plain, plain_data.train), ("method", method, data.train)):
+            began = time.perf_counter()
+            trainer._train_epoch(loader, epoch)
+            if epoch:
+                seconds[kind].append(time.perf_counter() - began)
+    ratios = [method / plain for plain, method in zip(seconds["plain"], seconds["method"], strict=True)]
+    return {
+        "plain_seconds": statistics.median(seconds["plain"]), "seconds": statistics.median(seconds["method"]),
+        "ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)], "setup_seconds": took,
+    }  # fmt: skip
+
+
+def peak(config, kind):
+    """Peak memory of this process after two epochs and an evaluation of one kind, MiB."""
+    trainer, data = plain_trainer(config) if kind == "plain" else method_trainer(config)[:2]
+    for epoch in range(2):
+        trainer._train_epoch(data.train, epoch)
+    trainer.evaluate(data.valid, load_best_model=False)
+    # not ru_maxrss, which a process inherits from the one that started it
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def peak_elsewhere(method, rest, kind):
+    """The same, in a process of its own."""
+    command = [sys.executable, __file__, f"--methods={method}", "--peak", kind, *rest]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default="all", help="separated by ;")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--result_file")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    own, rest = parser.parse_known_args()
+    methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    if methods == ["all"]:
+        methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
+    if own.peak:
+        print(peak(config_of(methods[0], rest), own.peak))
+        return
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        kept = [*rest, f"--checkpoint_dir={folder}"]
+        for method in methods:
+            config = config_of(method, kept)
+            get_teacher(config, fit.split(plain_config(config)))  # trained once, for the processes too
+            if not found:
+                plain = peak_elsewhere(method, kept, "plain")
+            found[method] = epochs(config, own.pairs)
+            found[method]["extra_rss_mib"] = peak_elsewhere(method, kept, "method") - plain
+            row = found[method]
+            print(f"{method}: {row['ratio']:.1f} times, {row['extra_rss_mib']:+.0f} MiB", flush=True)
+    content = {
+        "command": [word for word in rest if "data_path" not in word],
+        "cores": os.cpu_count(),
+        "plain": {"seconds": statistics.median(row["plain_seconds"] for row in found.values()), "rss_mib": plain},
+        "methods": found,
+        "versions": versions(),
+    }
+    heads = ["method", "epoch / plain", "from", "to", "MiB over plain", "set-up, seconds"]
+    lines = [
+        [name, *(f"{x:.1f}" for x in (row["ratio"], *row["spread"])), f"{row['extra_rss_mib']:+.0f}",
+         f"{row['setup_seconds']:.1f}"]
+        for name, row in found.items()
+    ]  # fmt: skip
+    print(tabulate(lines, heads, disable_numparse=True))
+    if own.result_file:
+        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
