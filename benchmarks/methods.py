@@ -17,6 +17,7 @@ import shlex
 import statistics
 import sys
 import time
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,7 +36,8 @@ ENDS = ("teacher", "student alone")
 
 def row_of(config, model, file, data, part):
     """A model's metrics on one part, kept beside its checkpoint."""
-    kept = Path(f"{file}.{part}")
+    asked = zlib.crc32(json.dumps([config["metrics"], config["topk"], Path(file).stat().st_mtime]).encode())
+    kept = Path(f"{file}.{part}-{asked:08x}")
     if not kept.is_file():
         if part == "valid_result":
             data = fit.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
@@ -56,18 +58,24 @@ def runs_of(seed, methods, rest, part, for_alone):
         words = {word.partition("=")[0]: word for word in [*rest, *keys]}  # the last one of a key wins
         return make_config(argv=[f"--model={name}", *words.values(), f"--seed={seed}", "--resume=True"])
 
-    rows = {}
+    # teacher and student alone do not depend on any method's own keys
+    common = made(methods[0].split()[0])
+    data = fit.split(plain_config(common))
+    teacher = get_teacher(common, data)
+    knowledge = get_knowledge(common, data, teacher)
+    lone = made(methods[0].split()[0], *for_alone)
+    own = plain_config(lone)
+    rows = {
+        "teacher": row_of(teacher.config, teacher.model, teacher.file, data, part),
+        "student alone": row_of(own, *_student_alone(lone, own, data), data, part),
+    }
     for method in methods:
         config = made(method)
+        if config.teacher.final_config_dict != common.teacher.final_config_dict:
+            raise SystemExit(
+                f"{method!r} asks for another teacher: a method's own keys are its student's and its terms'"
+            )
         student = plain_config(config)
-        if not rows:
-            data = fit.split(student)
-            teacher = get_teacher(config, data)
-            rows["teacher"] = row_of(teacher.config, teacher.model, teacher.file, data, part)
-            knowledge = get_knowledge(config, data, teacher)
-            lone = made(method, *for_alone)
-            own = plain_config(lone)
-            rows["student alone"] = row_of(own, *_student_alone(lone, own, data), data, part)
         began = time.perf_counter()
         try:
             model, file = _distilled(config, data, knowledge, teacher.name)

@@ -163,6 +163,8 @@ def config_of(layers):
     for side in (config, config.teacher):
         check_valid_metric(side)
     check_student(config)
+    for name in term_names_of(config):
+        get_term(name).check(config)
     return config
 
 

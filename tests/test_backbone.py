@@ -88,6 +88,15 @@ def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch
             assert scores[row, item].sigmoid().item() == pytest.approx(own, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["NeuMF", "EASE"])
+def test_scores_of_chosen_items_are_those_among_all(name, settings):
+    model, _ = model_of(name, settings)
+    backbone = backbone_of(model)
+    users, items = torch.tensor([4, 1]), torch.tensor([[2, 7, 2], [5, 1, 9]])
+    wanted = backbone.score_block(users).gather(1, items)
+    torch.testing.assert_close(backbone.score_pairs(users, items), wanted)
+
+
 def test_a_model_that_cannot_score_is_not_read(settings):
     model, _ = model_of("ConvNCF", settings)  # its kernels do not fit this width
     assert backbone_of(model) is None

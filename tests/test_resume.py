@@ -1,5 +1,6 @@
 """Killed at any moment, the same command goes on and ends in the same bits."""
 
+import io
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conformance import same_weights
@@ -127,3 +129,21 @@ def test_a_resume_point_runs_no_code(tmp_path):
     trainer.resume_file = tmp_path / "x.resume"
     with pytest.raises(Exception, match=r"weights_only|Weights only"):
         trainer.resume()
+
+
+def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
+    from recbole_kd.teacher.resume import _attributes, _put_back
+
+    def model(order, place):
+        made = torch.nn.Module()
+        made.order, made.place, made.names = np.array(order), place, ["x"]
+        made.values = torch.tensor([float(place)])
+        return made
+
+    stored, fresh = _attributes(model([3, 1, 2], 2)), model([1, 2, 3], 0)
+    buffer = io.BytesIO()
+    torch.save(stored, buffer)
+    buffer.seek(0)
+    _put_back(vars(fresh), torch.load(buffer, weights_only=True)[""])
+    assert isinstance(fresh.order, np.ndarray) and fresh.order.tolist() == [3, 1, 2]
+    assert fresh.place == 2 and fresh.values.item() == 2.0

@@ -1,12 +1,16 @@
 """BD: both losses of a step and their gradients against plain Python, and what its samplers draw."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 import toy
 from toy import ITEMS, ROWS, SEEN, USERS, assert_gradients_agree, average, chosen, dot, numbers, replay
 
+from recbole_kd import KDError
+from recbole_kd.quick_start import make_config
 from recbole_kd.term.bd import BD
 
 
@@ -178,3 +182,35 @@ def test_the_pools_are_drawn_when_a_refresh_is_due():
         world.term.start_epoch(epoch, world.backbone)
         drawn.append(not torch.equal(world.term.generator.get_state(), before))
     assert drawn == [True, False, True, False]
+
+
+def test_a_teacher_that_draws_has_sources_of_its_own():
+    class Drawing(World):
+        def make(self, kind, seed=1):
+            term = super().make(kind, seed)
+            plain = term.teacher.calculate_loss
+
+            def drawing(interaction):
+                drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+                return plain(interaction) * drawn[-1][2]
+
+            term.teacher.calculate_loss = drawing
+            return term
+
+    drawn = []
+    world = Drawing(BD)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    world.loss(), world.loss()
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    assert before[:2] == after[:2] and torch.equal(before[2], after[2])
+    assert all(one != other for one, other in zip(*drawn, strict=True))
+    state = world.term.get_extra_state()
+    world.loss()
+    world.term.set_extra_state(state)
+    world.loss()
+    assert drawn[2] == drawn[3]
+
+
+def test_a_norm_that_both_models_would_share_is_refused():
+    with pytest.raises(KDError, match="clip_grad_norm"):
+        make_config("BD", "ml-100k", config_dict={"clip_grad_norm": {"max_norm": 1}})

@@ -31,7 +31,9 @@ from toy import (
     unit,
 )
 
+from recbole_kd import KDError
 from recbole_kd.model import PCKD
+from recbole_kd.quick_start import make_config
 from recbole_kd.schedule import fall
 from recbole_kd.term import Batch, get_term
 from recbole_kd.term.cpd import CPD
@@ -626,14 +628,14 @@ def test_vkd_is_of_single_precision_under_autocast():
 def test_the_teachers_filtered_table_is_the_product_with_the_filter(graph):
     for power in ("linear", "quadratic"):
         term = World(FreqD, freqd_graph=graph, freqd_filter=power).term
-        size = len(term.teacher)
+        size = len(term.tables["teacher"])
         offsets, columns, weights = term.graph.rows(torch.arange(size))
         rows = torch.repeat_interleave(torch.arange(size), torch.diff(offsets, append=torch.tensor([len(columns)])))
         smooth = 0.7 * torch.eye(size)
         smooth[rows, columns] += 0.3 * weights
         for _ in range({"linear": 1, "quadratic": 2}[power] - 1):
             smooth = smooth @ smooth
-        torch.testing.assert_close(term.target, smooth @ term.teacher)
+        torch.testing.assert_close(term.tables["target"], smooth @ term.tables["teacher"])
 
 
 def test_without_neighbours_freqd_is_a_plain_cosine_on_every_graph():
@@ -751,3 +753,15 @@ def test_a_term_is_found_by_its_name(kind):
     term = World(kind).term
     assert get_term(kind.__name__) is kind
     assert (term.layer, term.needs, term.weight) == ("intermediate", "factors", KEYS[f"{kind.__name__.lower()}_weight"])
+
+
+@pytest.mark.parametrize("method", ["FTD", "HTD"])
+def test_a_sum_over_part_of_the_pairs_is_refused(method):
+    with pytest.raises(KDError, match="kd_rows=0"):
+        make_config(method, "ml-100k", config_dict={"kd_reduction": "sum"})
+    make_config(method, "ml-100k", config_dict={"kd_reduction": "sum", "kd_rows": 0})
+
+
+def test_a_row_counts_once_however_many_negatives_it_has():
+    term = World(FitNet, train_neg_sample_args={"sample_num": 7}).term
+    assert term.positives(Batch(*torch.tensor(ROWS).T, None)) == len(ROWS) / 7

@@ -17,7 +17,14 @@ SEEN = {1: {1, 4}, 2: {3}, 3: set(range(1, 8)), 4: {1, 2, 5, 6, 7}, 5: {2, 6}}
 ROWS = [(4, 5, 3), (1, 1, 2), (2, 3, 6), (1, 4, 3), (3, 7, 2), (2, 3, 5), (1, 1, 2)]
 APART = [(1, 4, 2), (2, 3, 6), (3, 7, 5), (4, 1, 3)]  # everyone once: sums are 4 times the means
 
-COMMON = {"device": torch.device("cpu"), "seed": 11, "kd_reduction": "mean", "kd_rows": 0}
+COMMON = {
+    "device": torch.device("cpu"),
+    "seed": 11,
+    "kd_reduction": "mean",
+    "kd_rows": 0,
+    "clip_grad_norm": None,
+    "train_neg_sample_args": {"sample_num": 1},
+}
 
 
 class Toy(nn.Module):

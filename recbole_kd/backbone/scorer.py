@@ -18,6 +18,7 @@ class ScorerBackbone(Backbone):
     """
 
     offers = "scores"
+    by_pairs = False  # whether a few items cost less than all
 
     def __init__(self, model):
         super().__init__(model)
@@ -36,6 +37,10 @@ class ScorerBackbone(Backbone):
     def score_block(self, users):
         scores = super().score_block(users)
         return scores.logit(eps=torch.finfo(scores.dtype).eps) if self.sigmoid else scores
+
+    def score_pairs(self, users, items):
+        """Scores of chosen items: users [n], items [n, c], result [n, c]."""
+        return torch.gather(self.score_block(users), 1, items)
 
     def _own(self, users, items):
         """The model's own scores of pairs of ids."""
@@ -62,15 +67,19 @@ class ScorerBackbone(Backbone):
 class PairBackbone(ScorerBackbone):
     """Whatever has ``predict`` for pairs only, as NeuMF: each user is paired with every item, in blocks."""
 
+    by_pairs = True
+
     def score_block(self, users):
-        model = self.model
-        items = torch.arange(model.n_items, device=users.device)
+        items = torch.arange(self.model.n_items, device=users.device)
+        return self.score_pairs(users, items.expand(len(users), -1))
+
+    def score_pairs(self, users, items):
         found = []
-        with _evaluating(model):
-            for some in users.split(max(1, PAIRS // model.n_items)):
-                pairs = some.repeat_interleave(model.n_items), items.repeat(len(some))
-                found.append(model.forward(*pairs) if self.sigmoid else self._own(*pairs))
-        return torch.cat(found).reshape(len(users), -1)
+        with _evaluating(self.model):
+            for rows in torch.arange(len(users), device=users.device).split(max(1, PAIRS // items.shape[1])):
+                pairs = users[rows].repeat_interleave(items.shape[1]), items[rows].flatten()
+                found.append(self.model.forward(*pairs) if self.sigmoid else self._own(*pairs))
+        return torch.cat(found).reshape(items.shape)
 
     def _own(self, users, items):
         return self.model.predict(Interaction({self.model.USER_ID: users, self.model.ITEM_ID: items}))

@@ -89,13 +89,15 @@ class Knowledge:
     def score(self, items):
         """The teacher's scores of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
         out = torch.zeros(items.shape, device=self.device)
-        for users in self._blocks(self.n_items if self.offers != "factors" else items.shape[1] * self.width):
+        asked = items.shape[1] * (self.width or 1)
+        for users in self._blocks(asked if self.offers == "factors" or self.backbone.by_pairs else self.n_items):
             chosen = items[users].long()
             if self.offers == "factors":
                 vectors = self._factors["item"][chosen]
                 out[users] = torch.bmm(vectors, self._factors["user"][users].unsqueeze(-1)).squeeze(-1)
             else:
-                out[users] = torch.gather(self.score_all(users), 1, chosen).float()
+                with torch.no_grad():
+                    out[users] = self.backbone.score_pairs(users, chosen).float()
         return out
 
     def top_items(self, k, seen=False):
@@ -197,7 +199,8 @@ class Knowledge:
     def _top_users(self, k):
         best = torch.full((self.n_items, k), -torch.inf, device=self.device)
         ids = torch.zeros(self.n_items, k, dtype=torch.int32, device=self.device)
-        for users in self._blocks(self.n_items):  # any teacher scores by users: the best so far meet the next block
+        # any teacher scores by users: the best so far meet the next block, of k users at least, which is as much again
+        for users in self._blocks(min(self.n_items, max(1, BLOCK // k))):
             scores = self.score_all(users).detach().float()
             self._mask(scores, users)
             scores[users == 0] = -torch.inf

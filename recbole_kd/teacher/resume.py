@@ -47,7 +47,7 @@ class ResumableTrainer(Trainer):
     def fit(self, train_data, valid_data=None, *args, **kwargs):
         self._loaders = [loader for loader in (train_data, valid_data) if loader is not None]
         if self._resumed is not None:
-            _restore_randomness(self._resumed, self._loaders)
+            restore_randomness(self._resumed, self._loaders)
             self._resumed = None
         return super().fit(train_data, valid_data, *args, **kwargs)
 
@@ -103,7 +103,7 @@ class ResumableTrainer(Trainer):
             "attributes": _attributes(self.model),
             "optimizer": self.optimizer.state_dict(),
             "counters": {name: _plain(getattr(self, name)) for name in COUNTERS},
-            **_randomness(self._loaders),
+            **randomness(self._loaders),
         }
         write_whole(self.resume_file, to_bytes(state, protocol=2))  # the one that weights_only reads
 
@@ -115,7 +115,7 @@ class ResumableTrainer(Trainer):
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         torch.nn.Module.load_state_dict(self.model, state["model"])
         for name, values in state["attributes"].items():
-            vars(self.model.get_submodule(name)).update(values)
+            _put_back(vars(self.model.get_submodule(name)), values)
         self.optimizer.load_state_dict(state["optimizer"])
         for name, value in state["counters"].items():
             setattr(self, name, value)
@@ -130,19 +130,37 @@ class ResumableTrainer(Trainer):
 
 
 def _attributes(model):
-    """What models count up outside their parameters and buffers: MultiVAE its updates, LINE its place in a list."""
+    """What models count up outside their parameters and buffers: MultiVAE its updates, LINE its list and its place in
+    it. Arrays of numpy's go as tensors.
+    """
 
     def plain(value):
         if isinstance(value, list):
             return all(type(part) in (int, float) for part in value)
+        if isinstance(value, np.ndarray):
+            return value.dtype.kind in "iu"
         if isinstance(value, torch.Tensor):
             return value.is_floating_point() and value.layout == torch.strided and not value.requires_grad
         return type(value) in (int, float, bool)
 
     return {
-        name: {key: value for key, value in vars(module).items() if key[0] != "_" and plain(value)}
+        name: {
+            key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+            for key, value in vars(module).items()
+            if key[0] != "_" and plain(value)
+        }
         for name, module in model.named_modules()
     }
+
+
+def _put_back(attributes, values):
+    for key, value in values.items():
+        present = attributes.get(key)
+        if isinstance(present, np.ndarray):
+            value = value.numpy()
+        elif isinstance(present, torch.Tensor):
+            value = value.to(present.device)
+        attributes[key] = value
 
 
 def _first_parameters(state, count):
@@ -158,7 +176,8 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _randomness(loaders):
+def randomness(loaders=()):
+    """Where every global source of randomness stands, and those of the loaders: plain values and tensors."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
@@ -169,7 +188,8 @@ def _randomness(loaders):
     }
 
 
-def _restore_randomness(state, loaders):
+def restore_randomness(state, loaders=()):
+    """The same, back."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     np.random.set_state(tuple(state["numpy"]))

@@ -9,6 +9,7 @@ from recbole.data.interaction import Interaction
 from torch import nn
 
 from recbole_kd.backbone import View
+from recbole_kd.config import KDError
 from recbole_kd.sampling import some_of
 
 
@@ -98,9 +99,17 @@ class Term(nn.Module):
         """What the step adds to the student's loss, by the name that it is logged under."""
         return {self.name: self.weight * self.loss(batch)}
 
+    @classmethod
+    def check(cls, config):
+        """Refuse, before any training, settings that the term cannot work with. Raises KDError."""
+
+    def positives(self, batch):
+        """How many positive rows a batch has: RecBole repeats each for every negative."""
+        return len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]
+
     def some(self, ids):
-        """The ``kd_rows`` of these ids that the term looks at in this step, drawn at random; a mean over them estimates
-        the mean over all without bias.
+        """The ``kd_rows`` of these ids that the term looks at in this step, drawn at random; a mean of one value each
+        estimates the mean over all without bias.
         """
         return some_of(ids, self.config["kd_rows"], self.generator)
 
@@ -119,3 +128,13 @@ class Term(nn.Module):
     def set_extra_state(self, state):
         """The same, back."""
         self.generator.set_state(state["generator"])
+
+
+def refuse_part_of_a_sum(config, name):
+    """For a term over pairs of entities, of which a draw shifts the kinds: a sum over part of them is no sum over all.
+    Raises KDError.
+    """
+    if config["kd_reduction"] == "sum" and config["kd_rows"] > 0:
+        raise KDError(
+            f"{name} compares pairs, whose sum cannot be told from some of them: set kd_rows=0 beside the sum"
+        )

@@ -5,9 +5,12 @@ import copy
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recbole_kd.config import KDError
 from recbole_kd.losses import at_least_float32
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.schedule import due
+from recbole_kd.teacher.prepare import kept_randomness
+from recbole_kd.teacher.resume import randomness, restore_randomness
 from recbole_kd.term.base import Term
 
 BLOCK = 1_000_000  # scores in memory at once
@@ -38,12 +41,17 @@ class BD(Term):
     for_student: torch.Tensor
     for_teacher: torch.Tensor
 
+    @classmethod
+    def check(cls, config):
+        if config["clip_grad_norm"]:
+            raise KDError("BD trains two models in one step: clip_grad_norm would clip both by their common norm")
+
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         self.teacher = copy.deepcopy(knowledge.backbone.model).requires_grad_(True)
         self.taught = type(knowledge.backbone)(self.teacher)
         self.outside = knowledge.unseen()
-        self.stream = torch.get_rng_state()  # of the teacher's own dropout, if it has any: the global one is RecBole's
+        self.stream = randomness()  # of the teacher's own draws, dropout's, say: the global sources are RecBole's
         shape, device = (knowledge.n_users, self.key("pool")), config["device"]
         for name in ("for_student", "for_teacher"):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int32, device=device))
@@ -65,10 +73,11 @@ class BD(Term):
             s, t = batch.student.score(users, items), view.score(users, items)
         student = self._soft(s[:, 0], t[:, 0] / self.key("teacher_temperature"), items[:, 0])
         teacher = self._soft(t[:, 1], s[:, 1] / self.key("student_temperature"), items[:, 1])
+        whole = self.positives(batch)
         if self.config["kd_reduction"] == "sum":
-            base = base * len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]
-        self.of_teacher = base + self.key("teacher_weight") * self.reduce(teacher, len(batch.user))
-        return self.reduce(student, len(batch.user))
+            base = base * whole
+        self.of_teacher = base + self.key("teacher_weight") * self.reduce(teacher, whole)
+        return self.reduce(student, whole)
 
     def weighted(self, batch):
         return super().weighted(batch) | {"BD teacher": self.of_teacher}
@@ -80,10 +89,10 @@ class BD(Term):
 
     def _base(self, interaction):
         """The teacher's own loss, with its own source of randomness."""
-        with torch.random.fork_rng():
-            torch.set_rng_state(self.stream)
+        with kept_randomness():
+            restore_randomness(self.stream)
             base = self.teacher.calculate_loss(interaction)
-            self.stream = torch.get_rng_state()
+            self.stream = randomness()
         return sum(base) if isinstance(base, tuple) else base
 
     def _draw(self, start, stop, small, large):

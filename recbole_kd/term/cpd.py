@@ -88,7 +88,7 @@ class CPD(Term):
         listed = soft_label_loss(after, before, self.key("tau"), lists > 0)
         pair = torch.where((pairs > 0).all(1), pair, 0.0)  # a list of fewer than two items makes no pair
         alpha, beta = self.key("pair_weight"), self.key("list_weight")
-        return alpha * self.reduce(pair, len(batch.user)) + beta * self.reduce(listed, len(batch.users))
+        return alpha * self.reduce(pair, self.positives(batch)) + beta * self.reduce(listed, len(batch.users))
 
     def _pairs(self, batch, rows):
         """Two items a row, shape [n, 2]."""

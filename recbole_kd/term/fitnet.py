@@ -17,7 +17,7 @@ class FitNet(Term):
     .. math:: L = \mathrm{mean}_{R_U} \ell + \mathrm{mean}_{R_I} \ell, \quad \ell(x) = \| e^T_x - p(e^S_x) \|^2
 
     R_U and R_I are drawn anew each step, uniform and without replacement from all users and all items: ``kd_rows`` of
-    each, or as many as the batch has rows where that is 0.
+    each, or as many as the batch has positive rows where that is 0.
 
     Source: Romero et al., ICLR 2015 (arXiv 1412.6550), for recommenders after a third party's code; sure.
     """
@@ -51,7 +51,7 @@ class FitNet(Term):
 
     def _mean(self, side, batch, vectors):
         everyone = self.everyone[side]
-        whole = min(len(batch.user), len(everyone))
+        whole = min(round(self.positives(batch)), len(everyone))
         ids = some_of(everyone, self.config["kd_rows"] or whole, self.generator)
         student, teacher = self.project(side, ids, vectors(ids)), self.knowledge.factors(side)[ids]
         if self.key("unit"):

@@ -33,10 +33,11 @@ class FreqD(Alignment):
         self.parts = 1 if self.key("unit") else knowledge.width
         self.graph = self._graph()
         self.filter_first = self.key("graph") == "bipartite"
-        self.teacher = torch.cat([knowledge.factors("user"), knowledge.factors("item")])
+        teacher = torch.cat([knowledge.factors("user"), knowledge.factors("item")])
+        self.tables = {"teacher": teacher}  # in a dict: not what a resume point has to hold
         if self.key("keep") == 1.0:
-            everything = torch.arange(len(self.teacher), device=self.teacher.device)
-            self.target = self._filtered(everything, self.teacher.__getitem__)
+            everything = torch.arange(len(teacher), device=teacher.device)
+            self.tables["target"] = self._filtered(everything, teacher.__getitem__)
 
     def _graph(self):
         k = self.key("k")
@@ -55,9 +56,9 @@ class FreqD(Alignment):
             return vectors if self.filter_first else self._projected(needed, vectors)
 
         if self.key("keep") == 1.0:
-            vectors, target = self._filtered(nodes, own), self.target[nodes]
+            vectors, target = self._filtered(nodes, own), self.tables["target"][nodes]
         else:  # both at once, so that the same edges are dropped
-            both = self._filtered(nodes, lambda needed: torch.cat([own(needed), self.teacher[needed]], 1))
+            both = self._filtered(nodes, lambda needed: torch.cat([own(needed), self.tables["teacher"][needed]], 1))
             vectors, target = both.split([both.shape[1] - self.knowledge.width, self.knowledge.width], 1)
         projected = self._projected(nodes, vectors) if self.filter_first else vectors
         return (cosine_loss if self.key("unit") else squared_distance)(projected, target)

@@ -3,7 +3,7 @@
 import torch
 
 from recbole_kd.losses.topology import full_topology
-from recbole_kd.term.base import Term
+from recbole_kd.term.base import Term, refuse_part_of_a_sum
 
 
 class FTD(Term):
@@ -13,13 +13,18 @@ class FTD(Term):
         V = U_b \cup P_b \cup N_b
 
     Pairs of two users, two items, and one of each are all among them, as is an entity with itself. Where ``kd_rows``
-    leaves some out, V is that many users and as many items. No projector: a cosine needs no common width.
+    leaves some out, V is that many users and as many items, which shifts the mean towards pairs of users. No projector:
+    a cosine needs no common width.
 
     Source: Kang et al., Topology Distillation, KDD 2021 (arXiv 2106.08700), after the authors' code; very sure.
     """
 
     layer = "intermediate"
     needs = "factors"
+
+    @classmethod
+    def check(cls, config):
+        refuse_part_of_a_sum(config, "FTD")
 
     def loss(self, batch):
         items = torch.cat([batch.pos_items, batch.neg_items]).unique()

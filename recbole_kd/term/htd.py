@@ -4,6 +4,7 @@ import torch
 
 from recbole_kd.losses.topology import group_topology
 from recbole_kd.term.alignment import GatedAlignment
+from recbole_kd.term.base import refuse_part_of_a_sum
 
 
 class HTD(GatedAlignment):
@@ -16,14 +17,18 @@ class HTD(GatedAlignment):
 
     :math:`\ell` is DE's, with an expert for each group; a side's selector without noise puts x into the group c(x),
     and users never share one with items. A pair may be one entity with itself. A prototype is the mean of a group's
-    vectors among the users U and items I that the step looks at. ``htd_group: prototype`` compares prototypes with
-    prototypes, with a gradient.
+    vectors among the users U and items I that the step looks at; where ``kd_rows`` leaves some out, the mean over pairs
+    shifts towards those of users. ``htd_group: prototype`` compares prototypes with prototypes, with a gradient.
 
     Source: Kang et al., Topology Distillation, KDD 2021 (arXiv 2106.08700), after the authors' code; very sure. Their
     code leaves out the pairs within a group that the teacher finds unlike: ``htd_only_positive`` does so too.
     """
 
     counted_by = "groups"
+
+    @classmethod
+    def check(cls, config):
+        refuse_part_of_a_sum(config, "HTD")
 
     def loss(self, batch):
         whole = {"user": batch.users, "item": torch.cat([batch.pos_items, batch.neg_items]).unique()}

@@ -16,7 +16,7 @@ class KD(Term):
     by :math:`\tau^2`, so that the gradient keeps its scale as :math:`\tau` grows.
 
     Source: Hinton, Vinyals and Dean 2015, ``all``; ``topk`` after the code of Zhu & Zhang, arXiv 2509.20989, there
-    called KD-CE, with training positives left in the list (``kd_seen``); very sure.
+    called KD-CE, with training positives left in the list (``kd_seen``) and a user counted once a row; very sure.
     """
 
     layer = "output"
