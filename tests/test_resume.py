@@ -77,7 +77,10 @@ def test_killed_within_a_stage(stage, settings, workdir):
 def test_ctrl_c_ends_cleanly_and_can_be_resumed(settings, workdir):
     settings["epochs"] = 400
     argv = command(settings, workdir / "cut", "--stopping_step=400")
-    process = subprocess.Popen([*RUN, *argv], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [*RUN, *argv], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     while not list((workdir / "cut").glob("teacher/*.resume")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
