@@ -42,10 +42,21 @@ def test_every_key_that_the_readme_names_exists():
 
 @pytest.mark.parametrize("dataset", ["citeulike", "ml-1m"])
 def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
-    found = json.loads((ROOT / f"benchmarks/results/epoch-{dataset}.json").read_text())
+    found = json.loads((ROOT / f"benchmarks/results/cost-{dataset}.json").read_text())["methods"]["MKD"]
     text = " ".join(README.split())
-    times, more = round(found["ratio"]), round(found["method_rss_mib"] - found["plain_rss_mib"])
-    assert re.search(rf"\b{times} times", text) and re.search(rf"\b{more}\b.* MiB more", text)
+    assert f"{found['ratio']:.1f} times" in text and f"{found['extra_rss_mib']:.0f} MiB" in text
+
+
+def test_the_table_of_methods_is_that_of_its_result_files():
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/methods-citeulike.json").read_text())["summary"]
+    assert len(found) > 20
+    for method, row in found.items():
+        cells = [f"{row[metric]['mean']:.4f} ± {row[metric]['sd']:.4f}" for metric in ("recall@10", "ndcg@10")]
+        line = next(line for line in text.splitlines() if line.startswith(f"| {method} "))
+        assert all(cell in line for cell in cells)
+        if "cost" in row:
+            assert f" {row['cost']['ratio']:.1f} " in line
 
 
 def test_the_page_of_keys_is_what_explain_prints():

@@ -204,9 +204,11 @@ class Knowledge:
             scores = self.score_all(users).detach().float()
             self._mask(scores, users)
             scores[users == 0] = -torch.inf
-            both = torch.cat([best, scores.T], 1)
-            best, place = both.topk(k, dim=1)
-            ids = torch.gather(torch.cat([ids, users.int().expand(self.n_items, -1)], 1), 1, place)
+            for items in torch.arange(self.n_items, device=self.device).split(max(1, BLOCK // (k + len(users)))):
+                both = torch.cat([best[items], scores[:, items].T], 1)
+                best[items], place = both.topk(k, dim=1)
+                known = torch.cat([ids[items], users.int().expand(len(items), -1)], 1)
+                ids[items] = torch.gather(known, 1, place)
         ids[best == -torch.inf] = 0
         ids[0], best[0] = 0, -torch.inf
         return {"ids": ids, "scores": best}
