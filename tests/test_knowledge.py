@@ -7,7 +7,8 @@ from conformance import Bench
 
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.knowledge import BLOCK, Knowledge, store_name
+from recbole_kd.teacher.knowledge import BLOCK, Knowledge
+from recbole_kd.teacher.store import store_name
 
 
 @pytest.fixture

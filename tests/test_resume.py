@@ -37,7 +37,7 @@ def same(one, other):
 
 STAGES = {
     "teacher training": ("recbole_kd.teacher.resume.ResumableTrainer._begin", 2),
-    "knowledge": ("recbole_kd.teacher.knowledge.np.save", 2),
+    "knowledge": ("recbole_kd.teacher.store.np.save", 2),
     "distilling": ("recbole_kd.model.Distiller.calculate_loss", 13),
     "saving": ("recbole_kd.teacher.checkpoint.os.replace", 9),
     "saving, half a file": ("recbole_kd.teacher.checkpoint.os.fsync", 12),

@@ -28,10 +28,13 @@ from toy import (
     cross_entropy,
     dot,
     factors,
+    moved_on,
+    named,
     numbers,
     once,
     project,
     replay,
+    rows_with_gradient,
     unit,
 )
 
@@ -242,14 +245,13 @@ SETTINGS = [
     (SLD, {"kd_rows": 2, "epoch": 2, "sld_student_max_k": 2}),
     (SLD, {"kd_reduction": "sum", "epoch": 9}),
 ]
-NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+NAMES = named(SETTINGS)
 EACH = pytest.mark.parametrize("kind", [NKD, CPD, SLD], ids=lambda kind: kind.__name__)
 
 
 def both(kind, keys, seed=1, rows=ROWS):
     """A world and its slow reference; between the two draws and the loss the student has moved on."""
-    world = World(kind, seed=seed, **keys)
-    world.student.shake(seed + 200)
+    world = moved_on(World(kind, seed=seed, **keys), seed)
     return world, SLOW[kind](world, rows)
 
 
@@ -286,10 +288,6 @@ def test_cpd_that_shares_regularises_nkds_projectors_and_aligns_nothing(pair):
 
 
 # where the gradient goes
-
-
-def rows_with_gradient(table):
-    return set(table.abs().sum(1).nonzero().flatten().tolist())
 
 
 def parts_of_projectors(grads):

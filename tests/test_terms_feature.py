@@ -24,10 +24,13 @@ from toy import (
     cross_entropy,
     dot,
     factors,
+    moved_on,
+    named,
     numbers,
     once,
     project,
     replay,
+    rows_with_gradient,
     unit,
 )
 
@@ -421,14 +424,13 @@ SETTINGS = [
     (FreqD, {"freqd_graph": "cooc", "freqd_keep": 0.7, "freqd_unit": False, "kd_reduction": "sum"}),
     (FreqD, {"freqd_unit": False, "kd_reduction": "sum", "kd_rows": 2}),
 ]
-NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+NAMES = named(SETTINGS)
 
 
 def both(kind, keys, seed=1):
     """A world, its slow reference and the rows; between the start of the epoch and the loss the student moves on."""
     rows = ROWS[: keys.get("rows", len(ROWS))]
-    world = World(kind, seed=seed, **{key: value for key, value in keys.items() if key != "rows"})
-    world.student.shake(seed + 200)
+    world = moved_on(World(kind, seed=seed, **{key: value for key, value in keys.items() if key != "rows"}), seed)
     return world, SLOW[kind](world, rows), rows
 
 
@@ -524,10 +526,6 @@ def test_a_projector_of_any_term_can_be_regularised(kind):
 
 
 # where the gradient goes
-
-
-def rows_with_gradient(table):
-    return set(table.abs().sum(1).nonzero().flatten().tolist())
 
 
 ONE_ROW = [(1, 1, 2)]

@@ -25,9 +25,12 @@ from toy import (
     cross_entropy,
     dot,
     factors,
+    moved_on,
+    named,
     numbers,
     once,
     replay,
+    rows_with_gradient,
 )
 
 from recbole_kd.backbone.factors import FactorBackbone
@@ -290,15 +293,14 @@ SETTINGS = [
     (RD, {"epoch": 0, "rd_start": 0, "kd_rows": 2, "rd_k": 10, "rd_negatives": 100}),
     (RD, {"epoch": 2, "kd_reduction": "sum", "rd_lambda": 0.5}),
 ]
-NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+NAMES = named(SETTINGS)
 EACH = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 LATE = {RD: 2}  # the epoch at which all of a term's parts are at work
 
 
 def both(kind, keys, seed=1, rows=ROWS):
     """A world and its slow reference; between the two draws and the loss the student has moved on."""
-    world = World(kind, seed=seed, **keys)
-    world.student.shake(seed + 200)
+    world = moved_on(World(kind, seed=seed, **keys), seed)
     return world, SLOW[kind](world, rows)
 
 
@@ -320,10 +322,6 @@ def test_the_gradient_is_that_of_the_formulas(kind, keys):
 
 
 # where the gradient goes
-
-
-def rows_with_gradient(table):
-    return set(table.abs().sum(1).nonzero().flatten().tolist())
 
 
 @EACH

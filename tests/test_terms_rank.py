@@ -18,9 +18,12 @@ from toy import (
     cross_entropy,
     dot,
     factors,
+    moved_on,
+    named,
     numbers,
     once,
     replay,
+    rows_with_gradient,
 )
 
 from recbole_kd.term.dcd import DCD
@@ -244,14 +247,13 @@ SETTINGS = [
     (DCD, {"kd_reduction": "sum", "dcd_k": 2}),
     (DCD, {"kd_reduction": "sum", "kd_rows": 2, "dcd_k": 3}),
 ]
-NAMES = [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in SETTINGS]
+NAMES = named(SETTINGS)
 EACH = pytest.mark.parametrize("kind", list(SLOW), ids=lambda kind: kind.__name__)
 
 
 def both(kind, keys, seed=1, rows=ROWS):
     """A world and its slow reference; between the two draws and the loss the student has moved on."""
-    world = World(kind, seed=seed, **keys)
-    world.student.shake(seed + 200)
+    world = moved_on(World(kind, seed=seed, **keys), seed)
     return world, SLOW[kind](world, rows)
 
 
@@ -271,10 +273,6 @@ def test_the_gradient_is_that_of_the_formulas(kind, keys):
 # where the gradient goes
 
 ONE_ROW = [(1, 1, 2)]
-
-
-def rows_with_gradient(table):
-    return set(table.abs().sum(1).nonzero().flatten().tolist())
 
 
 def test_rrd_reaches_the_batchs_users_and_their_lists():

@@ -202,3 +202,19 @@ def assert_gradients_agree(world, slow, rows=ROWS, step=1e-5):
                 row[c] = value
                 expected.view(len(table), -1)[r, c] = (up - down) / (2 * step)
         torch.testing.assert_close(grad, expected, rtol=1e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def named(settings):
+    """An id for each (kind, keys) of a parametrized test."""
+    return [" ".join([kind.__name__, *(f"{key}={value}" for key, value in keys.items())]) for kind, keys in settings]
+
+
+def rows_with_gradient(table):
+    """Which rows of a gradient are not 0."""
+    return set(table.abs().sum(1).nonzero().flatten().tolist())
+
+
+def moved_on(world, seed=1):
+    """The world, whose student has moved on since the draws: a detached old value would show in the loss."""
+    world.student.shake(seed + 200)
+    return world

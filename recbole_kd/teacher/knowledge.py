@@ -3,21 +3,14 @@
 Read once, in blocks of users, and kept on disk for the next run. Nothing of size users x items is ever there.
 """
 
-import hashlib
-import os
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from scipy.sparse import issparse
 
-from recbole_kd.config.keys import model_keys
 from recbole_kd.sampling import Excluded
-from recbole_kd.teacher.checkpoint import settled
 from recbole_kd.teacher.popularity import popularity_groups
+from recbole_kd.teacher.store import read_arrays, write_arrays
 
 BLOCK = 1_000_000  # scores in memory at once
 
@@ -239,65 +232,13 @@ class Knowledge:
     def _kept(self, name, compute, what):
         """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
         if name not in self._loaded:
-            found = self._stored(name)
+            folder = self.store and self.store / name
+            found = read_arrays(folder, self.device) if folder else None
             if found is None:
                 self.log(f"reading {what}")
                 found = compute()
-                if self.store is not None:
-                    _write_folder(self.store / name, {key: value.cpu().numpy() for key, value in found.items()})
-                    found = self._stored(name)
+                if folder:
+                    write_arrays(folder, found)
+                    found = read_arrays(folder, self.device)
             self._loaded[name] = found
         return self._loaded[name]
-
-    def _stored(self, name):
-        """What the store holds under a name, or None where there is nothing or it is damaged."""
-        if self.store is None or not (self.store / name).is_dir():
-            return None
-        files = sorted((self.store / name).glob("*.npy"))
-        try:
-            # copy-on-write: torch wants writable memory, the file is never touched
-            arrays = {file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in files}
-            return {key: array.to(self.device) for key, array in arrays.items()} if "ids" in arrays else None
-        except (ValueError, EOFError, OSError):
-            return None
-
-
-def store_name(content, train_hash):
-    """The name of a teacher's folder in the store: of the checkpoint's weights and of the training pairs masked.
-
-    Args:
-        content: the checkpoint, as read_checkpoint gives it.
-        train_hash: the fingerprint's hash of the training pairs.
-    """
-    digest = hashlib.sha256(train_hash.encode())
-    model = content["config"]["model"]
-    settings = {key: content["config"].get(key) for key in model_keys(model)}
-    _digest(digest, [model, settings, content["state_dict"], settled(content.get("other_parameter"))])
-    return digest.hexdigest()[:16]
-
-
-def _digest(digest, value):
-    if isinstance(value, Mapping):
-        value = [part for key in sorted(value) for part in (key, value[key])]
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            _digest(digest, part)
-    elif issparse(value):
-        value = value.tocsr()
-        _digest(digest, [value.data, value.indices, value.indptr])
-    elif isinstance(value, (torch.Tensor, np.ndarray)):
-        array = value.to_dense().cpu().numpy() if isinstance(value, torch.Tensor) else value
-        digest.update(np.ascontiguousarray(array).tobytes())
-    else:
-        digest.update(repr(value).encode())
-
-
-def _write_folder(folder, arrays):
-    """All arrays or none: written beside, then renamed."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for key, array in arrays.items():
-        np.save(partial / f"{key}.npy", array, allow_pickle=False)
-    shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-    os.replace(partial, folder)

@@ -16,7 +16,8 @@ from recbole_kd.config import Config, KDError
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.guard import check_teacher
-from recbole_kd.teacher.knowledge import Knowledge, store_name
+from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.teacher.store import store_name
 
 
 @dataclass(frozen=True)

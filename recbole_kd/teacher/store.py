@@ -1,0 +1,66 @@
+"""Where knowledge is kept on disk: a folder a teacher and split, named by what decides its content; memory-mapped."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+
+from recbole_kd.config.keys import model_keys
+from recbole_kd.teacher.checkpoint import settled
+
+
+def store_name(content, train_hash):
+    """The name of a teacher's folder in the store: of the checkpoint's weights and of the training pairs masked.
+
+    Args:
+        content: the checkpoint, as read_checkpoint gives it.
+        train_hash: the fingerprint's hash of the training pairs.
+    """
+    digest = hashlib.sha256(train_hash.encode())
+    model = content["config"]["model"]
+    settings = {key: content["config"].get(key) for key in model_keys(model)}
+    _digest(digest, [model, settings, content["state_dict"], settled(content.get("other_parameter"))])
+    return digest.hexdigest()[:16]
+
+
+def _digest(digest, value):
+    if isinstance(value, Mapping):
+        value = [part for key in sorted(value) for part in (key, value[key])]
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            _digest(digest, part)
+    elif issparse(value):
+        value = value.tocsr()
+        _digest(digest, [value.data, value.indices, value.indptr])
+    elif isinstance(value, (torch.Tensor, np.ndarray)):
+        array = value.to_dense().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        digest.update(np.ascontiguousarray(array).tobytes())
+    else:
+        digest.update(repr(value).encode())
+
+
+def read_arrays(folder, device):
+    """The tensors in a folder by name, on ``device``; None where there is nothing or it is damaged."""
+    if not folder.is_dir():
+        return None
+    try:
+        # copy-on-write: torch wants writable memory, the file is never touched
+        arrays = {file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in sorted(folder.glob("*.npy"))}
+        return {key: array.to(device) for key, array in arrays.items()} if "ids" in arrays else None
+    except (ValueError, EOFError, OSError):
+        return None
+
+
+def write_arrays(folder, arrays):
+    """All tensors or none: written beside, then renamed."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for key, array in arrays.items():
+        np.save(partial / f"{key}.npy", array.cpu().numpy(), allow_pickle=False)
+    shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+    os.replace(partial, folder)
