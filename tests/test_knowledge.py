@@ -7,7 +7,8 @@ from conformance import Bench
 
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.knowledge import BLOCK, Knowledge
+from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.teacher.lists import BLOCK
 from recbole_kd.teacher.store import store_name
 
 
@@ -111,7 +112,7 @@ def test_the_store_tells_teachers_and_splits_apart(bench):
 
 
 def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
-    monkeypatch.setattr("recbole_kd.teacher.knowledge.BLOCK", 500)
+    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 500)
     sizes = []
     score_all = bench.knowledge.score_all
     bench.knowledge.score_all = lambda users: sizes.append(len(users)) or score_all(users)
@@ -142,7 +143,7 @@ def test_the_list_of_all_items_holds_what_was_seen(bench):
 
 def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_have_not_seen_it(bench, monkeypatch):
     knowledge = bench.knowledge
-    monkeypatch.setattr("recbole_kd.teacher.knowledge.BLOCK", 7 * knowledge.n_items)  # several blocks
+    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 7 * knowledge.n_items)  # several blocks
     top = knowledge.top_users(6)
     scores = knowledge.score_all(torch.arange(knowledge.n_users)).clone()
     scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf

@@ -579,7 +579,7 @@ def test_the_lists_of_groups_are_the_teachers_and_are_kept_apart(tmp_path, monke
     def fresh():
         return Knowledge(FactorBackbone(world.teacher), pairs, tmp_path, said.append)
 
-    monkeypatch.setattr("recbole_kd.teacher.knowledge.BLOCK", 2 * (ITEMS + 1))  # two users at a time
+    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 2 * (ITEMS + 1))  # two users at a time
     for groups, k in ((2, 3), (3, 3), (2, 2), (2, 100)):
         found = fresh().top_of_groups(groups, k)
         assert found.dtype == torch.int32

@@ -1,6 +1,7 @@
 """Losses on the order of items."""
 
 import torch
+from torch.nn.functional import softplus
 
 from recbole_kd.losses import at_least_float32, only
 
@@ -25,3 +26,22 @@ def plackett_luce(listed, tail, there, tail_there):
     from_here = listed.flip(-1).logcumsumexp(-1).flip(-1)
     remaining = torch.logaddexp(from_here, tail.logsumexp(-1, keepdim=True))
     return torch.where(there, remaining - listed, 0.0).sum(-1)
+
+
+def above_tail(listed, tail, there):
+    r"""Each listed item by itself above a tail, without an order among the listed.
+
+    .. math:: \ell = \sum_k \Big(\log\big(e^{x_k} + \sum_j e^{y_j}\big) - x_k\Big)
+
+    Args:
+        listed: scores x, shape [n, K].
+        tail: the logarithm of the tail's sum, shape [n].
+        there: bool, shape [n, K]: which entries count.
+
+    Returns:
+        shape [n].
+
+    Source: Kang et al., WWW 2023 (HetComp), the overall ranking of the adaptive transfer.
+    """
+    listed, tail = at_least_float32(listed), at_least_float32(tail)
+    return torch.where(there, softplus(tail[:, None] - listed), 0.0).sum(-1)

@@ -1,41 +1,16 @@
 """What is read out of a frozen teacher: factors, top-K lists, neighbours, and scores of chosen pairs on demand.
 
-Read once, in blocks of users, and kept on disk for the next run. Nothing of size users x items is ever there.
+Read once, in blocks of users, and kept on disk for the next run.
 """
-
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from recbole_kd.sampling import Excluded
+from recbole_kd.teacher import lists
+from recbole_kd.teacher.lists import Lists, TopList
 from recbole_kd.teacher.popularity import popularity_groups
-from recbole_kd.teacher.store import read_arrays, write_arrays
-
-BLOCK = 1_000_000  # scores in memory at once
 
 
-@dataclass(frozen=True)
-class TopList:
-    """The best items of each user, best first; of ``top_users``, the best users of each item.
-
-    Attributes:
-        ids: int32, shape [n + 1, K]; 0 where a user has fewer than K unseen items.
-        scores: float32, the same shape; -inf there.
-        length: how many there are, shape [n + 1]; 0 for the padding user.
-    """
-
-    ids: torch.Tensor
-    scores: torch.Tensor
-    length: torch.Tensor
-
-    def pairs(self):
-        """All (user, item) pairs of the lists, two int64 tensors; of ``top_users``, (item, user)."""
-        users, ranks = (self.ids > 0).nonzero(as_tuple=True)
-        return users, self.ids[users, ranks].long()
-
-
-class Knowledge:
+class Knowledge(Lists):
     """A frozen teacher as the terms read it.
 
     Args:
@@ -43,6 +18,7 @@ class Knowledge:
         positives: the training pairs, two int64 tensors (users, items); masked from every list.
         store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
         log: called with one sentence about what is computed.
+        states: the teacher at earlier moments of its training, in their order: functions that give its backbone then.
 
     Attributes:
         offers: what the teacher can give.
@@ -50,23 +26,14 @@ class Knowledge:
         width: d_T, or None for a teacher without factors.
     """
 
-    def __init__(self, backbone, positives, store=None, log=lambda text: None):
+    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=()):
         model = backbone.model.eval()
-        self.backbone, self.offers = backbone, backbone.offers
-        self.n_users, self.n_items, self.device = model.n_users, model.n_items, model.device
-        self.store, self.log = Path(store) if store else None, log
-        users, items = (part.to(self.device) for part in positives)
-        order = torch.argsort(users * self.n_items + items)
-        self.positive_users, self.positive_items = users[order], items[order]
-        self._starts = torch.searchsorted(self.positive_users, torch.arange(self.n_users + 1, device=self.device))
-        self._loaded = {}
+        super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
+        self.backbone, self.offers, self.states = backbone, backbone.offers, states
         if self.offers == "factors":
             view = backbone.tables()
             self._factors = {"user": view.user_table, "item": view.item_table}
         self.width = self._factors["item"].shape[1] if self.offers == "factors" else None
-
-    def __deepcopy__(self, memo):
-        return self  # it never changes
 
     def factors(self, side):
         """The factors of ``user`` or ``item``, shape [n + 1, d_T]; their inner product is the score."""
@@ -113,9 +80,6 @@ class Knowledge:
         parts = self._kept(f"users-{k}", lambda: self._top_users(k), what)
         return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
-    def item_counts(self):
-        """How many training pairs each item has, shape [m + 1]."""
-        return torch.bincount(self.positive_items, minlength=self.n_items)
 
     def top_of_groups(self, groups, k):
         """Each user's best unseen items of each popularity group: ids, int32, shape [n + 1, G, K], best first; 0 where
@@ -124,41 +88,9 @@ class Knowledge:
         what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
         return self._kept(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
 
-    def unseen_top(self, score_all, k, seen=False):
-        """The TopList of a scoring function over unseen items (over all where ``seen``):
-        ``score_all(users [b]) -> [b, m + 1]``, overwritten.
-        """
-        k = min(k, self.n_items - 1)
-        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
-        for users in self._blocks(self.n_items):
-            scores = score_all(users).detach().float()
-            scores[:, 0] = -torch.inf
-            if not seen:
-                self._mask(scores, users)
-            top, items = scores.topk(k, dim=1)
-            best[users] = top
-            ids[users] = torch.where(top > -torch.inf, items, 0).int()
-        ids[0], best[0] = 0, -torch.inf
-        return TopList(ids, best, (ids > 0).sum(1))
 
-    def _mask(self, scores, users):
-        """Training positives to -inf, in the scores of consecutive users."""
-        start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
-        scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
 
-    def unseen(self, *besides):
-        """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
-        pairs = [(self.positive_users, self.positive_items), *(top.pairs() for top in besides)]
-        users, items = (torch.cat(part) for part in zip(*pairs, strict=True))
-        return Excluded.of(users, items, self.n_users, self.n_items)
 
-    def unseen_by(self, besides):
-        """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
-        items, users = besides.pairs()
-        return Excluded.of(
-            torch.cat([self.positive_items, items]), torch.cat([self.positive_users, users]), self.n_items, self.n_users
-        )
 
     def neighbours(self, side, k, components):
         """The k nearest entities of each in the teacher's space: ids, int32, shape [n + 1, k]; row 0 is 0.
@@ -179,7 +111,7 @@ class Knowledge:
             table = table @ torch.linalg.eigh(covariance).eigenvectors[:, -components:]
         squares = table.square().sum(1)
         ids = torch.zeros(len(table) + 1, k, dtype=torch.int32, device=self.device)
-        for rows in torch.arange(len(table), device=self.device).split(max(1, BLOCK // len(table))):
+        for rows in torch.arange(len(table), device=self.device).split(max(1, lists.BLOCK // len(table))):
             distance = squares - 2 * table[rows] @ table.T
             distance[torch.arange(len(rows)), rows] = torch.inf
             ids[rows + 1] = (distance.topk(k, dim=1, largest=False).indices + 1).int()
@@ -193,11 +125,11 @@ class Knowledge:
         best = torch.full((self.n_items, k), -torch.inf, device=self.device)
         ids = torch.zeros(self.n_items, k, dtype=torch.int32, device=self.device)
         # any teacher scores by users: the best so far meet the next block, of k users at least, which is as much again
-        for users in self._blocks(min(self.n_items, max(1, BLOCK // k))):
+        for users in self._blocks(min(self.n_items, max(1, lists.BLOCK // k))):
             scores = self.score_all(users).detach().float()
             self._mask(scores, users)
             scores[users == 0] = -torch.inf
-            for items in torch.arange(self.n_items, device=self.device).split(max(1, BLOCK // (k + len(users)))):
+            for items in torch.arange(self.n_items, device=self.device).split(max(1, lists.BLOCK // (k + len(users)))):
                 both = torch.cat([best[items], scores[:, items].T], 1)
                 best[items], place = both.topk(k, dim=1)
                 known = torch.cat([ids[items], users.int().expand(len(items), -1)], 1)
@@ -219,26 +151,5 @@ class Knowledge:
         ids[0] = 0
         return ids
 
-    def _clip(self, k, most):
-        if k > most and "clipped" not in self._loaded:
-            self._loaded["clipped"] = {}
-            self.log(f"a list of {k} is longer than there are entries: clipped to {most}")
-        return min(k, most)
 
-    def _blocks(self, scores_a_user):
-        users = torch.arange(self.n_users, device=self.device)
-        return users.split(max(1, BLOCK // max(scores_a_user, 1)))
 
-    def _kept(self, name, compute, what):
-        """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
-        if name not in self._loaded:
-            folder = self.store and self.store / name
-            found = read_arrays(folder, self.device) if folder else None
-            if found is None:
-                self.log(f"reading {what}")
-                found = compute()
-                if folder:
-                    write_arrays(folder, found)
-                    found = read_arrays(folder, self.device)
-            self._loaded[name] = found
-        return self._loaded[name]

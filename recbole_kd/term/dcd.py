@@ -6,7 +6,7 @@ from torch import nn
 from recbole_kd.losses.ranking import plackett_luce
 from recbole_kd.sampling import without_replacement
 from recbole_kd.schedule import due
-from recbole_kd.teacher.knowledge import BLOCK
+from recbole_kd.teacher.lists import BLOCK
 from recbole_kd.term.base import Term
 
 

@@ -1,0 +1,62 @@
+"""What can be said of ranked lists without their scores. Pure functions on ids, a row a user; id 0 is padding."""
+
+import torch
+
+from recbole_kd.sampling import is_in
+
+
+def consensus(ids, weights, k):
+    """One list of several: an id's weights are added up over the columns that it stands in, the heaviest k are kept.
+
+    Args:
+        ids: int, shape [n, c]; 0 counts for nothing.
+        weights: shape that broadcasts to [n, c], >= 0.
+        k: length of the list.
+
+    Returns:
+        (ids, weights): int32 and float32, shape [n, k], best first, the smaller id first where two weigh the same;
+        0 and 0.0 where there are fewer than k.
+
+    Source: the importance of Kang et al., WWW 2023 (HetComp, Eq. 8), as their earlier ConCF has it; reconstructed.
+    """
+    weights = weights.expand(ids.shape).double()
+    ids, order = ids.sort(dim=1, stable=True)
+    first = torch.ones_like(ids, dtype=torch.bool)
+    first[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    run = first.long().cumsum(1) - 1
+    sums = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
+    sums.scatter_add_(1, run, weights.gather(1, order))
+    kept = torch.where(first & (ids > 0), sums.gather(1, run), 0.0)
+    # the ids ascend, so a stable sort leaves the smaller one first; rounded, or noise would decide between equals
+    best, place = kept.round(decimals=9).sort(dim=1, descending=True, stable=True)
+    best, place = best[:, :k], place[:, :k]
+    found = torch.where(best > 0, ids.gather(1, place), 0).int()
+    missing = (0, k - found.shape[1])
+    return torch.nn.functional.pad(found, missing), torch.nn.functional.pad(best.float(), missing)
+
+
+def rank_weights(length, temperature, device=None):
+    r""":math:`\exp(-r / T)` for the ranks r = 1 .. length, shape [length], float64."""
+    return torch.exp(-torch.arange(1, length + 1, dtype=torch.float64, device=device) / temperature)
+
+
+def discrepancy(own, wanted):
+    r"""How far a student's list is from a wanted one, in [0, 1], a number a user, to four decimals as the authors' code
+    has it.
+
+    With the student's items :math:`r_0 .. r_{k-1}` and Q the first k that are wanted:
+
+    .. math:: D = 1 - \frac{\sum_t 1[r_t \in Q] \, g_t}{\sum_t g_t},
+        \quad g_t = \frac{2^{\exp(-t/10)} - 1}{\log_2(t + 2)}
+
+    Args:
+        own: the student's k best items, shape [n, k].
+        wanted: shape [n, K]; those beyond k do not count. A user without any item of their own is at 1.
+
+    Source: Kang et al., WWW 2023 (HetComp), section 4.2, after the authors' code.
+    """
+    t = torch.arange(own.shape[1], dtype=torch.float64, device=own.device)
+    gain = (2 ** torch.exp(-t / 10) - 1) / torch.log2(t + 2)
+    met = (is_in(own, wanted[:, : own.shape[1]]) * gain).sum(1)
+    whole = ((own > 0) * gain).sum(1)
+    return (1 - met / whole.clamp(min=1e-12)).round(decimals=4)

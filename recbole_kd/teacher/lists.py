@@ -1,0 +1,144 @@
+"""Users' lists and training pairs, and where lists are kept: what every kind of knowledge stands on.
+
+Nothing of size users x items is ever there: lists are made in blocks of users.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from recbole_kd.sampling import Excluded
+from recbole_kd.teacher.store import read_arrays, write_arrays
+
+BLOCK = 1_000_000  # scores in memory at once
+
+
+@dataclass(frozen=True)
+class TopList:
+    """The best items of each user, best first; of ``top_users``, the best users of each item.
+
+    Attributes:
+        ids: int32, shape [n + 1, K]; 0 where a user has fewer than K unseen items.
+        scores: float32, the same shape; -inf there.
+        length: how many there are, shape [n + 1]; 0 for the padding user.
+    """
+
+    ids: torch.Tensor
+    scores: torch.Tensor
+    length: torch.Tensor
+
+    def pairs(self):
+        """All (user, item) pairs of the lists, two int64 tensors; of ``top_users``, (item, user)."""
+        users, ranks = (self.ids > 0).nonzero(as_tuple=True)
+        return users, self.ids[users, ranks].long()
+
+
+class Lists:
+    """What the terms read that takes no more than ranks. A subclass says where a list comes from.
+
+    Args:
+        n_users, n_items: table sizes, padding included.
+        positives: the training pairs, two int64 tensors (users, items); masked from every list.
+        device: where lists live.
+        store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
+        log: called with one sentence about what is computed.
+
+    Attributes:
+        offers: what can be given, one of OFFERS.
+        positive_users, positive_items: the training pairs, sorted by user, then item.
+    """
+
+    offers = "ranks"
+
+    def __init__(self, n_users, n_items, positives, device, store=None, log=lambda text: None):
+        self.n_users, self.n_items, self.device = n_users, n_items, device
+        self.store, self.log = Path(store) if store else None, log
+        users, items = (part.to(device) for part in positives)
+        order = torch.argsort(users * n_items + items)
+        self.positive_users, self.positive_items = users[order], items[order]
+        self._starts = torch.searchsorted(self.positive_users, torch.arange(n_users + 1, device=device))
+        self._loaded = {}
+
+    def __deepcopy__(self, memo):
+        return self  # it never changes
+
+    def top_items(self, k, seen=False):
+        """The TopList over the items that each user has not seen in training, or over all of them where ``seen``; k is
+        clipped, said once.
+        """
+        raise NotImplementedError
+
+    def top_seen(self, k):
+        """The other items: each user's training items, at most k, the teacher's best first; ids, int32, [n + 1, K]."""
+        raise NotImplementedError
+
+    def trajectories(self, k, states):
+        """For each teacher its lists of k unseen items at up to ``states`` moments of its training, the last one the
+        teacher as it is: a list of int32 tensors, shape [V, n + 1, K] each.
+        """
+        raise NotImplementedError
+
+    def item_counts(self):
+        """How many training pairs each item has, shape [m + 1]."""
+        return torch.bincount(self.positive_items, minlength=self.n_items)
+
+    def unseen_top(self, score_all, k, seen=False):
+        """The TopList of a scoring function over unseen items (over all where ``seen``):
+        ``score_all(users [b]) -> [b, m + 1]``, overwritten.
+        """
+        k = min(k, self.n_items - 1)
+        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
+        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
+        for users in self._blocks(self.n_items):
+            scores = score_all(users).detach().float()
+            scores[:, 0] = -torch.inf
+            if not seen:
+                self._mask(scores, users)
+            top, items = scores.topk(k, dim=1)
+            best[users] = top
+            ids[users] = torch.where(top > -torch.inf, items, 0).int()
+        ids[0], best[0] = 0, -torch.inf
+        return TopList(ids, best, (ids > 0).sum(1))
+
+    def _mask(self, scores, users):
+        """Training positives to -inf, in the scores of consecutive users."""
+        start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
+        scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
+
+    def unseen(self, *besides):
+        """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
+        pairs = [(self.positive_users, self.positive_items), *(top.pairs() for top in besides)]
+        users, items = (torch.cat(part) for part in zip(*pairs, strict=True))
+        return Excluded.of(users, items, self.n_users, self.n_items)
+
+    def unseen_by(self, besides):
+        """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
+        items, users = besides.pairs()
+        return Excluded.of(
+            torch.cat([self.positive_items, items]), torch.cat([self.positive_users, users]), self.n_items, self.n_users
+        )
+
+    def _clip(self, k, most):
+        if k > most and "clipped" not in self._loaded:
+            self._loaded["clipped"] = {}
+            self.log(f"a list of {k} is longer than there are entries: clipped to {most}")
+        return min(k, most)
+
+    def _blocks(self, scores_a_user):
+        users = torch.arange(self.n_users, device=self.device)
+        return users.split(max(1, BLOCK // max(scores_a_user, 1)))
+
+    def _kept(self, name, compute, what):
+        """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
+        if name not in self._loaded:
+            folder = self.store and self.store / name
+            found = read_arrays(folder, self.device) if folder else None
+            if found is None:
+                self.log(f"reading {what}")
+                found = compute()
+                if folder:
+                    write_arrays(folder, found)
+                    found = read_arrays(folder, self.device)
+            self._loaded[name] = found
+        return self._loaded[name]
