@@ -24,10 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config, versions
+from recbole_kd.quick_start import make_config
+from recbole_kd.result import versions
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
 
@@ -48,9 +49,9 @@ def plain_trainer(config):
 def method_trainer(config):
     """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
     data = fit.split(plain_config(config))
-    teacher = get_teacher(config, data)
+    teachers = get_teachers(config, data)
     began = time.perf_counter()
-    knowledge = get_knowledge(config, data, teacher)
+    knowledge = get_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
     return recbole_kd.KDTrainer(config, model), data, time.perf_counter() - began
 
@@ -107,7 +108,7 @@ def main():
         kept = [*rest, f"--checkpoint_dir={folder}"]
         for method in methods:
             config = config_of(method, kept)
-            get_teacher(config, fit.split(plain_config(config)))  # trained once, for the processes too
+            get_teachers(config, fit.split(plain_config(config)))  # trained once, for the processes too
             if not found:
                 plain = peak_elsewhere(method, kept, "plain")
             found[method] = epochs(config, own.pairs)

@@ -23,11 +23,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import _alone, _distilled, _student_alone, make_config, versions
+from recbole_kd.quick_start import _alone, _distilled, _student_alone, make_config
+from recbole_kd.result import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from seeds import paired
 from tabulate import tabulate
 
@@ -61,12 +62,12 @@ def runs_of(seed, methods, rest, part, for_alone):
     # teacher and student alone do not depend on any method's own keys
     common = made(methods[0].split()[0])
     data = fit.split(plain_config(common))
-    teacher = get_teacher(common, data)
-    knowledge = get_knowledge(common, data, teacher)
+    teachers = get_teachers(common, data)
+    knowledge = get_knowledge(common, data, teachers)
     lone = made(methods[0].split()[0], *for_alone)
     own = plain_config(lone)
     rows = {
-        "teacher": row_of(teacher.config, teacher.model, teacher.file, data, part),
+        "teacher": row_of(teachers[0].config, teachers[0].model, teachers[0].file, data, part),
         "student alone": row_of(own, *_student_alone(lone, own, data), data, part),
     }
     for method in methods:
@@ -78,7 +79,7 @@ def runs_of(seed, methods, rest, part, for_alone):
         student = plain_config(config)
         began = time.perf_counter()
         try:
-            model, file = _distilled(config, data, knowledge, teacher.name)
+            model, file = _distilled(config, data, knowledge, name_of(teachers))
         except recbole_kd.NonFiniteLoss as error:
             print(f"seed {seed} {method}: {error}", flush=True)
             continue

@@ -1,12 +1,14 @@
 """The command line: ``python run_kd.py``, ``python -m recbole_kd``, ``recbole-kd``."""
 
 import sys
+from pathlib import Path
 
 from recbole_kd.config import KDError, method_names
 from recbole_kd.config.keys import chosen_terms, nearest
 from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import keys, methods, table
+from recbole_kd.report import keys, methods, progress_page, table
+from recbole_kd.teacher.checkpoint import write_whole
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
@@ -14,8 +16,8 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --model, -m       the distillation method
   --dataset, -d     a dataset of RecBole's, or a folder of atomic files under --data_path
   --student_model   the RecBole model that is distilled and shipped (BPR)
-  --teacher_model   the RecBole model of the teacher (the student's)
-  --teacher_path    a RecBole checkpoint to take as the teacher
+  --teacher_model   the RecBole model of the teacher (the student's), or several: "['BPR', 'LightGCN']"
+  --teacher_path    a RecBole checkpoint to take as the teacher, or several
   --config_files    YAML files, parted by spaces
   --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
@@ -54,7 +56,13 @@ def _answer(argv):
             raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
         terms = typed("terms", asked["terms"]) if "terms" in asked else None
         return keys(name, chosen_terms(name, terms) if terms is not None else None)
-    return table(run_kd(argv=argv))
+    result = run_kd(argv=argv)
+    page = progress_page(result)
+    if page is not None:
+        file = Path(result["config"]["result_file"] or result["distilled"]["checkpoint"]).with_suffix(".progress.html")
+        write_whole(file, page.encode())
+        print(f"how the teachers were followed is in {file}")
+    return table(result)
 
 
 def _say(what, code):

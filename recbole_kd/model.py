@@ -1,5 +1,6 @@
 """Distiller, a RecBole model around a student, and the methods that are made of it."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.fit import build, pairs_of, split
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher, kept_randomness, offers_of, own_randomness
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, kept_randomness, offers_of, own_randomness
 from recbole_kd.term import Batch, Term, get_term
 
 
@@ -56,7 +57,7 @@ class Distiller(GeneralRecommender):
         if knowledge is None:
             with kept_randomness():
                 knowledge = _knowledge_for(config, dataset)
-        check_offers(config, knowledge.offers)
+        check_offers(config, knowledge.offers, "this one offers")
         with kept_randomness(), self.backbone.still() as view:
             width = view.width
         with own_randomness(config["seed"]):
@@ -79,6 +80,10 @@ class Distiller(GeneralRecommender):
             for term in self.terms:
                 term.start_epoch(epoch, self.backbone)
 
+    def progress(self):
+        """What can be said of how far the terms have come, numbers by name."""
+        return {name: value for term in self.terms for name, value in term.progress().items()}
+
     def calculate_loss(self, interaction):
         """The student's own loss and one weighted loss a term, as RecBole sums and logs a tuple."""
         user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
@@ -88,7 +93,8 @@ class Distiller(GeneralRecommender):
             if self.config["kd_reduction"] == "sum":
                 base = base * len(user) / self.config["train_neg_sample_args"]["sample_num"]
             batch = Batch(user, pos, neg, view, interaction)
-            losses = {"base": self.config["kd_base_weight"] * base}
+            weight = math.prod(term.base_weight for term in self.terms)
+            losses = {"base": self.config["kd_base_weight"] * weight * base}
             for term in self.terms:
                 losses |= term.weighted(batch)
         self.losses = {name: loss.detach() for name, loss in losses.items()}
@@ -144,28 +150,33 @@ def term_names_of(config):
 
 def config_of(layers):
     """The Config of what the user asked for, checked as far as it can be without the data. Raises KDError."""
-    path = layers.plain.get("teacher_path")
-    if not isinstance(path, (str, type(None))):
-        raise KDError(f"teacher_path={path!r} is out of range: it takes a path")
-    teacher = read_checkpoint(path)["config"] if path is not None else None
-    if teacher is not None and not is_recbole_model(teacher["model"]):
-        raise KDError(f"'{path}' holds the model {teacher['model']!r}, which RecBole does not bring")
-    if teacher is not None and layers.teacher_model not in (None, teacher["model"]):
-        raise KDError(f"teacher_model={layers.teacher_model}, but '{path}' holds a {teacher['model']}: leave one out")
-    taught_by = teacher["model"] if teacher is not None else layers.teacher_model or layers.student_model
-    check_kinds(layers.student_model, taught_by)
+    found = [_config_in(entry) for entry in layers.teachers]
+    for entry, theirs in zip(layers.teachers, found, strict=True):
+        check_kinds(layers.student_model, (theirs or {}).get("model") or entry.model or layers.student_model)
     try:
-        config = Config(layers, teacher)
+        config = Config(layers, found)
     except KDError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
-    for side in (config, config.teacher):
+    for side in (config, *(plan.config for plan in config.teachers if plan.config is not None)):
         check_valid_metric(side)
     check_student(config)
     for name in term_names_of(config):
         get_term(name).check(config)
     return config
+
+
+def _config_in(entry):
+    """The config in the checkpoint of an entry, where there is one."""
+    if entry.path is None:
+        return None
+    found = read_checkpoint(entry.path)["config"]
+    if not is_recbole_model(found["model"]):
+        raise KDError(f"'{entry.path}' holds the model {found['model']!r}, which RecBole does not bring")
+    if entry.model not in (None, found["model"]):
+        raise KDError(f"teacher_model={entry.model}, but '{entry.path}' holds a {found['model']}: leave one out")
+    return found
 
 
 def check_valid_metric(config):
@@ -214,20 +225,28 @@ def check_student(config):
         raise KDError(_no_student(name, "does not train on pairs of a positive and a negative item"))
 
 
-def check_teacher(config, dataset):
-    """Refuse, before it is trained, a teacher that offers less than a term needs. Raises KDError."""
-    check_offers(config, offers_of(config.teacher, dataset))
+def check_teachers(config, dataset):
+    """Refuse, before one is trained, teachers that offer less than a term needs. Raises KDError."""
+    offers = ["ranks" if plan.config is None else offers_of(plan.config, dataset) for plan in config.teachers]
+    least = min(range(len(offers)), key=lambda place: OFFERS.index(offers[place]))
+    who = f"{config.teachers[least].label} offers"
+    if len(offers) > 1:
+        by_score = config["ensemble"] == "score"
+        if by_score and OFFERS.index(offers[least]) < OFFERS.index("scores"):
+            raise KDError(f"ensemble=score needs teachers that offer scores, and {who} {offers[least]} only")
+        offers, least, who = ["scores" if by_score else "ranks"], 0, f"ensemble={config['ensemble']} offers"
+    check_offers(config, offers[least], who)
 
 
-def check_offers(config, offers):
-    """Refuse a teacher whose ``offers`` are less than a term of the method needs. Raises KDError."""
+def check_offers(config, offers, who):
+    """Refuse a teacher whose ``offers`` are less than a term needs; ``who`` begins the sentence. Raises KDError."""
     for name in term_names_of(config):
         needs = get_term(name).needs
         if OFFERS.index(needs) > OFFERS.index(offers):
-            raise KDError(
-                f"{name} needs a teacher that offers {needs}, and {config.teacher['model']} offers {offers} only: "
-                f"{'BPR or LightGCN' if needs == 'factors' else 'BPR, LightGCN, EASE or MultiVAE'} would work"
-            )
+            would = "BPR or LightGCN" if needs == "factors" else "BPR, LightGCN, EASE or MultiVAE"
+            if len(config.teachers) > 1:
+                would = "one teacher alone" if needs == "factors" else "ensemble=score"
+            raise KDError(f"{name} needs a teacher that offers {needs}, and {who} {offers} only: {would} would work")
 
 
 def _no_student(name, why):
@@ -250,5 +269,5 @@ def _knowledge_for(config, dataset):
             "the training part handed to the method is not the one that its config makes: "
             "use run_kd, or hand the method its knowledge"
         )
-    check_teacher(config, data.train._dataset)
-    return get_knowledge(config, data, get_teacher(config, data))
+    check_teachers(config, data.train._dataset)
+    return get_knowledge(config, data, get_teachers(config, data))

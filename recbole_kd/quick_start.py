@@ -2,28 +2,24 @@
 
 import json
 import logging
+import math
 import os
-import platform
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import filelock
-import numpy as np
-import recbole
-import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, init_logger, init_seed
 
-from recbole_kd import __version__
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_teacher, config_of
+from recbole_kd.model import check_factors, check_teachers, config_of
 from recbole_kd.register import method_class
+from recbole_kd.result import compared
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
-from recbole_kd.teacher.measure import entry, evaluate, latencies
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher, resuming
+from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, given_teachers, name_of, resuming
 from recbole_kd.trainer import KDTrainer
 
 
@@ -39,7 +35,9 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
 
     Returns:
         dict: ``teacher``, ``student_alone`` (unless ``baseline`` is off), ``distilled``: each with test_result,
-        valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``.
+        valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``. Of
+        several teachers, ``teachers``, a list, and ``ensemble`` in place of ``teacher``. Where the method says how far
+        it has come, ``progress``.
 
     Raises:
         KDError: input that cannot work, before anything is written.
@@ -60,52 +58,35 @@ def _checked_split(config, student):
     """The run's split, with everything refused that can be refused before a training."""
     data = fit.split(student)
     check_factors(config, data.train._dataset)
-    check_teacher(config, data.train._dataset)
+    check_teachers(config, data.train._dataset)
     return data
 
 
 def _run(config):
     student = plain_config(config)
     data = _checked_split(config, student)
-    given = get_teacher(config, data) if config["teacher_path"] is not None else None
+    given = given_teachers(config, data)
     # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
     init_logger(student)
     logger = logging.getLogger()
     logger.info(config)
-    logger.info(
-        f"{config.method}: teacher {config.teacher['model']}, embedding_size {config.teacher['embedding_size']}; "
-        f"student {config['model']}, embedding_size {config['embedding_size']}"
-    )
+    for plan in config.teachers:
+        width = f", embedding_size {plan.config['embedding_size']}" if plan.config is not None else ""
+        logger.info(f"teacher {plan.label}{width}")
+        if plan.config is not None and (config["embedding_size"] or 0) > (plan.config["embedding_size"] or math.inf):
+            logger.warning("the student is wider than its teacher: distillation is meant the other way round")
+    logger.info(f"{config.method}: student {config['model']}, embedding_size {config['embedding_size']}")
     logger.info(data.dataset)
-    if (config["embedding_size"] or 0) > (config.teacher["embedding_size"] or float("inf")):
-        logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-    teacher = given or get_teacher(config, data)
-    knowledge = get_knowledge(config, data, teacher)
+    teachers = get_teachers(config, data, given)
+    knowledge = get_knowledge(config, data, teachers)
 
-    rows = {"teacher": (teacher.config, teacher.model, teacher.file)}
-    if config["baseline"]:
-        rows["student_alone"] = (student, *_student_alone(config, student, data))
-    rows["distilled"] = (student, *_distilled(config, data, knowledge, teacher.name))
-    result = _compared(config, data, rows)
+    alone = (student, *_student_alone(config, student, data)) if config["baseline"] else None
+    distilled = (student, *_distilled(config, data, knowledge, name_of(teachers)))
+    result = compared(config, data, teachers, knowledge, alone, distilled)
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
         write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
-    logger.info(f"the distilled student is in {rows['distilled'][2]}")
-    return result
-
-
-def _compared(config, data, rows):
-    """The result: rows of name to (plain Config, model, file), evaluated and timed side by side."""
-    users = torch.arange(1, data.dataset.user_num)
-    speeds = latencies({name: model for name, (_, model, _) in rows.items()}, users, max(config["topk"]))
-    result: dict[str, Any] = {}
-    for name, (own, model, file) in rows.items():
-        valid, test = evaluate(own, model, data)
-        result[name] = entry(model, file, valid, test, speeds[name])
-    result["distilled"]["method"] = config.method
-    if config["baseline"]:
-        result["recovered_share"] = recovered_share(result)
-    result |= {"config": _readable(config), "teacher_config": _readable(config.teacher), "versions": versions()}
+    logger.info(f"the distilled student is in {distilled[2]}")
     return result
 
 
@@ -139,16 +120,6 @@ def _distil(config, knowledge, file):
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = method_class(config.method)(config, fresh.train._dataset, knowledge)
     fit.run(KDTrainer(config, model), fresh, file, **resuming(config))
-
-
-def recovered_share(result):
-    """(distilled - alone) / (teacher - alone) for each test metric; None where the teacher is no better."""
-    teacher, alone, distilled = (result[name]["test_result"] for name in ("teacher", "student_alone", "distilled"))
-    share = {}
-    for metric in distilled:
-        gap = teacher[metric] - alone[metric]
-        share[metric] = (distilled[metric] - alone[metric]) / gap if gap > 0 else None
-    return share
 
 
 def load_student(model_file, data_path=None):
@@ -194,8 +165,8 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     student = plain_config(config)
     with _alone(config["checkpoint_dir"]):
         data = _checked_split(config, student)
-        teacher = get_teacher(config, data)
-        model, file = _distilled(config, data, get_knowledge(config, data, teacher), teacher.name)
+        teachers = get_teachers(config, data)
+        model, file = _distilled(config, data, get_knowledge(config, data, teachers), name_of(teachers))
         valid, test = evaluate(student, model, data)
     if not saved:
         Path(file).unlink()
@@ -207,17 +178,6 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         "best_valid_result": valid,
         "test_result": test,
     }
-
-
-def versions():
-    """What a result was made with."""
-    found = {"recbole_kd": __version__, "recbole": recbole.__version__, "torch": torch.__version__}
-    return {**found, "numpy": np.__version__, "python": platform.python_version()}
-
-
-def _readable(config):
-    kinds = (str, int, float, bool, type(None), list, dict)
-    return {key: value if isinstance(value, kinds) else str(value) for key, value in config.final_config_dict.items()}
 
 
 def _check_folders(config):

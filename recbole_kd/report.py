@@ -1,29 +1,70 @@
 """What is printed: the table at a run's end, the list of methods, the keys of one."""
 
+import re
+
+from plotly.colors import qualitative
+from plotly.graph_objects import Scatter
+from plotly.subplots import make_subplots
 from tabulate import tabulate
 
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import about, explain, method_names, term_names
 from recbole_kd.term import get_term
 
-ROWS = ("teacher", "student_alone", "distilled")
-
 
 def table(result):
     """The result as text: a row for each model, then the recovered share."""
     metrics = list(result["distilled"]["test_result"])
-    lines = []
-    for name in ROWS:
-        if name in result:
-            row = result[name]
-            label = f"distilled ({row['method']})" if name == "distilled" else name.replace("_", " ")
-            numbers = [f"{row['test_result'][metric]:.4f}" for metric in metrics]
-            lines.append([label, *numbers, f"{row['parameters']:,}", f"{row['bytes']:,}", f"{row['ms_per_user']:.4f}"])
+    lines = [[label, *_cells(row, metrics)] for label, row in _rows(result)]
     if "recovered_share" in result:
         shares = [result["recovered_share"][metric] for metric in metrics]
         lines.append(["recovered share", *("n/a" if share is None else f"{share:.0%}" for share in shares), "", "", ""])
     heads = ["test", *metrics, "parameters", "bytes", "ms/user"]
     return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+
+
+def _rows(result):
+    """What stands in the table: (label, row)."""
+    if "teachers" in result:
+        yield from ((f"teacher {row['label']}", row) for row in result["teachers"])
+        yield "ensemble of them", result["ensemble"]
+    else:
+        yield "teacher", result["teacher"]
+    if "student_alone" in result:
+        yield "student alone", result["student_alone"]
+    yield f"distilled ({result['distilled']['method']})", result["distilled"]
+
+
+def _cells(row, metrics):
+    numbers = [f"{row['test_result'][metric]:.4f}" for metric in metrics]
+    costs = [(row["parameters"], ","), (row["bytes"], ","), (row["ms_per_user"], ".4f")]
+    return [*numbers, *("" if value is None else format(value, form) for value, form in costs)]
+
+
+def progress_page(result):
+    """What a method said of its progress, over the epochs, as an HTML page that needs nothing else; None where it said
+    nothing.
+    """
+    kinds: dict[str, list] = {}
+    labels = [row["label"] for row in result.get("teachers", [result.get("teacher")])]
+    for name, points in result.get("progress", {}).items():
+        match = re.fullmatch(r"teacher (\d+) (.*)", name)
+        label, kind = (labels[int(match[1]) - 1], match[2]) if match else (name, "")
+        kinds.setdefault(kind, []).append((label, points))
+    if not kinds:
+        return None
+    figure = make_subplots(rows=len(kinds), cols=1, shared_xaxes=True, subplot_titles=list(kinds))
+    for row, lines in enumerate(kinds.values(), 1):
+        for place, (label, points) in enumerate(lines):
+            x, y = zip(*points, strict=True)
+            colour = qualitative.Plotly[place % len(qualitative.Plotly)]
+            line = Scatter(x=x, y=y, name=label, legendgroup=label, showlegend=row == 1, line={"color": colour})
+            figure.add_trace(line, row=row, col=1)
+    figure.update_xaxes(title_text="epoch", row=len(kinds), col=1)
+    figure.update_layout(
+        title=f"{result['distilled']['method']}: how far along their training the teachers are followed"
+    )
+    return figure.to_html(include_plotlyjs=True)
 
 
 def methods():

@@ -18,6 +18,7 @@ class KDTrainer(ResumableTrainer):
     """
 
     bar: tqdm | None = None
+    said: dict = {}
 
     def __init__(self, config, model):
         super().__init__(model.config, model)  # on RecBole's own path, ``config`` names the method and no student
@@ -38,6 +39,13 @@ class KDTrainer(ResumableTrainer):
     def _begin(self, epoch):
         super()._begin(epoch)
         self.model.start_epoch(epoch)
+        progress = self.model.progress()
+        if progress and progress != self.said:
+            self.logger.info(", ".join(f"{name} {value:.2f}" for name, value in progress.items()))
+        for name, value in progress.items():
+            self.tensorboard.add_scalar(f"Progress/{name}", value, epoch)
+            self.history = {**self.history, name: [*self.history.get(name, []), [epoch, value]]}
+        self.said = progress
 
     def _step_loss(self, interaction):
         losses = self.model.calculate_loss(interaction)

@@ -17,7 +17,7 @@ from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from recbole_kd.trainer import KDTrainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,8 +30,9 @@ class Bench:
         self.config = make_config(method, config_dict={**settings, **keys})
         self.student_config = plain_config(self.config)
         self.data = fit.split(self.student_config)
-        self.teacher = get_teacher(self.config, self.data)
-        self.knowledge = get_knowledge(self.config, self.data, self.teacher)
+        self.teachers = get_teachers(self.config, self.data)
+        self.teacher = self.teachers[0]
+        self.knowledge = get_knowledge(self.config, self.data, self.teachers)
 
     def model(self):
         """The method's model, with its first epoch begun."""

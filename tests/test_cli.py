@@ -292,7 +292,7 @@ def before_training(monkeypatch, caplog, *argv):
     def stop(*_):
         raise KDError("far enough")
 
-    monkeypatch.setattr(quick_start, "get_teacher", stop)
+    monkeypatch.setattr(quick_start, "get_teachers", stop)
     with caplog.at_level(logging.INFO):
         assert main(command("--state=INFO", *argv)) == 2
     return caplog.records

@@ -194,7 +194,20 @@ def test_a_yaml_file_types_its_values_as_recboles_loader_does(tmp_path):
     assert config.of("teacher") == {"learning_rate": 0.001, "use_gpu": False, "val_interval": None}
 
 
-@pytest.mark.parametrize("key", ["teacher_path", "result_file", "data_path", "checkpoint_dir"])
+def test_a_teacher_path_is_never_evaluated_either(tmp_path):
+    for value in ("os.pth", "__import__('os').system('touch canary')", "10", "a=b=c.pth", "None.pth"):
+        for found in (
+            layers(f"--teacher_path={value}"), layers(config_dict={"teacher_path": value}),
+            layers(config_file_list=[yaml_file(tmp_path, yaml.safe_dump({"teacher_path": value}))]),
+        ):  # fmt: skip
+            assert [entry.path for entry in found.teachers] == [value]
+    assert [entry.path for entry in layers("--teacher_path=['a.pth', 'os.pth']").teachers] == ["a.pth", "os.pth"]
+    with pytest.raises(KDError, match="no list"):
+        layers("--teacher_path=[__import__('os').system('touch canary')]")
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("key", ["result_file", "data_path", "checkpoint_dir"])
 @pytest.mark.parametrize("value", ["os.pth", "__import__('os').system('touch canary')", "10", "a=b=c.pth", "None.pth"])
 def test_path_like_keys_are_never_evaluated(key, value, tmp_path):
     assert layers(f"--{key}={value}").plain[key] == value
@@ -641,7 +654,7 @@ OUR_LINES = {
 def test_a_key_has_type_range_and_meaning_and_a_default_within_its_range(key):
     line = LINE.match(OUR_LINES[key])
     assert line, OUR_LINES[key]
-    assert line["type"] in {"int", "float", "str", "path", "bool", "list"}
+    assert line["type"] in {"int", "float", "str", "path", "bool", "list", "names", "paths"}
     assert len(line["meaning"].split()) > 2
     default, wanted = yaml.safe_load(line["default"]), line["range"]
     if line["type"] in ("int", "float"):
@@ -689,6 +702,8 @@ def values_out_of_range(line):
         bad += [low] if wanted[0] == "(" else []
         bad += [high] if wanted[-1] == ")" else [high + 1]
         return bad + ([1.5, 2.0] if kind == "int" else [])
+    if kind in ("names", "paths"):
+        return [5, True, [5], ["x", None]]
     return [5, True] if kind in ("str", "path") else [5, "x"]
 
 

@@ -18,7 +18,7 @@ from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, guard
 from recbole_kd.teacher.checkpoint import to_bytes
-from recbole_kd.teacher.prepare import get_teacher
+from recbole_kd.teacher.prepare import get_teachers
 
 USERS, ITEMS, EACH = 30, 40, 20
 PARTS = ["one", "two", "three"]
@@ -90,7 +90,7 @@ def ask(keys):
 
     def teacher(file, **own):
         config = make_config("NKD", "here", config_dict={**keys, **own, "teacher_path": file})
-        return get_teacher(config, fit.split(plain_config(config)))
+        return get_teachers(config, fit.split(plain_config(config)))[0]
 
     return teacher
 
@@ -332,7 +332,7 @@ def test_the_global_random_streams_are_left_where_they_were(stock, keys, given):
     data = fit.split(plain_config(config))
     random.random(), np.random.rand(), torch.rand(1)
     before = streams()
-    get_teacher(config, data)
+    get_teachers(config, data)
     assert streams() == before
 
 
@@ -341,7 +341,7 @@ def test_the_streams_are_left_alone_by_a_refusal_too(stock, keys):
     data = fit.split(plain_config(config))
     before = streams()
     with pytest.raises(KDError):
-        get_teacher(config, data)
+        get_teachers(config, data)
     assert streams() == before
 
 
@@ -349,5 +349,5 @@ def test_this_run_s_config_is_left_as_it_was(stock, keys):
     config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7), "teacher_check": "warn"})
     data = fit.split(plain_config(config))
     before = {name: str(value) for name, value in vars(config).items()}
-    get_teacher(config, data)
+    get_teachers(config, data)
     assert {name: str(value) for name, value in vars(config).items()} == before

@@ -11,6 +11,16 @@ class TestRRD(Conformance):
     method = "RRD"
 
 
+class TestHetComp(Conformance):
+    method = "HetComp"
+    keys = {"hetcomp_base_weight": 1.0, "hetcomp_warm_up": 1, "hetcomp_refresh": 1, "hetcomp_k": 10}  # in two epochs
+
+
+class TestHetCompOfSeveral(Conformance):
+    method = "HetComp"
+    keys = {"hetcomp_base_weight": 1.0, "hetcomp_items": 20, "hetcomp_k": 10, "teacher_model": ["BPR", "EASE", "NeuMF"]}
+
+
 class TestKD(Conformance):
     method = "KD"
 

@@ -1,5 +1,8 @@
 """RecBole's Config for the student, with the method's keys in it, and the plain ones of student and teacher."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.config.keys import (
@@ -13,8 +16,24 @@ from recbole_kd.config.keys import (
     student_only_keys,
 )
 from recbole_kd.config.layers import SIDES, Layers
+from recbole_kd.config.teachers import Entry
 
-TEACHER_WIDTH, STUDENT_WIDTH, RATIO = 200, 20, 10
+STUDENT_WIDTH, RATIO = 20, 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A teacher that a run will have.
+
+    Attributes:
+        entry: what the user asked for.
+        label: what it is called in tables and sentences.
+        config: its plain RecBole Config; None of a file of scores.
+    """
+
+    entry: Entry
+    label: str
+    config: RecBoleConfig | None
 
 
 class Config(RecBoleConfig):
@@ -25,24 +44,28 @@ class Config(RecBoleConfig):
 
     Args:
         layers: what the user asked for.
-        teacher: the config of the checkpoint given by ``teacher_path``, a dict, or None.
+        found: for each teacher of it the config of the checkpoint that is given, a dict, or None.
 
     Attributes:
         method: the method's name.
-        teacher: the teacher's plain RecBole Config.
+        teachers: a Plan for each teacher.
 
     Raises:
         KDError: a value out of range.
     """
 
-    def __init__(self, layers: Layers, teacher=None):
+    def __init__(self, layers: Layers, found=None):
         self.method = layers.method
+        found = found or [None] * len(layers.teachers)
         keys = keys_of(layers.method, chosen_terms(layers.method, layers.plain.get("terms")))
-        teacher_model = (teacher or {}).get("model") or layers.teacher_model or layers.student_model
-        student_width, teacher_width = _widths(layers, teacher_model, teacher)
+        models = [
+            (theirs or {}).get("model") or entry.model or (None if entry.scores else layers.student_model)
+            for entry, theirs in zip(layers.teachers, found, strict=True)
+        ]
+        student_width, widths = _widths(layers, models, found)
         defaults = {name: key.default for name, key in keys.items()}
         shared = {name: value for name, value in defaults.items() if name not in our_keys()}
-        own = {"kd_method": layers.method, "student_model": layers.student_model, "teacher_model": teacher_model}
+        own = {"kd_method": layers.method, "student_model": layers.student_model, **_asked(layers.teachers, models)}
 
         self._below = {**defaults, **student_width}
         super().__init__(
@@ -51,20 +74,24 @@ class Config(RecBoleConfig):
         for name, key in keys.items():
             key.check(self[name])
 
-        plain = {key: value for key, value in layers.plain.items() if key not in student_only_keys()}
-        fixed = {key: value for key, value in (teacher or {}).items() if key in model_keys(teacher_model)}
-        self.teacher = plain_config(
-            _Layered(
-                teacher_model, layers.dataset, {**shared, **teacher_width}, {**plain, **layers.of("teacher"), **fixed}
-            )
+        labels = _labels(layers.teachers, models)
+        self.teachers = tuple(
+            Plan(entry, label, _teacher_config(layers, entry, model, theirs or {}, {**shared, **width}))
+            for entry, label, model, theirs, width in zip(layers.teachers, labels, models, found, widths, strict=True)
         )
-        for name in shared:
-            keys[name].check(self.teacher[name])
-        for side in (self, self.teacher):
+        configs = [plan.config for plan in self.teachers if plan.config is not None]
+        for config in configs:
+            for name in shared:
+                keys[name].check(config[name])
+        for side, config in (("student", self), *(("teacher", config) for config in configs)):
             for name in recbole_numbers():
-                check_recbole_number(name, side[name])
-        for side, config in (("student", self), ("teacher", self.teacher)):
+                check_recbole_number(name, config[name])
             _check_width(side, config)
+
+    @property
+    def teacher(self):
+        """The plain RecBole Config of the teacher, of the first where there are several."""
+        return self.teachers[0].config
 
     def _load_cmd_line(self):
         return {}
@@ -90,7 +117,7 @@ def plain_config(config):
     ours = our_keys() | {"kd_method", *SIDES}
     plain = object.__new__(RecBoleConfig)
     for name, value in vars(config).items():
-        if name in ("_below", "method", "teacher"):
+        if name in ("_below", "method", "teachers"):
             continue
         plain.__dict__[name] = (
             {key: inner for key, inner in value.items() if key not in ours} if name.endswith("config_dict") else value
@@ -98,19 +125,55 @@ def plain_config(config):
     return plain
 
 
-def _widths(layers, teacher_model, teacher):
-    """Width keys of both sides, a dict each: whichever is given sets the other at ten to one."""
+def _teacher_config(layers, entry, model, found, below):
+    """The plain Config of one teacher: a checkpoint's own keys over the entry's over the block's over the shared."""
+    if model is None:
+        return None
+    plain = {key: value for key, value in layers.plain.items() if key not in student_only_keys()}
+    fixed = {key: value for key, value in found.items() if key in model_keys(model)}
+    above = {**plain, **layers.of("teacher"), **entry.keys, **fixed}
+    return plain_config(_Layered(model, layers.dataset, below, above))
+
+
+def _asked(entries, models):
+    """The keys that say who teaches, as they stand in the config."""
+    one = len(entries) == 1 and not entries[0].scores and not entries[0].keys
+    path = entries[0].path if one else None
+    teachers = None if one else [{**vars(entry), "states": list(entry.states)} for entry in entries]
+    return {"teacher_model": models[0] if one else models, "teacher_path": path, "teachers": teachers}
+
+
+def _labels(entries, models):
+    """The model's name, or the file's; where that is not enough to tell them apart, with what does."""
+    short = [model or Path(str(entry.scores)).name for entry, model in zip(entries, models, strict=True)]
+    found = []
+    for entry, name in zip(entries, short, strict=True):
+        more = [f"{key}={value}" for key, value in entry.keys.items()] + ([Path(entry.path).name] if entry.path else [])
+        found.append(" ".join([name, *more]) if short.count(name) > 1 else name)
+    return found
+
+
+def _widths(layers, models, found):
+    """Width keys of the student, a dict, and of each teacher: whichever is given first sets the others at ten to one,
+    a teacher's own before the student's.
+    """
     own = layers.of("student")
     student = own.get("embedding_size", layers.plain.get("embedding_size"))
-    other = (teacher or {}).get("embedding_size", layers.of("teacher").get("embedding_size"))
-    for side, width in (("student", student), ("teacher", other)):
+    block = layers.of("teacher").get("embedding_size")
+    given = [
+        (theirs or {}).get("embedding_size", entry.keys.get("embedding_size", block))
+        for entry, theirs in zip(layers.teachers, found, strict=True)
+    ]
+    for side, width in (("student", student), *(("teacher", width) for width in given)):
         if width is not None and (not isinstance(width, int) or isinstance(width, bool) or width < 1):
             raise KDError(f"{side}.embedding_size={width!r} is out of range: it takes an int in [1, inf)")
     if student is None:
-        student = STUDENT_WIDTH if other is None else max(1, other // RATIO)
-    if other is None:
-        other = student * RATIO
-    return _width_keys(layers.student_model, student), _width_keys(teacher_model, other)
+        first = next((width for width in given if width is not None), None)
+        student = STUDENT_WIDTH if first is None else max(1, first // RATIO)
+    teachers = [student * RATIO if width is None else width for width in given]
+    return _width_keys(layers.student_model, student), [
+        _width_keys(model, width) if model else {} for model, width in zip(models, teachers, strict=True)
+    ]
 
 
 def _width_keys(model, width):

@@ -36,7 +36,10 @@ _TYPES: dict[str, Any] = {
     "path": str,
     "bool": bool,
     "list": (list, tuple),
+    "names": (str, list, tuple),  # one or several
+    "paths": (str, list, tuple),
 }
+_SEVERAL = ("names", "paths")
 
 
 class KDError(ValueError):
@@ -58,6 +61,8 @@ class Key:
         if value is None and self.default is None:
             return value
         fits = isinstance(value, _TYPES[self.type]) and (self.type == "bool" or not isinstance(value, bool))
+        if fits and self.type in _SEVERAL and not isinstance(value, str):
+            fits = all(isinstance(inner, str) for inner in value)
         if fits and self.range.startswith("{"):
             fits = value in self.range[1:-1].split(", ")
         elif fits and self.range:

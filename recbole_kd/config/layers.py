@@ -18,6 +18,7 @@ from recbole_kd.config.keys import (
     recbole_keys,
     recbole_reads,
 )
+from recbole_kd.config.teachers import Entry, entries_of, path_or_list
 
 SIDES = ("teacher", "student")
 # read as they stand: RecBole evaluates strings, and a file may be called os.pth
@@ -32,7 +33,7 @@ class Layers:
     method: str
     dataset: str
     student_model: str
-    teacher_model: str | None
+    teachers: tuple[Entry, ...]
     plain: dict
     blocks: dict = field(default_factory=lambda: {side: {} for side in SIDES})
 
@@ -97,6 +98,8 @@ def typed(key, value):
     """A string of the command line or of config_dict as RecBole types it; paths as they stand."""
     if not isinstance(value, str):
         return value
+    if key == "teacher_path":
+        return path_or_list(value)
     if key in PATH_KEYS:
         return None if value == "None" else value
     try:
@@ -174,11 +177,14 @@ def _resolve(plain, blocks):
         raise KDError(f"nobody knows the method '{method}'{nearest(str(method), method_names())}")
     defaults = keys_of(method)
     student = plain.pop("student_model", None) or defaults["student_model"].default
-    teacher = plain.pop("teacher_model", None)
-    for side, name in (("student", student), ("teacher", teacher)):
+    teachers = entries_of(
+        plain.pop("teachers", None), plain.pop("teacher_model", None), plain.pop("teacher_path", None)
+    )
+    names = [("student_model", student), *(("teacher_model", entry.model) for entry in teachers)]
+    for key, name in names:
         if name is not None and not is_recbole_model(name):
-            raise KDError(f"{side}_model={name!r} is not a RecBole model{nearest(str(name), _general_models())}")
-    return Layers(method, str(dataset), student, teacher, plain, blocks)
+            raise KDError(f"{key}={name!r} is not a RecBole model{nearest(str(name), _general_models())}")
+    return Layers(method, str(dataset), student, teachers, plain, blocks)
 
 
 def is_recbole_model(name):

@@ -24,6 +24,7 @@ OUTWARD = {
     "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files",
     "metrics", "topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc",
     "world_size", "eval_type", "baseline", "resume", "resume_interval", "result_file", "teacher_path", "teacher_check",
+    "teachers",
 }  # fmt: skip
 
 
@@ -137,29 +138,39 @@ def build(config, dataset):
     return get_model(config["model"])(config, dataset).to(config["device"])
 
 
-def train(config, file, own_split=None, **resuming):
+def resumable(config):
+    """Whether a model's training can be stopped and gone on with: RecBole's Trainer trains it, epoch by epoch."""
+    return get_trainer(config["MODEL_TYPE"], config["model"]) is Trainer
+
+
+def train(config, file, own_split=None, states=None, **resuming):
     """Train a model in plain RecBole and leave its best state in ``file``, marked as complete by ``file``.json.
 
     Args:
         config: a plain RecBole Config.
         file: the checkpoint to write.
         own_split: the config's split, where it was just made and nothing was drawn since.
+        states: States, which are kept while it trains, or None.
         resuming: ``resume`` and ``resume_interval``, as ``run`` takes them.
     """
     data = own_split or split(config)
     model = build(config, data.train._dataset)
-    kind = get_trainer(config["MODEL_TYPE"], config["model"])
-    # a trainer of a model's own may do more between epochs than a resume point holds
-    return run(ResumableTrainer(config, model) if kind is Trainer else kind(config, model), data, file, **resuming)
+    if not resumable(config):  # a trainer of a model's own may do more between epochs than a resume point holds
+        return run(get_trainer(config["MODEL_TYPE"], config["model"])(config, model), data, file, **resuming)
+    if states is not None and not states.folder.is_dir():
+        resuming["resume"] = False  # what it would go on from kept no states
+    trainer = ResumableTrainer(config, model)
+    trainer.states = states
+    return run(trainer, data, file, **resuming)
 
 
 def run(trainer, data, file, resume=False, resume_interval=15.0):
     """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended."""
-    config, resumable = trainer.config, isinstance(trainer, ResumableTrainer)
+    config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
     extra = {"fingerprint": vars(data.fingerprint)}
     trainer.saved_model_file = str(file)
     Path(f"{file}.json").unlink(missing_ok=True)
-    if resumable:
+    if can_resume:
         trainer.extra, trainer.resume_file, trainer.resume_interval = extra, f"{file}.resume", resume_interval
         if resume and trainer.resume() is not None:
             logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
@@ -172,12 +183,14 @@ def run(trainer, data, file, resume=False, resume_interval=15.0):
         raise
     if not Path(file).is_file():
         raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
-    if not resumable:
+    if not can_resume:
         _rewrite(file, extra)
     epochs, seconds = len(trainer.train_loss_dict), time.perf_counter() - began
     mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds}
+    if can_resume and trainer.history:
+        mark["progress"] = trainer.history
     write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
-    if resumable:
+    if can_resume:
         trainer.forget()
 
 

@@ -1,5 +1,6 @@
 """Whether a teacher may teach here: the same vocabulary and filters, and none of this run's held-out pairs seen."""
 
+import itertools
 import logging
 from collections.abc import Mapping
 
@@ -7,6 +8,7 @@ import numpy as np
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_kd.config import KDError, plain_config
+from recbole_kd.config.keys import model_keys
 from recbole_kd.teacher.fit import Fingerprint, sentence, split
 
 FILTERS = (
@@ -35,6 +37,39 @@ def check_teacher(content, config, data, file):
         logging.getLogger().warning(f"the teacher '{file}' is taken although it {fault}")
         return
     raise KDError(f"the teacher '{file}' {fault}; teacher_check=warn takes it all the same")
+
+
+def check_file(config, file):
+    """Refuse a file of scores, which cannot tell what it is from, unless ``teacher_check: warn``. Raises KDError."""
+    text = f"'{file}' does not say what it was trained on, and may have seen the test part"
+    if config["teacher_check"] != "warn":
+        raise KDError(f"the teacher {text}; teacher_check=warn takes it all the same")
+    logging.getLogger().warning(f"the teacher {text}")
+
+
+def check_states(last, earlier, files):
+    """Refuse checkpoints of a trajectory that are not of one training, or not in its order.
+
+    Args:
+        last, earlier: checkpoints as read_checkpoint gives them: the teacher's, and those before it.
+        files: their names, the teacher's last.
+
+    Raises:
+        KDError: with the first file that does not fit.
+    """
+    contents = [*earlier, last]
+    for content, file in zip(earlier, files, strict=False):
+        theirs, own = content["config"], last["config"]
+        other = [key for key in (*model_keys(own["model"]), "model", "dataset", "learning_rate", *SPLIT)
+                 if not _equal(_normal(key, theirs.get(key)), _normal(key, own.get(key)))]  # fmt: skip
+        if other:
+            raise KDError(f"the state '{file}' is of another training than '{files[-1]}': its {other[0]} differs")
+    for place, (before, after) in enumerate(itertools.pairwise(contents)):
+        if not before.get("epoch", 0) < after.get("epoch", 0):
+            raise KDError(
+                f"the states are out of order: '{files[place]}' is of epoch {before.get('epoch')}, "
+                f"'{files[place + 1]}' of epoch {after.get('epoch')}"
+            )
 
 
 def _fault(content, config, data):

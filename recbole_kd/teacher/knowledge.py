@@ -6,8 +6,9 @@ Read once, in blocks of users, and kept on disk for the next run.
 import torch
 
 from recbole_kd.teacher import lists
-from recbole_kd.teacher.lists import Lists, TopList
+from recbole_kd.teacher.lists import STATE_K, Lists, TopList
 from recbole_kd.teacher.popularity import popularity_groups
+from recbole_kd.teacher.store import trajectory_name
 
 
 class Knowledge(Lists):
@@ -18,7 +19,8 @@ class Knowledge(Lists):
         positives: the training pairs, two int64 tensors (users, items); masked from every list.
         store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
         log: called with one sentence about what is computed.
-        states: the teacher at earlier moments of its training, in their order: functions that give its backbone then.
+        states: the teacher at earlier moments of its training, in their order: functions that give its backbone then;
+            None where it has no trajectory.
 
     Attributes:
         offers: what the teacher can give.
@@ -26,7 +28,7 @@ class Knowledge(Lists):
         width: d_T, or None for a teacher without factors.
     """
 
-    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=()):
+    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=None):
         model = backbone.model.eval()
         super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
         self.backbone, self.offers, self.states = backbone, backbone.offers, states
@@ -71,6 +73,24 @@ class Knowledge(Lists):
         )
         return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
+    def top_seen(self, k):
+        k = self._clip(k, self.n_items - 1)
+        what = f"each user's top {k} items of those seen in training, as the teacher ranks them"
+        return self._kept(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what)["ids"]
+
+    def trajectories(self, states):
+        last = self.top_items(STATE_K).ids
+        name = trajectory_name(states)
+        if states < 2 or (self.states is None and not (self.store and (self.store / name).is_dir())):
+            return [last[None]]
+        size = len(self.states or ()) * last.numel() * last.element_size() / 2**20
+        what = (
+            f"each user's top {last.shape[1]} items at {len(self.states or ())} earlier moments of the teacher's "
+            f"training, {size:,.1f} MiB"
+        )
+        earlier = self._kept(name, lambda: {"ids": self._earlier(last)}, what)["ids"]
+        return [torch.cat([earlier, last[None]])]
+
     def top_users(self, k):
         """The other way round: the teacher's TopList of users for each item, of those who have not seen it in
         training. Shapes [m + 1, k].
@@ -80,17 +100,12 @@ class Knowledge(Lists):
         parts = self._kept(f"users-{k}", lambda: self._top_users(k), what)
         return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
-
     def top_of_groups(self, groups, k):
         """Each user's best unseen items of each popularity group: ids, int32, shape [n + 1, G, K], best first; 0 where
         there are fewer. G and K are at most ``groups`` and ``k``.
         """
         what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
         return self._kept(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
-
-
-
-
 
     def neighbours(self, side, k, components):
         """The k nearest entities of each in the teacher's space: ids, int32, shape [n + 1, k]; row 0 is 0.
@@ -120,6 +135,24 @@ class Knowledge(Lists):
     def _top_arrays(self, k, seen):
         top = self.unseen_top(self.score_all, k, seen)
         return {"ids": top.ids, "scores": top.scores}
+
+    def _top_seen(self, k):
+        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
+        for users in self._blocks(self.n_items):
+            all_scores = self.score_all(users).detach().float()
+            start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
+            at = self.positive_users[start:stop] - users[0], self.positive_items[start:stop]
+            scores = torch.full_like(all_scores, -torch.inf).index_put(at, all_scores[at])
+            best, items = scores.topk(k, dim=1)
+            ids[users] = torch.where(best > -torch.inf, items, 0).int()
+        ids[0] = 0
+        return ids
+
+    def _earlier(self, last):
+        found = [torch.zeros_like(last[None][:0])]
+        for state in self.states:  # one at a time in memory
+            found.append(self.unseen_top(scorer(state()), last.shape[1]).ids[None])
+        return torch.cat(found)
 
     def _top_users(self, k):
         best = torch.full((self.n_items, k), -torch.inf, device=self.device)
@@ -152,4 +185,8 @@ class Knowledge(Lists):
         return ids
 
 
-
+def scorer(backbone):
+    """A function from users [b] to the scores of all items, [b, m + 1]."""
+    if backbone.offers == "factors":
+        return backbone.tables().score_all
+    return torch.no_grad()(backbone.score_block)

@@ -12,6 +12,7 @@ from recbole_kd.sampling import Excluded
 from recbole_kd.teacher.store import read_arrays, write_arrays
 
 BLOCK = 1_000_000  # scores in memory at once
+STATE_K = 100  # items in the lists of a trajectory
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class Lists:
         """The other items: each user's training items, at most k, the teacher's best first; ids, int32, [n + 1, K]."""
         raise NotImplementedError
 
-    def trajectories(self, k, states):
-        """For each teacher its lists of k unseen items at up to ``states`` moments of its training, the last one the
-        teacher as it is: a list of int32 tensors, shape [V, n + 1, K] each.
+    def trajectories(self, states):
+        """For each teacher its lists of 100 unseen items at up to ``states`` moments of its training, the last one the
+        teacher as it is: a list of int32 tensors, shape [V, n + 1, 100] each.
         """
         raise NotImplementedError
 
@@ -105,6 +106,14 @@ class Lists:
         """Training positives to -inf, in the scores of consecutive users."""
         start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
         scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
+
+    def seen_pairs(self, users):
+        """The training items of some users: (row, item), two int64 tensors; row is the place among ``users``."""
+        counts = self._starts[users + 1] - self._starts[users]
+        row = torch.arange(len(users), device=self.device).repeat_interleave(counts)
+        before = (counts.cumsum(0) - counts)[row]
+        at = self._starts[users][row] + torch.arange(len(row), device=self.device) - before
+        return row, self.positive_items[at]
 
     def unseen(self, *besides):
         """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""

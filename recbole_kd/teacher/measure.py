@@ -8,6 +8,7 @@ from recbole.utils import get_trainer, init_seed
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.scorer import PairBackbone
+from recbole_kd.teacher.list_model import ListModel
 
 USERS_A_BATCH = 256
 
@@ -26,13 +27,13 @@ def evaluate(config, model, data):
 
 
 def entry(model, file, valid_result, test_result, ms_per_user):
-    """One row of the result: metrics, size and speed of a plain RecBole model."""
-    weights = list(model.parameters())
+    """One row of the result: metrics, size and speed of a plain RecBole model; of lists, which have neither, None."""
+    weights = [] if isinstance(model, ListModel) else list(model.parameters())
     return {
         "test_result": test_result,
         "valid_result": valid_result,
-        "parameters": sum(weight.numel() for weight in weights),
-        "bytes": sum(weight.numel() * weight.element_size() for weight in weights),
+        "parameters": sum(weight.numel() for weight in weights) if weights else None,
+        "bytes": sum(weight.numel() * weight.element_size() for weight in weights) if weights else None,
         "ms_per_user": ms_per_user,
         "checkpoint": file,
     }

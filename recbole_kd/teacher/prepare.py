@@ -1,5 +1,7 @@
-"""From a Config and a split to a teacher's Knowledge: taken from a path, found in the store, or trained now."""
+"""From a Config and a split to what is read of the teachers: taken from paths, found in the store, or trained now."""
 
+import functools
+import hashlib
 import logging
 import random
 from contextlib import contextmanager
@@ -15,9 +17,13 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.config import Config, KDError
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.guard import check_teacher
+from recbole_kd.teacher.ensemble import Ensemble
+from recbole_kd.teacher.guard import check_file, check_states, check_teacher
 from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.store import store_name
+from recbole_kd.teacher.resume import NonFiniteLoss
+from recbole_kd.teacher.score_file import FileKnowledge, read_scores
+from recbole_kd.teacher.store import store_name, trajectory_name
+from recbole_kd.teacher.trajectory import States, choose
 
 
 @dataclass(frozen=True)
@@ -25,39 +31,120 @@ class Teacher:
     """A frozen teacher.
 
     Attributes:
-        config: its plain RecBole Config.
-        model: the RecBole model, in evaluation mode, without gradients.
-        file: its checkpoint.
+        label: what it is called.
+        config: its plain RecBole Config, or None of a file of scores.
+        model: the RecBole model, in evaluation mode, without gradients, or None.
+        file: its checkpoint, or the file of scores.
         name: what stands for its weights and this run's training pairs.
+        states: functions that give its backbone at earlier moments of its training; None where it has no trajectory.
+        frame: what a file of scores says.
     """
 
+    label: str
     config: Any
-    model: torch.nn.Module
+    model: Any
     file: str
     name: str
+    states: tuple | None = None
+    frame: Any = None
 
 
-def get_teacher(config: Config, data: fit.Split):
-    """The teacher of a run. The global generators are left where they were.
+def get_teachers(config: Config, data: fit.Split, given=None):
+    """The teachers of a run, a Teacher each. The global generators are left where they were.
+
+    Args:
+        given: what ``given_teachers`` gave, where it was called before.
 
     Raises:
-        KDError: the file given by ``teacher_path`` cannot be read or may not teach here.
+        KDError: a file that cannot be read or may not teach here; a training that failed, with those before it kept.
+        NonFiniteLoss: a training that diverged, likewise.
     """
+    found = given if given is not None else given_teachers(config, data)
     with kept_randomness():
-        given = config["teacher_path"]
-        if given is None:
-            file = _found_or_trained(config, data)
-            content = read_checkpoint(file)
-        else:
-            file, content = str(given), read_checkpoint(given)
-            check_teacher(content, config, data, file)
-        model = fit.load_weights(config.teacher, data.train._dataset, file, content)
-        for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables as they were when it was stored
-            if hasattr(model, cache):
-                setattr(model, cache, None)
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        return Teacher(config.teacher, model, file, store_name(content, data.fingerprint.train))
+        for place, plan in enumerate(config.teachers):
+            if place not in found:
+                with _said_which(config, place):
+                    found[place] = _trained_teacher(config, data, plan)
+    teachers = [found[place] for place in range(len(config.teachers))]
+    for place, teacher in enumerate(teachers):
+        for other in teachers[:place]:
+            if teacher.name == other.name:
+                raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
+    return teachers
+
+
+def given_teachers(config: Config, data: fit.Split):
+    """Those that are files, by their place, checked. Raises KDError."""
+    found = {}
+    with kept_randomness():
+        for place, plan in enumerate(config.teachers):
+            if plan.entry.scores is not None:
+                frame, name = read_scores(plan.entry.scores, data.tokens)
+                check_file(config, plan.entry.scores)
+                name = hashlib.sha256(f"{name} {data.fingerprint.train}".encode()).hexdigest()[:16]
+                found[place] = Teacher(plan.label, None, None, plan.entry.scores, name, frame=frame)
+            elif plan.entry.path is not None:
+                found[place] = _given_teacher(config, data, plan)
+    return found
+
+
+def _given_teacher(config, data, plan):
+    file, content = plan.entry.path, read_checkpoint(plan.entry.path)
+    check_teacher(content, config, data, file)
+    earlier = [read_checkpoint(state) for state in plan.entry.states]
+    check_states(content, earlier, [*plan.entry.states, file])
+    states = tuple(
+        functools.partial(_state, plan.config, data, *pair) for pair in zip(plan.entry.states, earlier, strict=True)
+    )
+    return _teacher(plan, data, file, content, states or None)
+
+
+def _trained_teacher(config, data, plan):
+    file = _found_or_trained(config, data, plan)
+    content = read_checkpoint(file)
+    kept = States(file, config["teacher_states"])
+    states = None
+    if config["teacher_states"] > 1 and kept.folder.is_dir():
+        chosen = choose(kept.held(), content["epoch"] + 1, config["teacher_states"])
+        states = tuple(functools.partial(_state, plan.config, data, kept.held()[epochs]) for epochs in chosen)
+    return _teacher(plan, data, file, content, states)
+
+
+def _teacher(plan, data, file, content, states):
+    model = _frozen(plan.config, data, file, content)
+    return Teacher(plan.label, plan.config, model, str(file), store_name(content, data.fingerprint.train), states)
+
+
+def _frozen(config, data, file, content):
+    model = fit.load_weights(config, data.train._dataset, file, content)
+    for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables as they were when it was stored
+        if hasattr(model, cache):
+            setattr(model, cache, None)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model
+
+
+def _state(config, data, file, content=None):
+    """The backbone of a model as it was at an earlier moment."""
+    with kept_randomness():
+        content = content or torch.load(file, map_location="cpu", weights_only=True)
+        return _backbone(config, _frozen(config, data, file, content))
+
+
+@contextmanager
+def _said_which(config, place):
+    """Where there are several teachers, the sentence of a failure says which one and what is kept."""
+    try:
+        yield
+    except Exception as error:
+        if len(config.teachers) == 1:
+            raise
+        said = str(error) if isinstance(error, (KDError, NonFiniteLoss)) else fit.sentence(error)
+        text = f"teacher {place + 1} of {len(config.teachers)}, {config.teachers[place].label}, failed: {said}"
+        if place:
+            text += "; the next run finds those that were trained before it"
+        raise (NonFiniteLoss if isinstance(error, NonFiniteLoss) else KDError)(text) from error
 
 
 def offers_of(config, dataset):
@@ -71,12 +158,34 @@ def offers_of(config, dataset):
             raise KDError(f"{config['model']} needs a package that is not installed: {error}") from error
 
 
-def get_knowledge(config: Config, data: fit.Split, teacher: Teacher):
-    """What the terms read of the teacher."""
+def get_knowledge(config: Config, data: fit.Split, teachers):
+    """What the terms read of the teachers: of one teacher its Knowledge, of several an Ensemble."""
     with kept_randomness():
-        backbone = _backbone(teacher.config, teacher.model)
-        store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
-        return Knowledge(backbone, data.train_pairs, store, logging.getLogger().info)
+        found = [_read(config, data, teacher) for teacher in teachers]
+        if len(found) == 1:
+            return found[0]
+        store = Path(config["checkpoint_dir"]) / "knowledge" / name_of(teachers)
+        return Ensemble(found, store, logging.getLogger().info, config["ensemble"] == "score")
+
+
+def name_of(teachers):
+    """What stands for the teachers of a run and its training pairs."""
+    if len(teachers) == 1:
+        return teachers[0].name
+    return hashlib.sha256(" ".join(teacher.name for teacher in teachers).encode()).hexdigest()[:16]
+
+
+def _read(config, data, teacher):
+    if teacher.frame is not None:
+        sizes = data.dataset.user_num, data.dataset.item_num
+        return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
+    store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
+    backbone = _backbone(teacher.config, teacher.model)
+    knowledge = Knowledge(backbone, data.train_pairs, store, logging.getLogger().info, teacher.states)
+    if teacher.states is not None:
+        knowledge.trajectories(config["teacher_states"])  # kept as lists from here on, and its weights no longer
+        States(teacher.file, config["teacher_states"]).forget()
+    return knowledge
 
 
 def _backbone(config, model):
@@ -89,23 +198,33 @@ def _backbone(config, model):
     return backbone
 
 
-def _found_or_trained(config, data):
-    logger, teacher = logging.getLogger(), config.teacher
+def _found_or_trained(config, data, plan):
+    logger, teacher = logging.getLogger(), plan.config
     folder = Path(config["checkpoint_dir"]) / "teacher"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{teacher['model']}-{teacher['dataset']}-{fit.run_key(teacher, data.fingerprint)}.pth"
+    states = States(file, config["teacher_states"]) if config["teacher_states"] > 1 and fit.resumable(teacher) else None
     if fit.complete(file):
-        logger.info(f"the teacher was trained before: {file}")
-        return str(file)
-    logger.info(f"no teacher of these settings in {folder}: training {teacher['model']} now, in plain RecBole")
+        if states is None or _has_trajectory(config, data, file, states):
+            logger.info(f"the teacher was trained before: {file}")
+            return str(file)
+        logger.info(f"the teacher {plan.label} was trained before, but not its trajectory kept: training it again")
+    else:
+        logger.info(f"no teacher of these settings in {folder}: training {plan.label} now, in plain RecBole")
     own = fit.split(teacher)
     if own.fingerprint != data.fingerprint:
         raise KDError(
-            f"the teacher {teacher['model']} would be trained on another split than the student {config['model']}: "
+            f"the teacher {plan.label} would be trained on another split than the student {config['model']}: "
             "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
         )
-    fit.train(teacher, file, own, **resuming(config))
+    fit.train(teacher, file, own, states=states, **resuming(config))
     return str(file)
+
+
+def _has_trajectory(config, data, file, states):
+    name = store_name(read_checkpoint(file), data.fingerprint.train)
+    stored = Path(config["checkpoint_dir"]) / "knowledge" / name / trajectory_name(config["teacher_states"])
+    return states.folder.is_dir() or stored.is_dir()
 
 
 def resuming(config):

@@ -16,8 +16,9 @@ from recbole.trainer import Trainer
 
 from recbole_kd.config import plain_config
 from recbole_kd.teacher.checkpoint import to_bytes, write_whole
+from recbole_kd.teacher.trajectory import States
 
-COUNTERS = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict")
+COUNTERS = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict", "history")
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -31,11 +32,15 @@ class ResumableTrainer(Trainer):
         resume_file: where resume points go; none are kept where None.
         resume_interval: seconds between two of them.
         extra: entries that the checkpoint carries besides RecBole's, plain values only.
+        states: where weights are kept for a trajectory; none are where None.
+        history: what was said of the progress of a method's terms: by name a list of [epoch, number].
     """
 
     resume_file: str | None = None
     resume_interval = 15.0
     extra: dict = {}
+    states: States | None = None
+    history: dict = {}
     epoch = step = 0
     _written: float | None = None
     _resumed: dict | None = None
@@ -57,6 +62,8 @@ class ResumableTrainer(Trainer):
 
     def _begin(self, epoch):
         self._keep(epoch)
+        if self.states is not None:
+            self.states.keep(epoch, self.shipped())
         self.epoch, self.step = epoch, 0
 
     def _losses(self):

@@ -27,6 +27,11 @@ def store_name(content, train_hash):
     return digest.hexdigest()[:16]
 
 
+def trajectory_name(states):
+    """The name, inside a teacher's folder, of its lists at the first of this many moments of its training."""
+    return f"trajectory-{states}"
+
+
 def _digest(digest, value):
     if isinstance(value, Mapping):
         value = [part for key in sorted(value) for part in (key, value[key])]
@@ -50,7 +55,7 @@ def read_arrays(folder, device):
     try:
         # copy-on-write: torch wants writable memory, the file is never touched
         arrays = {file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in sorted(folder.glob("*.npy"))}
-        return {key: array.to(device) for key, array in arrays.items()} if "ids" in arrays else None
+        return {key: array.to(device) for key, array in arrays.items()} or None
     except (ValueError, EOFError, OSError):
         return None
 

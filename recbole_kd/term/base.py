@@ -88,6 +88,15 @@ class Term(nn.Module):
         """The first epoch after the last scheduled phase: early stopping counts from there on."""
         return 0
 
+    @property
+    def base_weight(self):
+        """What the student's own loss is multiplied by because of this term."""
+        return 1.0
+
+    def progress(self):
+        """How far the term has come, numbers by name, for the log and TensorBoard; said after ``start_epoch``."""
+        return {}
+
     def start_epoch(self, epoch, student):
         """Refresh what lasts for the epoch; ``student`` is the backbone to read the student by, without gradients."""
 

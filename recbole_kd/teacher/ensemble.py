@@ -1,0 +1,90 @@
+"""Several teachers read as one: a consensus of their rankings, or the mean of their standardised scores."""
+
+import torch
+
+from recbole_kd.rankings import consensus, rank_weights
+from recbole_kd.teacher.lists import Lists, TopList
+
+TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
+
+
+class Ensemble(Lists):
+    r"""Teachers of any kinds over one vocabulary.
+
+    By rank an item weighs :math:`\sum_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what is
+    offered. By score it has the mean of the teachers' scores, each standardised over a user's catalogue, since scores
+    of unlike models have no common scale; then scores are offered.
+
+    Args:
+        members: what is read of each teacher, a Lists each.
+        store, log: as of Lists.
+        by_score: whether scores are averaged; every member must offer them.
+
+    Source: the importance of Kang et al., WWW 2023 (HetComp, Eq. 8), reconstructed after their ConCF.
+    """
+
+    width = None
+
+    def __init__(self, members, store=None, log=lambda text: None, by_score=False):
+        first = members[0]
+        positives = first.positive_users, first.positive_items
+        super().__init__(first.n_users, first.n_items, positives, first.device, store, log)
+        self.members, self.by_score, self.offers = members, by_score, "scores" if by_score else "ranks"
+
+    def top_items(self, k, seen=False):
+        k = self._clip(k, self.n_items - 1)
+        name = f"{'score' if self.by_score else 'rank'}-{'all-' if seen else ''}top-{k}"
+        if self.by_score:
+            parts = self._kept(name, lambda: self._by_score(k, seen), f"the ensemble's top {k} items of each user")
+        else:
+            lists = [member.top_items(k, seen).ids for member in self.members]
+            parts = self._kept(name, lambda: self._by_rank(lists, k), f"the consensus on each user's top {k} items")
+        return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
+
+    def top_seen(self, k):
+        return self._by_rank([member.top_seen(k) for member in self.members], k)["ids"]
+
+    def trajectories(self, states):
+        return [lists for member in self.members for lists in member.trajectories(states)]
+
+    def score_all(self, users):
+        """The mean of the teachers' standardised scores of all items, shape [b, m + 1]."""
+        found = [member.score_all(users).float() for member in self.members]
+        return self._mean(found, lambda moments: moments[users])
+
+    def score(self, items):
+        """The same of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
+        return self._mean([member.score(items) for member in self.members], lambda moments: moments)
+
+    def _mean(self, scores, rows):
+        moments = self._kept("moments", self._moments, "the scale of each teacher's scores")
+        total = torch.zeros_like(scores[0])
+        for own, mean, sd in zip(scores, moments["mean"], moments["sd"], strict=True):
+            total += (own - rows(mean)[:, None]) / rows(sd)[:, None]
+        return total / len(scores)
+
+    def _moments(self):
+        shape = (len(self.members), self.n_users)
+        mean, sd = torch.zeros(shape, device=self.device), torch.ones(shape, device=self.device)
+        for x, member in enumerate(self.members):
+            for users in self._blocks(self.n_items):
+                scores = member.score_all(users)[:, 1:].float()
+                mean[x, users], sd[x, users] = scores.mean(1), scores.std(1).clamp(min=1e-6)
+        return {"mean": mean, "sd": sd}
+
+    def _by_score(self, k, seen):
+        top = self.unseen_top(self.score_all, k, seen)
+        return {"ids": top.ids, "scores": top.scores}
+
+    def _by_rank(self, lists, k):
+        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
+        weights = torch.zeros(self.n_users, k, device=self.device)
+        for users in self._blocks(sum(own.shape[1] for own in lists)):
+            ids[users], weights[users] = of_lists([own[users] for own in lists], k, TEMPERATURE)
+        return {"ids": ids, "scores": torch.where(ids > 0, weights, -torch.inf)}
+
+
+def of_lists(lists, k, temperature):
+    """The consensus of several lists of the same users, each int [b, K_x] and best first: as ``rankings.consensus``."""
+    weights = [rank_weights(own.shape[1], temperature, own.device) for own in lists]
+    return consensus(torch.cat(lists, 1), torch.cat(weights), k)
