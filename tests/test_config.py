@@ -757,3 +757,9 @@ def test_a_recipe_is_taken_as_it_stands(file):
     assert {key: config[key] for key in content} == content
     assert f"--config_files=properties/recipe/{file.name}" in file.read_text()
     assert not set(content) - set(keys_of(config.method)) - recbole_keys()
+
+
+def test_a_teacher_that_scores_pair_by_pair_is_evaluated_in_smaller_batches():
+    assert made("--teacher_model=NeuMF").teacher["eval_batch_size"] == 100_000
+    assert made("--teacher_model=NeuMF", "--eval_batch_size=5000").teacher["eval_batch_size"] == 5000
+    assert made("--teacher_model=LightGCN").teacher["eval_batch_size"] == 2_000_000

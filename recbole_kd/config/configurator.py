@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recbole.config import Config as RecBoleConfig
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import get_model
 
 from recbole_kd.config.keys import (
     KDError,
@@ -19,6 +21,7 @@ from recbole_kd.config.layers import SIDES, Layers
 from recbole_kd.config.teachers import Entry
 
 STUDENT_WIDTH, RATIO = 20, 10
+PAIRS = 100_000  # evaluated at once by a model that scores pair by pair, which takes hundreds of numbers for each
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ def _teacher_config(layers, entry, model, found, below):
     plain = {key: value for key, value in layers.plain.items() if key not in student_only_keys()}
     fixed = {key: value for key, value in found.items() if key in model_keys(model)}
     above = {**plain, **layers.of("teacher"), **entry.keys, **fixed}
+    if get_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
+        below = {**below, "eval_batch_size": min(below["eval_batch_size"], PAIRS)}
     return plain_config(_Layered(model, layers.dataset, below, above))
 
 
@@ -140,7 +145,8 @@ def _asked(entries, models):
     one = len(entries) == 1 and not entries[0].scores and not entries[0].keys
     path = entries[0].path if one else None
     teachers = None if one else [{**vars(entry), "states": list(entry.states)} for entry in entries]
-    return {"teacher_model": models[0] if one else models, "teacher_path": path, "teachers": teachers}
+    names = models[0] if one else [model for model in models if model] or None
+    return {"teacher_model": names, "teacher_path": path, "teachers": teachers}
 
 
 def _labels(entries, models):

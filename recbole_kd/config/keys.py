@@ -39,7 +39,7 @@ _TYPES: dict[str, Any] = {
     "names": (str, list, tuple),  # one or several
     "paths": (str, list, tuple),
 }
-_SEVERAL = ("names", "paths")
+_SEVERAL = {"names": "name, or a list of names", "paths": "path, or a list of paths"}
 
 
 class KDError(ValueError):
@@ -68,7 +68,7 @@ class Key:
         elif fits and self.range:
             fits = _within(value, self.range)
         if not fits:
-            wanted = f"{self.type} in {self.range}" if self.range else self.type
+            wanted = f"{self.type} in {self.range}" if self.range else _SEVERAL.get(self.type, self.type)
             raise KDError(f"{self.name}={value!r} is out of range: it takes a {wanted} (default {self.default!r})")
         return value
 

@@ -44,8 +44,12 @@ class Ensemble(Lists):
     def top_seen(self, k):
         return self._by_rank([member.top_seen(k) for member in self.members], k)["ids"]
 
-    def trajectories(self, states):
-        return [lists for member in self.members for lists in member.trajectories(states)]
+    @property
+    def longest(self):
+        return min(member.longest for member in self.members)
+
+    def trajectories(self, states, k):
+        return [lists for member in self.members for lists in member.trajectories(states, k)]
 
     def score_all(self, users):
         """The mean of the teachers' standardised scores of all items, shape [b, m + 1]."""

@@ -78,7 +78,7 @@ class Knowledge(Lists):
         what = f"each user's top {k} items of those seen in training, as the teacher ranks them"
         return self._kept(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what)["ids"]
 
-    def trajectories(self, states):
+    def trajectories(self, states, k=1):
         last = self.top_items(STATE_K).ids
         name = trajectory_name(states)
         if states < 2 or (self.states is None and not (self.store and (self.store / name).is_dir())):

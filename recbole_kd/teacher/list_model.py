@@ -23,7 +23,7 @@ class ListModel(GeneralRecommender):
     def __init__(self, knowledge, config, dataset):
         super().__init__(config, dataset)
         self.config = config
-        self.ids = knowledge.top_items(max(LENGTH, 2 * max(config["topk"]))).ids
+        self.ids = knowledge.top_items(min(knowledge.longest, max(LENGTH, 2 * max(config["topk"])))).ids
         self.unused = nn.Parameter(torch.zeros(1))  # RecBole's Trainer makes an optimiser for every model
 
     def full_sort_predict(self, interaction):

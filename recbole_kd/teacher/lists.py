@@ -74,9 +74,15 @@ class Lists:
         """The other items: each user's training items, at most k, the teacher's best first; ids, int32, [n + 1, K]."""
         raise NotImplementedError
 
-    def trajectories(self, states):
-        """For each teacher its lists of 100 unseen items at up to ``states`` moments of its training, the last one the
-        teacher as it is: a list of int32 tensors, shape [V, n + 1, 100] each.
+    @property
+    def longest(self):
+        """How many items ``top_items`` can be asked for."""
+        return self.n_items - 1
+
+    def trajectories(self, states, k):
+        """For each teacher its lists of unseen items at up to ``states`` moments of its training, the last one the
+        teacher as it is: a list of int32 tensors, shape [V, n + 1, K] each; K is 100, or what a teacher has from
+        ``k`` on.
         """
         raise NotImplementedError
 

@@ -47,8 +47,7 @@ class FileKnowledge(Lists):
         k = self._clip(k, self.n_items - 1)
         ids, scores = self._listed(*self._unseen, k)
         length = (ids > 0).sum(1)
-        free = self.n_items - 1 - (self._starts[1:] - self._starts[:-1])
-        short = (length < free.clamp(max=k)).nonzero().flatten()
+        short = (length < self._free().clamp(max=k)).nonzero().flatten()
         short = short[short > 0]
         if len(short):
             raise KDError(
@@ -69,8 +68,20 @@ class FileKnowledge(Lists):
         first = first[order]
         return self._listed(users[first], items[first], scores[first], self._clip(k, self.n_items - 1))[0]
 
-    def trajectories(self, states):
-        return [self.top_items(STATE_K).ids[None]]
+    @property
+    def longest(self):
+        return max(1, int(torch.where(self._free() > 0, self._counts(), self.n_items)[1:].min()))
+
+    def trajectories(self, states, k):
+        return [self.top_items(max(k, min(STATE_K, self.longest))).ids[None]]
+
+    def _free(self):
+        """How many items each user has not seen."""
+        return self.n_items - 1 - (self._starts[1:] - self._starts[:-1])
+
+    def _counts(self):
+        """How many of them the file has."""
+        return torch.bincount(self._unseen[0], minlength=self.n_users)
 
     def _listed(self, users, items, scores, k):
         """The first k of each user, from triples sorted by user."""

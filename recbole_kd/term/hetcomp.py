@@ -51,7 +51,7 @@ class HetComp(Term):
         super().__init__(config, knowledge, width)
         self.k = max(1, min(self.key("k"), (knowledge.n_items - 1) // 2))  # a tail has to be left
         self.upper, self.tenth = max(1, self.k // 2), max(1, self.k // 10)
-        self.states = knowledge.trajectories(config["teacher_states"])
+        self.states = knowledge.trajectories(config["teacher_states"], self.k)
         self.seen = knowledge.top_seen(self.tenth)
         shape, device = (len(self.states), knowledge.n_users), config["device"]
         self.register_buffer("place", torch.zeros(shape, dtype=torch.uint8, device=device))

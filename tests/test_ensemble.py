@@ -1,0 +1,360 @@
+"""Several teachers as one: the consensus that is offered, scores on one scale, files as teachers, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conformance import Bench
+from test_rankings import slow_consensus
+
+from recbole_kd import run_kd
+from recbole_kd.cli import main
+from recbole_kd.config import KDError, plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.rankings import rank_weights
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.ensemble import Ensemble
+from recbole_kd.teacher.list_model import ListModel
+from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+
+THREE = ["BPR", "EASE", "NeuMF"]
+
+
+@pytest.fixture
+def bench(settings):
+    return Bench("RRD", settings, teacher_model=THREE)
+
+
+def test_the_consensus_is_that_of_the_members_lists(bench):
+    members = [member.top_items(100).ids for member in bench.knowledge.members]
+    top = bench.knowledge.top_items(10)
+    for user in (1, 7, 60):
+        ids = [item for lists in members for item in lists[user].tolist()[:10]]
+        weights = rank_weights(10, 10.0).tolist() * 3
+        assert top.ids[user].tolist() == slow_consensus(ids, weights, 10)[0]
+    assert not top.ids[0].any() and (top.scores[0] == -torch.inf).all()
+
+
+def test_items_that_were_trained_on_are_in_no_list_and_lead_the_other(bench):
+    top, seen = bench.knowledge.top_items(20).ids, bench.knowledge.top_seen(5)
+    users, items = bench.data.train_pairs
+    trained = {user: set(items[users == user].tolist()) for user in range(1, 61)}
+    for user in range(1, 61):
+        assert not trained[user] & set(top[user].tolist())
+        assert set(seen[user].tolist()) - {0} <= trained[user]
+        assert (seen[user] > 0).sum() == min(5, len(trained[user]))
+
+
+def test_seen_items_stand_as_the_teacher_scores_them(settings):
+    knowledge = Bench("RRD", settings).knowledge
+    seen = knowledge.top_seen(6)
+    for user in (1, 30):
+        items = seen[user][seen[user] > 0].long()
+        scores = knowledge.score_all(torch.tensor([user]))[0, items]
+        assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+
+
+def test_scores_are_the_mean_of_standardised_ones(settings):
+    knowledge = Bench("SLD", settings, teacher_model=THREE, ensemble="score").knowledge
+    users = torch.tensor([3, 4, 11])
+    expected = []
+    for member in knowledge.members:
+        scores = member.score_all(users).double()[:, 1:]
+        expected.append((scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True))
+    mean = torch.stack(expected).mean(0)
+    torch.testing.assert_close(knowledge.score_all(users)[:, 1:].double(), mean, rtol=1e-4, atol=1e-4)
+    items = torch.randint(1, 91, (61, 4), generator=torch.Generator().manual_seed(0))
+    chosen = knowledge.score(items)[users].double()
+    torch.testing.assert_close(chosen, mean.gather(1, items[users] - 1), rtol=1e-4, atol=1e-4)
+    top = knowledge.top_items(5)
+    assert top.scores[3].tolist() == pytest.approx(knowledge.score(top.ids.long())[3].tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("method", "keys", "words"), [
+    ("SLD", {}, ["SLD", "scores", "ensemble=score"]),
+    ("NKD", {"ensemble": "score"}, ["NKD", "factors", "one teacher"]),
+])  # fmt: skip
+def test_a_term_that_needs_more_says_what_would_work(settings, method, keys, words):
+    with pytest.raises(KDError) as caught:
+        run_kd(method, config_dict={**settings, "teacher_model": ["BPR", "EASE"], **keys})
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+# a run
+
+
+def test_the_result_has_a_row_for_each_teacher_and_one_for_all(settings, workdir, capsys):
+    argv = [f"--{key}={value}" for key, value in settings.items() if key not in ("teacher", "state")]
+    argv += ["--teacher.embedding_size=12", "--state=WARNING", "--hetcomp_k=10", "--hetcomp_warm_up=1"]
+    argv += ["--hetcomp_refresh=1", "--model=HetComp", "--teacher_model=['BPR', 'EASE']", "--result_file=r.json"]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    for words in ("teacher BPR", "teacher EASE", "ensemble of them", "student alone", "distilled (HetComp)"):
+        assert words in said
+    result = json.loads((workdir / "r.json").read_text())
+    assert [row["label"] for row in result["teachers"]] == ["BPR", "EASE"] and "teacher" not in result
+    for cost in ("parameters", "bytes", "ms_per_user"):
+        assert result["ensemble"][cost] == pytest.approx(sum(row[cost] for row in result["teachers"]))
+    points = result["progress"]["teacher 1 mean state"]
+    assert [epoch for epoch, _ in points] == [0, 1]
+    page = (workdir / "r.progress.html").read_text()
+    assert "r.progress.html" in said and "mean state" in page and "BPR" in page and 'src="http' not in page
+    test = {name: result[name]["test_result"]["ndcg@10"] for name in ("ensemble", "student_alone", "distilled")}
+    gap = test["ensemble"] - test["student_alone"]
+    share = result["recovered_share"]["ndcg@10"]
+    assert share is None if gap <= 0 else share == pytest.approx((test["distilled"] - test["student_alone"]) / gap)
+
+
+def test_lists_are_evaluated_as_the_model_that_they_are_read_of(settings):
+    bench = Bench("RRD", settings)
+    model = ListModel(bench.knowledge, bench.student_config, bench.data.train._dataset)
+    assert evaluate(bench.student_config, model, bench.data) == evaluate(
+        bench.teacher.config, bench.teacher.model, bench.data
+    )
+
+
+def test_sampled_evaluation_reads_the_same_order(settings):
+    eval_args = {"mode": {"valid": "uni20", "test": "uni20"}}
+    bench = Bench("RRD", settings, eval_args=eval_args)
+    model = ListModel(bench.knowledge, bench.student_config, bench.data.train._dataset)
+    lists, own = (
+        evaluate(config, one, bench.data)[1]
+        for config, one in ((bench.student_config, model), (bench.teacher.config, bench.teacher.model))
+    )
+    assert lists == own  # of 90 items all are in the lists
+
+
+# who may teach together
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"teacher_model": ["BPR", "BPR"]}, ["twice", "BPR"]),
+    ({"teacher_model": []}, ["empty"]),
+    ({"teacher_model": ["BPR", "BRP"]}, ["'BRP'", "did you mean"]),
+    ({"teacher_model": ["BPR", 5]}, ["5", "name"]),
+    ({"teachers": ["BPR"], "teacher_model": "BPR"}, ["leave teacher_model out"]),
+    ({"teachers": ["BPR"], "teacher_path": "a.pth"}, ["leave teacher_path out"]),
+    ({"teacher_path": ["a.pth", "b.pth"], "teacher_model": ["BPR"]}, ["leave teacher_model out"]),
+    ({"teachers": "BPR"}, ["list of entries"]),
+    ({"teachers": [{"model": "BPR", "path": "a.pth"}]}, ["one of model, path and scores"]),
+    ({"teachers": [{"embedding_size": 5}]}, ["one of model, path and scores"]),
+    ({"teachers": [5]}, ["5", "no entry"]),
+    ({"teachers": [{"model": "BPR", "embeding_size": 5}]}, ["embeding_size", "did you mean"]),
+    ({"teachers": [{"model": "BPR", "rrd_k": 5}]}, ["rrd_k"]),
+    ({"teachers": [{"model": "BPR", "states": ["a.pth"]}]}, ["states", "path"]),
+    ({"teachers": [{"path": "a.pth", "states": "b.pth"}]}, ["list of checkpoints"]),
+    ({"teachers": [{"path": "there/is/none.pth"}]}, ["there/is/none.pth", "not there"]),
+    ({"teachers": [{"model": "BPR", "embedding_size": 0}]}, ["embedding_size=0"]),
+    ({"teachers": [{"model": "SASRec"}]}, ["SASRec", "cannot teach yet"]),
+])  # fmt: skip
+def test_what_is_no_list_of_teachers_is_refused(settings, keys, words):
+    with pytest.raises(KDError) as caught:
+        make_config("RRD", config_dict={**settings, **keys})
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_two_of_one_class_are_two_teachers(settings):
+    teachers = [{"model": "BPR", "embedding_size": 8}, {"model": "BPR", "embedding_size": 16, "learning_rate": 0.02}]
+    config = make_config("RRD", config_dict={**settings, "teachers": teachers})
+    assert [plan.config["embedding_size"] for plan in config.teachers] == [8, 16]
+    assert [plan.config["learning_rate"] for plan in config.teachers] == [0.01, 0.02]  # the block's, then its own
+    assert [plan.label for plan in config.teachers] == [
+        "BPR embedding_size=8",
+        "BPR embedding_size=16 learning_rate=0.02",
+    ]
+
+
+def test_one_file_under_two_names_is_refused(settings, workdir):
+    file = Bench("RRD", settings).teacher.file
+    (workdir / "copy.pth").write_bytes((workdir / file).read_bytes())
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    with pytest.raises(KDError, match="twice"):
+        run_kd("RRD", config_dict={**keys, "teacher_path": [file, "copy.pth"]})
+
+
+def test_a_checkpoint_of_another_split_is_refused_among_several(settings):
+    own, other = Bench("RRD", settings).teacher.file, Bench("RRD", settings, seed=5).teacher.file
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    with pytest.raises(KDError, match="test pairs"):
+        run_kd("RRD", config_dict={**keys, "teacher_path": [own, other]})
+
+
+def test_when_one_fails_the_ones_before_it_are_kept(settings, workdir, monkeypatch):
+    train = fit.train
+
+    def failing(config, *args, **kwargs):
+        if config["model"] == "LightGCN":
+            raise RuntimeError("out of everything")
+        return train(config, *args, **kwargs)
+
+    monkeypatch.setattr("recbole_kd.teacher.fit.train", failing)
+    with pytest.raises(KDError) as caught:
+        run_kd("RRD", config_dict={**settings, "teacher_model": ["BPR", "LightGCN"]})
+    assert all(word in str(caught.value) for word in ("teacher 2 of 2", "LightGCN", "out of everything", "finds"))
+    monkeypatch.setattr("recbole_kd.teacher.fit.train", train)
+    file = next((workdir / "saved" / "teacher").glob("BPR-*.pth"))
+    stamp = file.stat().st_mtime_ns
+    result = run_kd("RRD", config_dict={**settings, "teacher_model": ["BPR", "LightGCN"]})
+    assert file.stat().st_mtime_ns == stamp and len(result["teachers"]) == 2
+
+
+# a trajectory that the user brings
+
+
+@pytest.fixture
+def states(settings, workdir):
+    """Checkpoints of one training after 1, 2 and 3 epochs, and the settings without a teacher's."""
+    from recbole_kd.teacher.checkpoint import to_bytes, write_whole
+
+    bench = Bench("RRD", {**settings, "epochs": 1})
+    content = bench.teacher.file
+    import torch as t
+
+    files = []
+    for epoch in range(3):
+        state = t.load(content, weights_only=False)
+        state["epoch"] = epoch
+        state["state_dict"]["user_embedding.weight"] += 0.01 * epoch
+        state.pop("fingerprint", None)
+        files.append(str(workdir / f"{epoch}.pth"))
+        write_whole(files[-1], to_bytes(state))
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    return files, {**keys, "hetcomp_k": 10}
+
+
+def made(settings, entry):
+    config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
+    data = fit.split(plain_config(config))
+    return get_knowledge(config, data, get_teachers(config, data))
+
+
+def test_checkpoints_in_order_are_a_trajectory(states):
+    files, settings = states
+    (lists,) = made(settings, {"path": files[2], "states": files[:2]}).trajectories(4, 10)
+    assert len(lists) == 3
+    (one,) = made(settings, {"path": files[0]}).trajectories(4, 10)
+    assert torch.equal(lists[0], one[-1])
+
+
+def test_states_out_of_order_or_of_another_training_are_refused(states, workdir):
+    files, settings = states
+    with pytest.raises(KDError, match="out of order"):
+        made(settings, {"path": files[2], "states": [files[1], files[0]]})
+    with pytest.raises(KDError, match="out of order"):
+        made(settings, {"path": files[1], "states": [files[2]]})
+    content = torch.load(files[0], weights_only=False)
+    content["config"].final_config_dict["embedding_size"] = 13
+    torch.save(content, workdir / "other.pth", pickle_protocol=4)
+    with pytest.raises(KDError, match="another training"):
+        made(settings, {"path": files[2], "states": [str(workdir / "other.pth")]})
+
+
+# files of scores
+
+
+@pytest.fixture
+def ranks(settings, workdir):
+    """The lists of a BPR as a file: (function that writes it, the knowledge that it is of, settings)."""
+    bench = Bench("RRD", settings)
+    top = bench.knowledge.top_items(40)
+    users, items = bench.data.tokens
+
+    def write(name="ranks.tsv", k=40, head="user_id:token\titem_id:token\trank:float", more=()):
+        lines = [head] + [
+            f"{users[user]}\t{items[item]}\t{rank}"
+            for user in range(1, 61) for rank, item in enumerate(top.ids[user, :k].tolist(), 1)
+        ]  # fmt: skip
+        (workdir / name).write_text("\n".join([*lines, *more]) + "\n")
+        return name
+
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    return write, bench.knowledge, {**keys, "teacher_check": "warn", "rrd_max_k": 40, "rrd_k": 10}
+
+
+def read(settings, name, method="RRD"):
+    config = make_config(method, config_dict={**settings, "teachers": [{"scores": name}]})
+    data = fit.split(plain_config(config))
+    return get_knowledge(config, data, get_teachers(config, data))
+
+
+def test_a_file_of_ranks_gives_the_lists_that_it_was_made_of(ranks):
+    write, knowledge, settings = ranks
+    assert torch.equal(read(settings, write()).top_items(40).ids, knowledge.top_items(40).ids)
+
+
+def test_arrays_of_scores_give_the_same(ranks, workdir):
+    write, knowledge, settings = ranks
+    table = [line.split("\t") for line in (workdir / write()).read_text().splitlines()[1:]]
+    users, items, rank = (np.array(column) for column in zip(*table, strict=True))
+    np.savez(workdir / "scores.npz", user=users, item=items, score=-rank.astype(float))
+    assert torch.equal(read(settings, "scores.npz").top_items(40).ids, knowledge.top_items(40).ids)
+
+
+def test_a_run_with_a_file_among_the_teachers(ranks, workdir):
+    write, _, settings = ranks
+    teachers = [{"scores": write()}, {"model": "EASE"}]
+    result = run_kd("RRD", config_dict={**settings, "teachers": teachers})
+    assert [row["label"] for row in result["teachers"]] == ["ranks.tsv", "EASE"]
+    assert result["teachers"][0]["parameters"] is None and result["teachers"][0]["ms_per_user"] is None
+
+
+def test_of_items_in_training_the_files_order_comes_first(ranks):
+    write, knowledge, settings = ranks
+    users, items = (part.tolist() for part in (knowledge.positive_users, knowledge.positive_items))
+    of_one = [item for user, item in zip(users, items, strict=True) if user == 1]
+    tokens = fit.split(plain_config(make_config("RRD", config_dict=settings))).tokens
+    last = of_one[-1]
+    name = write(more=[f"{tokens[0][1]}\t{tokens[1][last]}\t99"])
+    seen = read(settings, name).top_seen(4)[1].tolist()
+    assert seen == [last, *of_one[:3]]
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"more": ["nobody\ti1\t3"]}, ["1 users", "'nobody'"]),
+    ({"more": ["u1\tnothing\t3"]}, ["1 items", "'nothing'"]),
+    ({"more": ["u1\ti1\tnan"]}, ["finite"]),
+    ({"more": ["u1\ti1\tmany"]}, ["cannot be read", "many"]),
+    ({"k": 12}, ["fewer than 40", "60 of 60 users"]),
+    ({"head": "a\tb\tc"}, ["score or rank", "'c'"]),
+    ({"head": "a\tscore"}, ["three columns", "'a', 'score'"]),
+])  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused(ranks, change, words):
+    write, _, settings = ranks
+    with pytest.raises(KDError) as caught:
+        read(settings, write(**change)).top_items(40)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_pair_twice_and_a_file_that_is_not_there_are_refused(ranks, workdir):
+    write, _, settings = ranks
+    line = (workdir / write()).read_text().splitlines()[1]
+    with pytest.raises(KDError, match="twice"):
+        read(settings, write(more=[line]))
+    with pytest.raises(KDError, match="not there"):
+        read(settings, "none.tsv")
+    np.savez(workdir / "x.npz", user=np.array(["u1"]))
+    with pytest.raises(KDError, match="needs the arrays"):
+        read(settings, "x.npz")
+    np.savez(workdir / "y.npz", user=np.array([object()]), item=np.array(["i1"]), rank=np.array([1]))
+    with pytest.raises(KDError, match="cannot be read"):
+        read(settings, "y.npz")  # pickled: never executed
+
+
+def test_a_file_cannot_say_what_it_has_seen(ranks):
+    write, _, settings = ranks
+    with pytest.raises(KDError, match="teacher_check=warn"):
+        read({**settings, "teacher_check": "error"}, write())
+
+
+def test_a_term_that_needs_scores_refuses_a_file(ranks):
+    write, _, settings = ranks
+    with pytest.raises(KDError, match="ranks"):
+        run_kd("SLD", config_dict={**settings, "teachers": [{"scores": write()}]})
+
+
+def test_an_ensemble_says_what_it_is(bench):
+    assert isinstance(bench.knowledge, Ensemble) and bench.knowledge.offers == "ranks"
+    assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE

@@ -1,0 +1,55 @@
+"""Consensus and discrepancy against plain Python."""
+
+import math
+
+import pytest
+import torch
+
+from recbole_kd.rankings import consensus, discrepancy, rank_weights
+
+
+def slow_consensus(ids, weights, k):
+    total = {}
+    for item, weight in zip(ids, weights, strict=True):
+        if item:
+            total[item] = total.get(item, 0.0) + weight
+    best = sorted(total, key=lambda item: (-round(total[item], 9), item))[:k]
+    return best + [0] * (k - len(best)), [total[item] for item in best] + [0.0] * (k - len(best))
+
+
+@pytest.mark.parametrize("k", [1, 4, 30])
+def test_consensus_adds_up_and_keeps_the_heaviest(k):
+    generator = torch.Generator().manual_seed(k)
+    ids = torch.randint(0, 9, (50, 12), generator=generator).int()
+    weights = torch.randint(1, 4, (50, 12), generator=generator).double() / 4  # many ties
+    found, sums = consensus(ids, weights, k)
+    assert found.dtype == torch.int32 and found.shape == (50, k)
+    for row in range(50):
+        expected = slow_consensus(ids[row].tolist(), weights[row].tolist(), k)
+        assert found[row].tolist() == expected[0]
+        assert sums[row].tolist() == pytest.approx(expected[1])
+
+
+def test_a_hand_value():
+    ids, weights = consensus(torch.tensor([[3, 1, 0, 2, 1]]), torch.tensor([1.0, 0.5, 9.0, 1.0, 0.6]), 3)
+    assert ids.tolist() == [[1, 2, 3]]
+    assert weights[0].tolist() == pytest.approx([1.1, 1.0, 1.0])
+
+
+def test_where_two_teachers_agree_noise_does_not_decide():
+    weights = rank_weights(3, 10.0)
+    # 0.1 + 0.2 + 0.3 in another order: the same weight, so the smaller id comes first
+    ids = torch.tensor([[7, 4, 5, 4, 5, 7, 5, 7, 4]])
+    assert consensus(ids, weights.repeat(3), 3)[0].tolist() == [[4, 5, 7]]
+
+
+def test_rank_weights_are_of_ranks_from_one():
+    assert rank_weights(2, 10.0).tolist() == pytest.approx([math.exp(-0.1), math.exp(-0.2)])
+
+
+def test_discrepancy_by_hand():
+    own = torch.tensor([[5, 6], [5, 6], [5, 6], [0, 0], [5, 0]])
+    wanted = torch.tensor([[6, 9, 5], [5, 6, 1], [1, 2, 5], [5, 6, 0], [5, 1, 0]])
+    gain = [1.0, (2 ** math.exp(-0.1) - 1) / math.log2(3)]
+    expected = [1 - gain[1] / sum(gain), 0.0, 1.0, 1.0, 0.0]  # what is wanted beyond the second does not count
+    assert discrepancy(own, wanted).tolist() == pytest.approx([round(value, 4) for value in expected])

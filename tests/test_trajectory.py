@@ -1,0 +1,141 @@
+"""The states that a training passes through: which are kept, which are chosen, and that their lists are theirs."""
+
+import pytest
+import torch
+from conformance import Bench, same_weights
+
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.teacher.resume import ResumableTrainer
+from recbole_kd.teacher.trajectory import States, choose, stride
+
+
+@pytest.mark.parametrize("most", [4, 12, 16])
+def test_states_are_never_too_many_and_never_far_apart(most):
+    for epochs in range(1, 400):
+        step = stride(epochs, most)
+        assert epochs // step <= most
+        assert step == 1 or epochs > (step // 2) * most
+
+
+def test_chosen_states_ascend_below_the_best_and_are_near_to_equal_steps():
+    for best in range(1, 200):
+        for patience in (0, 10):
+            step = stride(best + patience, 16)
+            held = range(step, best + patience + 1, step)
+            chosen = choose(held, best, 4)
+            assert chosen == sorted(set(chosen)) and all(0 < epochs < best for epochs in chosen)
+            if best > 16:
+                wanted = [best / 4, best / 2, 3 * best / 4]
+                assert max(abs(one - other) for one, other in zip(chosen, wanted, strict=True)) <= step
+
+
+class Fake:
+    def state_dict(self):
+        return {"weight": torch.zeros(2)}
+
+    def other_parameter(self):
+        return None
+
+
+def test_a_training_that_goes_back_keeps_what_one_without_a_break_keeps(tmp_path):
+    whole, cut = States(tmp_path / "whole.pth", 2), States(tmp_path / "cut.pth", 2)
+    for epochs in range(40):
+        whole.keep(epochs, Fake())
+    for epochs in [*range(30), *range(21, 40)]:  # killed at 29, resumed at 21
+        cut.keep(epochs, Fake())
+    assert list(whole.held()) == list(cut.held()) == [8, 16, 24, 32]
+    cut.keep(0, Fake())
+    assert not cut.held()
+    cut.forget()
+    assert not cut.folder.exists()
+
+
+@pytest.fixture
+def long(settings):
+    return {**settings, "epochs": 9, "teacher_model": "BPR", "stopping_step": 100}
+
+
+def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
+    bench = Bench("HetComp", long, hetcomp_k=10)
+    best = read_checkpoint(bench.teacher.file)["epoch"] + 1
+    (lists,) = bench.knowledge.trajectories(4, 10)
+    assert len(lists) == min(4, best)
+    assert torch.equal(lists[-1], bench.knowledge.top_items(100).ids)
+    # the same training once more, its weights looked at by hand
+    kept = {}
+
+    class Watching(ResumableTrainer):
+        def _begin(self, epoch):
+            super()._begin(epoch)
+            kept[epoch] = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+
+    config = bench.config.teacher
+    data = fit.split(config)
+    model = fit.build(config, data.train._dataset)
+    trainer = Watching(config, model)
+    trainer.saved_model_file = str(workdir / "again.pth")
+    trainer.fit(data.train, data.valid)
+    for place, epochs in enumerate(choose(range(1, 9), best, 4)):
+        model.load_state_dict(kept[epochs])
+        own = type(bench.knowledge)(bench.knowledge.backbone.__class__(model), bench.data.train_pairs)
+        assert torch.equal(lists[place], own.top_items(100).ids), epochs
+
+
+def test_they_are_kept_as_lists_and_found_again(long, workdir):
+    bench = Bench("HetComp", long, hetcomp_k=10)
+    assert not list((workdir / "saved" / "teacher").glob("*.states"))
+    folder = workdir / "saved" / "knowledge" / bench.teacher.name
+    assert (folder / "trajectory-4").is_dir()
+    stamp = (workdir / bench.teacher.file).stat().st_mtime_ns
+    again = Bench("HetComp", long, hetcomp_k=10)
+    assert (workdir / bench.teacher.file).stat().st_mtime_ns == stamp
+    for one, other in zip(bench.knowledge.trajectories(4, 10), again.knowledge.trajectories(4, 10), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_teacher_without_its_trajectory_is_trained_again_to_the_same_weights(long, caplog):
+    first = Bench("RRD", long)
+    before = read_checkpoint(first.teacher.file)["state_dict"]
+    with caplog.at_level("INFO"):
+        second = Bench("HetComp", long, hetcomp_k=10)
+    assert "not its trajectory" in caplog.text
+    assert second.teacher.file == first.teacher.file
+    assert same_weights(before, read_checkpoint(second.teacher.file)["state_dict"])
+    assert len(second.knowledge.trajectories(4, 10)[0]) > 1
+
+
+def test_a_checkpoint_and_a_model_without_epochs_are_one_state(long):
+    file = Bench("RRD", long).teacher.file
+    config = make_config("HetComp", config_dict={
+        **{key: value for key, value in long.items() if key != "teacher_model"}, "hetcomp_k": 10,
+        "teachers": [{"path": file}, {"model": "ItemKNN"}],
+    })  # fmt: skip
+    data = fit.split(plain_config(config))
+    knowledge = get_knowledge(config, data, get_teachers(config, data))
+    assert [len(lists) for lists in knowledge.trajectories(4, 10)] == [1, 1]
+
+
+def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
+    config = make_config("HetComp", config_dict={**long, "hetcomp_k": 10}).teacher
+    data = fit.split(config)
+    file = workdir / "x.pth"
+
+    class Killed(Exception):
+        pass
+
+    class Dying(ResumableTrainer):
+        def _check_nan(self, loss):
+            if self.epoch == 5:
+                raise Killed
+            super()._check_nan(loss)
+
+    trainer = Dying(config, fit.build(config, data.train._dataset))
+    with pytest.raises(Killed):
+        fit.run(trainer, data, file, resume_interval=0)
+    states = States(file, 4)
+    fit.train(config, file, states=states, resume=True, resume_interval=0)
+    assert min(states.held()) == 1
