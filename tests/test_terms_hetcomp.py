@@ -233,6 +233,18 @@ def test_the_construction_reaches_the_same_states_at_every_step(seed, alpha):
     assert len(moved) > 1
 
 
+def test_a_student_that_stands_still_is_led_on_from_the_tenth_comparison():
+    world = Several(HetComp)  # 1.05 * 0.995^10 is the first threshold below 1
+    reached = {}
+    for epoch in range(0, 26):
+        world.term.start_epoch(epoch, world.backbone)
+        reached[epoch] = world.term.place[0, 1:].tolist()
+    stuck = [user for user in range(USERS) if reached[19][user] == 0]
+    assert stuck  # the others had met a state's list at once
+    assert all(reached[20][user] == 1 and reached[22][user] == 2 for user in stuck)
+    assert int(world.term.marks[0]) == 22  # (10 + V - 2) p
+
+
 def test_patience_counts_from_the_ranking_on():
     world = Several(HetComp)
     assert world.term.last_phase == sys.maxsize
