@@ -3,6 +3,7 @@
 Ids are RecBole's: 0 is padding and is never drawn.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -127,6 +128,16 @@ class Excluded:
         # the gap key of the j-th excluded id E_j is E_j - j: how many free ids lie below it
         gap = identity - (torch.arange(len(flat), device=rows.device) - starts[row])
         return cls(row * (size + 1) + gap, starts, size)
+
+    @classmethod
+    def joined(cls, parts):
+        """Sets over the same ids, one after the other."""
+        first = [0, *itertools.accumulate(len(part.starts) - 1 for part in parts)]
+        before = [0, *itertools.accumulate(len(part.keys) for part in parts)]
+        size = parts[0].size
+        keys = torch.cat([part.keys + row * (size + 1) for part, row in zip(parts, first, strict=False)])
+        starts = [part.starts[:-1] + count for part, count in zip(parts, before, strict=False)]
+        return cls(keys, torch.cat([*starts, starts[0].new_tensor([before[-1]])]), size)
 
     def rows(self, start, stop):
         """The rows from ``start`` to ``stop`` as sets of their own."""

@@ -123,16 +123,31 @@ class Lists:
 
     def unseen(self, *besides):
         """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
-        pairs = [(self.positive_users, self.positive_items), *(top.pairs() for top in besides)]
-        users, items = (torch.cat(part) for part in zip(*pairs, strict=True))
-        return Excluded.of(users, items, self.n_users, self.n_items)
+        known = self.positive_users, self.positive_items, self._starts
+        return self._excluded(known, [top.ids for top in besides], self.n_users, self.n_items)
 
     def unseen_by(self, besides):
         """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
-        items, users = besides.pairs()
-        return Excluded.of(
-            torch.cat([self.positive_items, items]), torch.cat([self.positive_users, users]), self.n_items, self.n_users
-        )
+        order = torch.argsort(self.positive_items, stable=True)
+        items, users = self.positive_items[order], self.positive_users[order]
+        starts = torch.searchsorted(items, torch.arange(self.n_items + 1, device=self.device))
+        return self._excluded((items, users, starts), [besides.ids], self.n_items, self.n_users)
+
+    def _excluded(self, known, lists, n, size):
+        """Sorted pairs and lists of ids as sets, in blocks of rows: all at once they would be sorted in many copies."""
+        rows, ids, starts = known
+        found = []
+        for block in torch.arange(n, device=self.device).split(
+            max(1, BLOCK // (1 + sum(own.shape[1] for own in lists)))
+        ):
+            first, last = int(block[0]), int(block[-1]) + 1
+            part = slice(int(starts[first]), int(starts[last]))
+            listed = [own[first:last] for own in lists]
+            places = [(own > 0).nonzero(as_tuple=True) for own in listed]
+            all_rows = torch.cat([rows[part] - first, *(place[0] for place in places)])
+            all_ids = torch.cat([ids[part], *(own[place].long() for own, place in zip(listed, places, strict=True))])
+            found.append(Excluded.of(all_rows, all_ids, len(block), size))
+        return Excluded.joined(found)
 
     def _clip(self, k, most):
         if k > most and "clipped" not in self._loaded:
