@@ -6,7 +6,8 @@
 A method may carry keys of its own, so the same command compares settings (``--part=valid_result``: on validation, the
 test part is not looked at). Every other key goes to every run; ``--alone`` holds keys for the student alone only, which
 may learn best at another rate. What was trained is found again in checkpoint_dir, so that an interrupted command goes
-on, and commands over other seeds may run beside it. ``--cost`` adds what an epoch costs beside plain RecBole's, from a
+on, and commands over other seeds may run beside it; ``--with`` takes the runs of an earlier result file in, of other
+seeds or methods, made with the same keys. ``--cost`` adds what an epoch costs beside plain RecBole's, from a
 result file of benchmarks/cost.py. Run it from the project's root.
 """
 
@@ -89,6 +90,14 @@ def runs_of(seed, methods, rest, part, for_alone):
     return rows
 
 
+def joined(earlier, by_seed, command, own):
+    """The runs of an earlier result file and these, by seed; these win. Refused where their keys differ."""
+    if [earlier["command"], earlier["part"], earlier["alone"]] != [command, own.part, own.alone]:
+        raise SystemExit(f"{own.earlier} was made with other keys: {shlex.join(earlier['command'])}")
+    seeds = sorted({*earlier["runs"], *by_seed}, key=int)
+    return {seed: {**earlier["runs"].get(seed, {}), **by_seed.get(seed, {})} for seed in seeds}
+
+
 def summary(by_seed, part, metrics):
     """A row for each method: mean and standard deviation of each metric, the gain over the student alone, and the share
     of the gap between the student alone and the teacher that it makes up for.
@@ -136,6 +145,7 @@ def main():
     parser.add_argument("--part", default="test_result", choices=("test_result", "valid_result"))
     parser.add_argument("--alone", default="", help="keys for the student alone")
     parser.add_argument("--cost", help="a result file of benchmarks/cost.py, for what an epoch costs")
+    parser.add_argument("--with", dest="earlier", help="a result file whose runs are taken in")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
     logging.disable(logging.INFO)
@@ -152,6 +162,9 @@ def main():
         with _alone(place):
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
+    command = [word for word in keys if "data_path" not in word]
+    if own.earlier:
+        by_seed = joined(json.loads(Path(own.earlier).read_text()), by_seed, command, own)
     found = summary(by_seed, own.part, metrics)
     costs = json.loads(Path(own.cost).read_text())["methods"] if own.cost else {}
     for method, row in found.items():
@@ -160,7 +173,7 @@ def main():
     print(table(found, metrics))
     if own.result_file:
         content = {
-            "command": [word for word in keys if "data_path" not in word], "methods": methods, "seeds": own.seeds,
+            "command": command, "methods": [name for name in found if name not in ENDS], "seeds": ",".join(by_seed),
             "part": own.part, "alone": own.alone, "summary": found, "runs": by_seed, "versions": versions(),
         }  # fmt: skip
         Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)

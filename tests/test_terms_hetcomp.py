@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from conformance import Bench
 from toy import (
     D_T,
     ITEMS,
@@ -149,6 +150,11 @@ def test_longer_lists_are_nested_tails():
         expected += 0.5 * likelihood(values, list(range(half)), below[half])
         expected += 0.5 * likelihood(values, list(range(tenth)), below[tenth])
         assert found[row].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_tenth_as_many_training_items_are_taught(settings):
+    term = Bench("HetComp", settings, hetcomp_k=20).model().terms[0]
+    assert (term.k, term.upper, term.tenth, term.seen.shape[1]) == (20, 10, 2, 2)
 
 
 def test_nothing_is_added_to_a_tail_by_an_empty_list():

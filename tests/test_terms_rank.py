@@ -40,7 +40,8 @@ KEYS = {
     "irrrd_item_k": 3, "irrrd_item_uniform_k": 2, "irrrd_sampling": "rank", "irrrd_temperature": 2.0,
     "irrrd_max_k": 2, "irrrd_refresh": 1,
     "dcd_weight": 1.0, "dcd_item_weight": 0.3, "dcd_sides": "both", "dcd_k": 1, "dcd_epsilon": 0.3, "dcd_max_k": 5,
-    "dcd_refresh": 1,
+    "dcd_refresh": 1, "dcd_relaxed_weight": 0.0, "dcd_relaxed_k": 2, "dcd_relaxed_uniform_k": 3,
+    "dcd_relaxed_temperature": 2.0,
 }  # fmt: skip
 
 
@@ -173,6 +174,12 @@ class SlowDCD:
         self.keys, keys = world.keys, world.keys
         table, old = factors(world.teacher), world.before  # ranks are of the student as it was
         generator, self.sides = replay(world.term), []
+        self.weight, self.relaxed = keys["dcd_relaxed_weight"], {}
+        if self.weight:
+            own = {f"dcd_{name}": keys[f"dcd_relaxed_{name}"] for name in ("k", "uniform_k", "temperature")}
+            own["dcd_sampling"] = "rank"
+            top = best_unseen(table["user"], table["item"], keys["dcd_max_k"])
+            self.relaxed = relaxed(top, UNSEEN, own, "dcd", own["dcd_k"], own["dcd_uniform_k"], world.early)
         for side, column in (("user", 0), ("item", 1)) if keys["dcd_sides"] == "both" else (("user", 0),):
             best, size = (best_unseen, ITEMS) if side == "user" else (best_users, USERS)
             top = best(table["user"], table["item"], keys["dcd_max_k"])
@@ -194,6 +201,8 @@ class SlowDCD:
                     drawn[x] = sorted(first, key=top[x].index)
                 two.append(drawn)
             self.sides.append((side, len(everyone), {x: (two[0][x], two[1][x]) for x in some}))
+        everyone = once(rows, 0)
+        self.whole, self.users = len(everyone), chosen(everyone, keys["kd_rows"], generator) if self.weight else []
 
     @staticmethod
     def score(side, table, x, y):
@@ -208,6 +217,12 @@ class SlowDCD:
             ]
             share = 1.0 if side == "user" else self.keys["dcd_item_weight"]
             total += share * reduced(losses, whole, self.keys, self.keys["dcd_k"])
+        if self.weight:
+            losses = [
+                order_above(*([self.score("user", live, user, item) for item in part] for part in self.relaxed[user]))
+                for user in self.users
+            ]
+            total += self.weight * reduced(losses, self.whole, self.keys, self.keys["dcd_relaxed_k"])
         return total
 
 
@@ -244,6 +259,9 @@ SETTINGS = [
     (DCD, {"dcd_k": 9, "dcd_max_k": 9}),
     (DCD, {"dcd_sides": "user", "dcd_k": 2, "dcd_max_k": 4}),
     (DCD, {"kd_rows": 2}),
+    (DCD, {"dcd_relaxed_weight": 10.0}),
+    (DCD, {"dcd_relaxed_weight": 0.5, "kd_rows": 2, "dcd_max_k": 3}),
+    (DCD, {"dcd_relaxed_weight": 2.0, "kd_reduction": "sum", "dcd_sides": "user"}),
     (DCD, {"kd_reduction": "sum", "dcd_k": 2}),
     (DCD, {"kd_reduction": "sum", "kd_rows": 2, "dcd_k": 3}),
 ]

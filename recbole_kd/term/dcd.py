@@ -8,6 +8,7 @@ from recbole_kd.sampling import without_replacement
 from recbole_kd.schedule import due
 from recbole_kd.teacher.lists import BLOCK
 from recbole_kd.term.base import Term
+from recbole_kd.term.rrd import RelaxedLists
 
 
 class Compared(nn.Module):
@@ -58,6 +59,9 @@ class DCD(Term):
     and the p positions; the same with each positive item's list of users, times ``dcd_item_weight``. A list that has
     fewer than p of a kind gives what it has.
 
+    The corrections stay within the lists and say nothing of what lies outside; the paper's objective has the relaxed
+    ranking of RRD beside them, here ``dcd_relaxed_weight`` times as heavy. The authors' released loop leaves it out: 0.
+
     Source: Lee & Kim, CIKM 2021, after the authors' code; sure of the form, not of its constants.
     """
 
@@ -69,8 +73,16 @@ class DCD(Term):
         both, k = self.key("sides") == "both", self.key("max_k")
         self.user_lists = Compared(knowledge.top_items(k))
         self.item_lists = Compared(knowledge.top_users(k)) if both else None
+        self.relaxed = self._relaxed_lists(knowledge) if self.key("relaxed_weight") > 0 else None
+
+    def _relaxed_lists(self, knowledge):
+        top, temperature = self.user_lists.top, self.key("relaxed_temperature")
+        k, uniform_k = self.key("relaxed_k"), self.key("relaxed_uniform_k")
+        return RelaxedLists(top, knowledge.unseen(top), k, uniform_k, temperature)
 
     def start_epoch(self, epoch, student):
+        if self.relaxed is not None:
+            self.relaxed.draw(self.generator)
         if due(epoch, self.key("refresh")):
             view = student.tables()
             self.user_lists.refresh(view.score, view.width)
@@ -78,11 +90,15 @@ class DCD(Term):
                 self.item_lists.refresh(view.score_items, view.width)
 
     def loss(self, batch):
-        users = self._side(self.user_lists, batch.users, batch.student.score)
-        if self.item_lists is None:
-            return users
-        items = self._side(self.item_lists, batch.pos_items, batch.student.score_items)
-        return users + self.key("item_weight") * items
+        loss = self._side(self.user_lists, batch.users, batch.student.score)
+        if self.item_lists is not None:
+            items = self._side(self.item_lists, batch.pos_items, batch.student.score_items)
+            loss = loss + self.key("item_weight") * items
+        if self.relaxed is not None:
+            users = self.some(batch.users)
+            ranked = self.relaxed.loss(batch.student.score(users, self.relaxed.ids[users]), users)
+            loss = loss + self.key("relaxed_weight") * self.reduce(ranked, len(batch.users), parts=self.relaxed.k)
+        return loss
 
     def _side(self, lists, ids, score):
         rows, k = self.some(ids), self.key("k")
