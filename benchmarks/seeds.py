@@ -17,7 +17,13 @@ import recbole_kd
 from scipy import stats
 from tabulate import tabulate
 
-ROWS = ("teacher", "student_alone", "distilled")
+
+def rows_of(run):
+    """What a run is summed up by: its teacher or teachers, one by one and together, and both students."""
+    several = {f"teacher {row['label']}": row for row in run.pop("teachers", [])}
+    one = {name: run[name] for name in ("teacher", "ensemble") if name in run}
+    found = {**several, **one, "student_alone": run["student_alone"], "distilled": run["distilled"]}
+    return {name: {key: value for key, value in row.items() if key != "checkpoint"} for name, row in found.items()}
 
 
 def paired(differences):
@@ -28,14 +34,19 @@ def paired(differences):
 
 
 def summary(runs, metric, part):
-    """Mean and standard deviation a row, and the distilled student's paired difference to the other two."""
-    values = {row: [run[row][part][metric] for run in runs] for row in ROWS}
+    """Mean and standard deviation a row, and the distilled student's paired difference to each of the others."""
+    values = {row: [run[row][part][metric] for run in runs] for row in runs[0]}
     result = {row: {"mean": statistics.fmean(v), "sd": statistics.stdev(v), "values": v} for row, v in values.items()}
-    for row in ("student_alone", "teacher"):
+    for row in others(runs):
         result[f"distilled - {row}"] = paired([a - b for a, b in zip(values["distilled"], values[row], strict=True)])
-    gap = result["teacher"]["mean"] - result["student_alone"]["mean"]
+    gap = result["ensemble" if "ensemble" in result else "teacher"]["mean"] - result["student_alone"]["mean"]
     share = (result["distilled"]["mean"] - result["student_alone"]["mean"]) / gap if gap > 0 else None
     return {**result, "recovered_share": share}
+
+
+def others(runs):
+    """The rows that the distilled student is compared with, the student alone first."""
+    return ["student_alone", *(row for row in runs[0] if row not in ("student_alone", "distilled"))]
 
 
 def main():
@@ -46,22 +57,20 @@ def main():
     own, rest = parser.parse_known_args()
     runs = []
     for seed in own.seeds.split(","):
-        run = recbole_kd.run_kd(argv=[*rest, f"--seed={seed}"])
-        for row in ROWS:
-            run[row].pop("checkpoint")
-        runs.append(run)
+        whole = recbole_kd.run_kd(argv=[*rest, f"--seed={seed}"])
+        runs.append(rows_of(whole))
     found = {part: summary(runs, own.metric, part) for part in ("valid_result", "test_result")}
-    kept = {key: value for key, value in runs[0]["config"].items() if not os.path.isabs(str(value))}
+    kept = {key: value for key, value in whole["config"].items() if not os.path.isabs(str(value))}
     content = {
-        "command": rest, "seeds": own.seeds, "metric": own.metric, **found, "versions": runs[0]["versions"],
-        "config": kept, "runs": [{row: run[row] for row in ROWS} for run in runs],
+        "command": rest, "seeds": own.seeds, "metric": own.metric, **found, "versions": whole["versions"],
+        "config": kept, "runs": runs,
     }  # fmt: skip
     Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
     Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
     test = found["test_result"]
     lines = [
         [row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd']:.4f}"]
-        for row in ROWS
+        for row in runs[0]
     ]
     print(
         tabulate(
@@ -70,7 +79,7 @@ def main():
             disable_numparse=True,
         )
     )
-    for row in ("student_alone", "teacher"):
+    for row in others(runs):
         print(
             f"distilled - {row}: {{mean:+.4f}}, 95% interval [{{low:+.4f}}, {{high:+.4f}}], p {{p:.2g}}".format(
                 **test[f"distilled - {row}"]

@@ -62,7 +62,7 @@ class States:
             self.forget()
         self.folder.mkdir(exist_ok=True)
         for held, file in self.held().items():
-            if held % step or held >= epochs:  # those ahead are of a training that was resumed further back
+            if held % step:
                 file.unlink()
         if epochs and epochs % step == 0:
             content = {"state_dict": model.state_dict(), "other_parameter": model.other_parameter()}
