@@ -9,7 +9,7 @@ from recbole_kd.sampling import uniform_outside
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.lists import BLOCK
-from recbole_kd.teacher.store import store_name
+from recbole_kd.teacher.store import read_arrays, store_name, write_arrays
 
 
 @pytest.fixture
@@ -101,6 +101,16 @@ def test_the_store_is_written_whole_and_read_back(bench, workdir):
     assert len([text for text in said if "top 7" in text]) == 1
     again.top_items(9)
     assert sorted(path.name for path in (workdir / "store").iterdir()) == ["top-7", "top-9"]
+
+
+def test_of_two_runs_that_write_the_same_the_first_one_does(tmp_path):
+    folder = tmp_path / "store" / "top-9"
+    write_arrays(folder, {"ids": torch.tensor([1])})
+    write_arrays(folder, {"ids": torch.tensor([2])})
+    assert read_arrays(folder, "cpu")["ids"].tolist() == [1]
+    (folder / "ids.npy").write_bytes(b"damaged")
+    write_arrays(folder, {"ids": torch.tensor([3])})
+    assert read_arrays(folder, "cpu")["ids"].tolist() == [3]
 
 
 def test_the_store_tells_teachers_and_splits_apart(bench):

@@ -185,8 +185,10 @@ def run(trainer, data, file, resume=False, resume_interval=15.0):
         raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
     if not can_resume:
         _rewrite(file, extra)
-    epochs, seconds = len(trainer.train_loss_dict), time.perf_counter() - began
-    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds}
+    epochs = len(trainer.train_loss_dict)
+    seconds = trainer.seconds if can_resume else time.perf_counter() - began
+    scores = [[epoch, score] for epoch, score in trainer.valid_scores.items()] if can_resume else []
+    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds, "valid_scores": scores}
     if can_resume and trainer.history:
         mark["progress"] = trainer.history
     write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())

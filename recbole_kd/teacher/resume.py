@@ -18,7 +18,9 @@ from recbole_kd.config import plain_config
 from recbole_kd.teacher.checkpoint import to_bytes, write_whole
 from recbole_kd.teacher.trajectory import States
 
-COUNTERS = ("cur_step", "best_valid_score", "best_valid_result", "train_loss_dict", "history")
+COUNTERS = (
+    "cur_step", "best_valid_score", "best_valid_result", "train_loss_dict", "valid_scores", "seconds", "history",
+)  # fmt: skip
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -34,6 +36,8 @@ class ResumableTrainer(Trainer):
         extra: entries that the checkpoint carries besides RecBole's, plain values only.
         states: where weights are kept for a trajectory; none are where None.
         history: what was said of the progress of a method's terms: by name a list of [epoch, number].
+        valid_scores: the validation score of each epoch that was evaluated.
+        seconds: what the training has taken, with what led to the resume point that it went on from.
     """
 
     resume_file: str | None = None
@@ -41,6 +45,8 @@ class ResumableTrainer(Trainer):
     extra: dict = {}
     states: States | None = None
     history: dict = {}
+    valid_scores: dict = {}
+    seconds = 0.0
     epoch = step = 0
     _written: float | None = None
     _resumed: dict | None = None
@@ -54,13 +60,26 @@ class ResumableTrainer(Trainer):
         if self._resumed is not None:
             restore_randomness(self._resumed, self._loaders)
             self._resumed = None
-        return super().fit(train_data, valid_data, *args, **kwargs)
+        self._counted = time.perf_counter()
+        found = super().fit(train_data, valid_data, *args, **kwargs)
+        self._count_time()
+        return found
+
+    def _count_time(self):
+        now = time.perf_counter()
+        self.seconds, self._counted = self.seconds + now - self._counted, now
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._begin(epoch_idx)
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
+    def _valid_epoch(self, valid_data, show_progress=False):
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        self.valid_scores = {**self.valid_scores, self.epoch: float(score)}
+        return score, result
+
     def _begin(self, epoch):
+        self._count_time()
         self._keep(epoch)
         if self.states is not None:
             self.states.keep(epoch, self.shipped())

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 
+import filelock
 import numpy as np
 import torch
 from scipy.sparse import issparse
@@ -61,11 +62,15 @@ def read_arrays(folder, device):
 
 
 def write_arrays(folder, arrays):
-    """All tensors or none: written beside, then renamed."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for key, array in arrays.items():
-        np.save(partial / f"{key}.npy", array.cpu().numpy(), allow_pickle=False)
-    shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-    os.replace(partial, folder)
+    """All tensors or none: written beside, then renamed. Of runs that write the same at once, the first one does."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder.parent}.lock"):
+        if read_arrays(folder, "cpu") is not None:
+            return
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for key, array in arrays.items():
+            np.save(partial / f"{key}.npy", array.cpu().numpy(), allow_pickle=False)
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        os.replace(partial, folder)
