@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from recbole_kd.compare import compare, read_plan
+from recbole_kd.compare.tables import text
 from recbole_kd.config import KDError, method_names
 from recbole_kd.config.keys import chosen_terms, nearest
 from recbole_kd.config.layers import parse_argv, typed
@@ -22,6 +24,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
   --model=X --explain   the keys of one method
+  compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (docs/compare.md)
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 
@@ -39,11 +42,14 @@ def main(argv=None):
     except (NonFiniteLoss, OSError) as error:
         return _say(error, 1)
     except KeyboardInterrupt:
-        return _say("interrupted; the same command with --resume=True goes on", 130)
+        again = "" if argv[0] == "compare" else " with --resume=True"
+        return _say(f"interrupted; the same command{again} goes on", 130)
     return 0
 
 
 def _answer(argv):
+    if argv[0] == "compare":
+        return _compare(argv[1:])
     if "--list" in argv:
         return methods()
     if "--explain" in argv:
@@ -63,6 +69,18 @@ def _answer(argv):
         write_whole(file, page.encode())
         print(f"how the teachers were followed is in {file}")
     return table(result)
+
+
+def _compare(argv):
+    if len(argv) != 1:
+        raise KDError("compare takes one plan: write compare plan.yaml")
+    plan = read_plan(argv[0])
+    found = compare(plan)
+    said = f"{text(found)}\n\nthe report is {plan.folder / 'report.html'}"
+    if again := sum(not one["diverged"] for one in found["failed"]):
+        print(said)
+        raise ChildProcessError(f"{again} runs failed without having diverged: the same command tries them again")
+    return said
 
 
 def _say(what, code):

@@ -57,7 +57,7 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
     """
     command_line = parse_argv(argv or [])
     files = [*(config_file_list or []), *str(command_line.pop("config_files", "")).split()]
-    sources = [(file, _read_yaml(file), False) for file in files]
+    sources = [(file, read_yaml(file), False) for file in files]
     sources.append(("config_dict", config_dict or {}, True))
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     sources.append(("arguments", named, False))
@@ -108,7 +108,8 @@ def typed(key, value):
         return value
 
 
-def _read_yaml(file):
+def read_yaml(file):
+    """A YAML file of keys as a dict, numbers as RecBole reads them. Raises KDError."""
     loader = RecBoleConfig._build_yaml_loader(None)
     try:
         with open(file, encoding="utf-8") as stream:

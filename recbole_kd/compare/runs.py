@@ -1,0 +1,287 @@
+"""One run of a comparison: a teacher, a student alone or a method on one split, trained and measured into one file."""
+
+import copy
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from recbole_kd.compare.plan import ENDS, merged
+from recbole_kd.compare.tail import popularity_recall
+from recbole_kd.config import KDError, plain_config
+from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
+from recbole_kd.model import check_factors, check_teacher
+from recbole_kd.quick_start import _distilled, _student_alone, make_config, versions
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
+from recbole_kd.teacher.measure import entry, evaluate, latencies
+from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.resume import NonFiniteLoss
+
+TEACHER, ALONE = ENDS
+DIGITS = 16  # RecBole rounds metrics to 4
+MEASURED = ("metrics", "topk")  # beside what decides the weights, what decides the numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One model of a comparison: of a dataset, a seed and a name.
+
+    Attributes:
+        dataset, seed, name: where it belongs; ``name`` is a method's, "teacher" or "student alone".
+        method: the method's name, or None.
+        own: the keys that are its own.
+        keys: all its keys, as run_kd would take them in ``config_dict``.
+        file: its JSON.
+        key: stands for all that decides its numbers; a file of another key is of an earlier plan.
+    """
+
+    dataset: str
+    seed: int
+    name: str
+    method: str | None
+    own: dict
+    keys: dict
+    file: str
+    key: str
+
+    @property
+    def label(self):
+        return f"{self.dataset}, seed {self.seed}, {self.name}"
+
+    def row(self):
+        """What its file holds, or None where it has not ended."""
+        return read_row(self.file, self.key)
+
+
+def read_row(file, key):
+    """The content of a run's file; None where it is not there, damaged, or of other settings."""
+    try:
+        row = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return row if isinstance(row, dict) and row.get("key") == key else None
+
+
+def write_row(file, row):
+    """A run's file, whole."""
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, (json.dumps(row, indent=1) + "\n").encode())
+
+
+def speed_file(file):
+    """Where the milliseconds of a dataset's models are; ``file``: that of any of its runs."""
+    return str(Path(file).parent.parent / "speed.json")
+
+
+def plan_runs(plan):
+    """All runs of a plan: dataset by dataset, seed by seed, teacher and student alone first.
+
+    Raises:
+        KDError: settings that cannot work; a dataset that is not there.
+    """
+    return [run for dataset in plan.datasets for run in _runs_on(plan, dataset)]
+
+
+def _runs_on(plan, dataset):
+    common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
+    first = plan.methods[0]
+    shared = {"model": first.what, **{key: value for key, value in first.keys.items() if key == "terms"}}
+    layers = {TEACHER: shared, ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()})}
+    layers |= {method.name: merged(method.keys, {"model": method.what}) for method in plan.methods}
+    kinds = {method.name: method for method in plan.methods}
+
+    configs = {}
+    for name, layer in layers.items():
+        try:
+            configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
+        except KDError as error:
+            raise KDError(f"{dataset.name}, {name}: {error}") from error
+    teacher = configs[TEACHER].teacher
+    for name, config in configs.items():
+        if config.teacher.final_config_dict != teacher.final_config_dict:
+            raise KDError(
+                f"{dataset.name}: '{name}' asks for another teacher than the plan: what is its own reaches the student "
+                "and the terms alone; keys for both sides stand under 'keys', or as student.key"
+            )
+    data = _data_hash(configs[TEACHER])
+    runs = []
+    for seed in plan.seeds:
+        place = plan.folder / "models" / dataset.name / f"seed-{seed}"
+        fixed = {"seed": seed, "checkpoint_dir": str(place), "resume": True, "show_progress": False}
+        for name, layer in layers.items():
+            sides = {TEACHER: [teacher], ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name], teacher])
+            file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
+            own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
+            key = _key(sides, seed, data)
+            method = kinds[name].what if name in kinds else None
+            runs.append(Run(dataset.name, seed, name, method, own, merged(common, layer, fixed), str(file), key))
+    return runs
+
+
+def _key(configs, seed, data):
+    settings = [
+        {
+            key: str(value)
+            for key, value in config.final_config_dict.items()
+            if key not in fit.OUTWARD or key in MEASURED
+        }
+        for config in configs
+    ]
+    said = json.dumps([[{**one, "seed": seed} for one in settings], data], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _data_hash(config):
+    """Of the dataset's files; RecBole is made to fetch or refuse a dataset that is not there."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    if not any(folder.glob(f"{name}*.inter")):
+        fit.split(plain_config(config))
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob(f"{name}.*")):
+        if file.is_file():
+            digest.update(file.name.encode())
+            with open(file, "rb") as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def check_data(runs):
+    """Refuse what can be told from the data before any training, on the split of each dataset's first seed.
+
+    Args:
+        runs: of which those of a dataset stand together, each with its teacher and student alone.
+
+    Raises:
+        KDError: a student or teacher that cannot do what a method needs; keys that would give a run another split.
+    """
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        here = [run for run in runs if run.dataset == dataset]
+        here = [run for run in here if run.seed == here[0].seed]
+        first = make_config(config_dict=here[0].keys)
+        split = fit.split(plain_config(first))
+        for run in here:
+            config = make_config(config_dict=run.keys)
+            try:
+                _check_split(config, first, split)
+                if run.method is not None:
+                    check_factors(config, split.train._dataset)
+                    check_teacher(config, split.train._dataset)
+            except KDError as error:
+                raise KDError(f"{run.dataset}, {run.name}: {error}") from error
+
+
+def _check_split(config, first, split):
+    harmless = student_only_keys() | our_keys() | fit.OUTWARD | model_keys(first["model"]) | {"kd_method"}
+
+    def decisive(one):
+        return {key: str(value) for key, value in one.final_config_dict.items() if key not in harmless}
+
+    if decisive(config) != decisive(first) and fit.split(plain_config(config)).fingerprint != split.fingerprint:
+        raise KDError("its own keys give it another split than the rest: write filters and eval_args under 'keys'")
+
+
+def execute(run):
+    """Train and measure one run and write its file; a divergence is written there too.
+
+    Returns:
+        None, or one line that says why there is no file.
+    """
+    quiet()
+    try:
+        try:
+            write_row(run.file, {**_named(run), **_measured(run)})
+        except NonFiniteLoss as error:
+            give_up(run, " ".join(str(error).split()))
+    except Exception as error:  # out of memory, a full disk, a bug: the other runs go on, and a repeat tries it again
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+def give_up(run, reason):
+    """Write down that a run fails, and will again."""
+    write_row(run.file, {**_named(run), "failed": reason})
+
+
+def _named(run):
+    return {
+        "key": run.key,
+        "dataset": run.dataset,
+        "seed": run.seed,
+        "name": run.name,
+        "method": run.method,
+        "keys": run.own,
+    }
+
+
+def _measured(run):
+    config = make_config(config_dict=run.keys)
+    Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
+    data = fit.split(plain_config(config))
+    own, model, file = _trained(config, run, data)
+    exact = _exact(own)
+    valid, test = evaluate(exact, model, data)
+    mark = fit.complete(file) or {}
+    row = entry(model, os.path.relpath(file, config["checkpoint_dir"]), valid, test, None)
+    row.pop("ms_per_user")  # taken of all models side by side, when nothing else runs
+    return {
+        **row, "epochs": mark.get("epochs"), "seconds": mark.get("seconds"), "best_epoch": _epoch(file),
+        "valid_metric": own["valid_metric"].lower(), "valid_scores": mark.get("valid_scores", []),
+        "k": max(own["topk"]), "popularity": popularity_recall(exact, model, data),
+        "users": data.dataset.user_num - 1, "items": data.dataset.item_num - 1,
+        "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
+        "split": data.fingerprint.whole, "versions": versions(),
+    }  # fmt: skip
+
+
+def _trained(config, run, data):
+    """The run's model on its split, trained or found: (plain Config, model, file)."""
+    student = plain_config(config)
+    if run.name == ALONE:
+        return student, *_student_alone(config, student, data)
+    teacher, knowledge = _taught(config, data)
+    if run.name == TEACHER:
+        return teacher.config, teacher.model, teacher.file
+    return student, *_distilled(config, data, knowledge, teacher.name)
+
+
+def _taught(config, data):
+    """The one place that knows how a teacher is found or trained."""
+    teacher = get_teacher(config, data)
+    return teacher, get_knowledge(config, data, teacher)
+
+
+def _epoch(file):
+    epoch = read_checkpoint(file).get("epoch")
+    return epoch if isinstance(epoch, int) else None
+
+
+def _exact(config):
+    """The same Config, whose metrics are not rounded; the training's stays as it is."""
+    exact = copy.copy(config)
+    exact.final_config_dict = {**config.final_config_dict, "metric_decimal_place": DIGITS}
+    return exact
+
+
+def time_models(runs, file, key):
+    """Milliseconds a user of the models of one dataset and seed, in turns, into one file. Returns as ``execute``."""
+    quiet()
+    try:
+        configs = {run.name: make_config(config_dict=run.keys) for run in runs}
+        data = fit.split(plain_config(configs[runs[0].name]))
+        models = {run.name: _trained(configs[run.name], run, data)[1] for run in runs}
+        users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
+        write_row(file, {"key": key, "ms_per_user": latencies(models, users, k)})
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+def quiet():
+    """RecBole's log is a line an epoch and run: the comparison shows one line of its own."""
+    logging.disable(logging.INFO)

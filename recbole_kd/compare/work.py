@@ -1,0 +1,149 @@
+"""A comparison from a plan to its files: what is missing is run, what is there is kept."""
+
+import json
+import time
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from recbole_kd.compare.html import page
+from recbole_kd.compare.plan import Plan, read_plan
+from recbole_kd.compare.pool import pool
+from recbole_kd.compare.progress import Progress
+from recbole_kd.compare.runs import TEACHER, check_data, execute, give_up, plan_runs, read_row, speed_file, time_models
+from recbole_kd.compare.summary import summed_up
+from recbole_kd.compare.tables import latex, runs_csv, summary_csv
+from recbole_kd.config import KDError
+from recbole_kd.quick_start import _alone, make_config
+from recbole_kd.teacher.checkpoint import write_whole
+
+
+def compare(plan):
+    """Run what is missing of a plan and write its summary: ``summary.json``, ``.csv``, ``.tex``, ``runs.csv`` and
+    ``report.html`` in its folder; one file a run in ``runs/``.
+
+    Args:
+        plan: a Plan, or the path of its YAML file.
+
+    Returns:
+        dict: the content of ``summary.json``.
+
+    Raises:
+        KDError: a plan that cannot work, before anything is trained.
+        OSError: a folder that is full, or a process that was ended from outside.
+    """
+    plan = plan if isinstance(plan, Plan) else read_plan(plan)
+    folder = Path(plan.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KDError(f"folder: nothing can be written to '{folder}' ({error.strerror})") from error
+    with _alone(folder):
+        runs = plan_runs(plan)
+        metric = _headline(plan, runs)
+        unfinished = _completed(runs, plan.processes)
+        found = summed_up(plan, runs, metric, unfinished)
+        for file, text in {
+            "summary.json": json.dumps(found, indent=1) + "\n",
+            "summary.csv": summary_csv(found),
+            "summary.tex": latex(found),
+            "runs.csv": runs_csv(runs),
+            "report.html": page(found, runs),
+        }.items():
+            write_whole(folder / file, text.encode())
+        return found
+
+
+def _headline(plan, runs):
+    """The metric that is shown first; it has to be there on every dataset. Raises KDError."""
+    chosen = plan.metric
+    for run in (run for run in runs if run.name == TEACHER and run.seed == plan.seeds[0]):
+        config = make_config(config_dict=run.keys)
+        names = [name.lower() for name in config["metrics"]]
+        there = {*names, *(f"{name}@{k}" for name in names for k in config["topk"])}
+        chosen = chosen or ("ndcg@10" if "ndcg@10" in there else config["valid_metric"].lower())
+        if chosen not in there:
+            raise KDError(f"metric={chosen!r} is not evaluated on {run.dataset}: set metrics and topk so that it is")
+    return chosen
+
+
+def _completed(runs, processes):
+    """Work off what is missing. Returns the runs without a file, and why: a dict."""
+    rows = {run: run.row() for run in runs}
+    missing = [run for run in runs if rows[run] is None]
+    incomplete = {run.dataset for run in missing}
+    check_data([run for run in runs if run.dataset in incomplete])
+    known: dict[str, list] = {}
+    for run, row in rows.items():
+        if row and row.get("seconds"):
+            known.setdefault(run.name, []).append(row["seconds"])
+    progress = Progress(len(runs), len(runs) - len(missing), processes, known)
+    with closing(progress), pool(min(processes, max(1, len(missing)))) as workers:
+        failed = _work(missing, rows, workers, processes, progress)
+    with pool(1) as here:
+        for dataset in dict.fromkeys(run.dataset for run in runs):
+            _timed([run for run in runs if run.dataset == dataset], rows, here)
+    return failed
+
+
+def _work(missing, rows, workers, processes, progress):
+    """Submit each run as soon as its teacher is there; ``rows`` takes what they write. Returns run to reason."""
+    teachers = {(run.dataset, run.seed): run for run in rows if run.name == TEACHER}
+    waiting = list(missing)
+    running: dict[Any, tuple] = {}
+    failed: dict[Any, str] = {}
+
+    def why_not(run):
+        teacher = teachers[run.dataset, run.seed]
+        reason = failed.get(teacher) or (rows[teacher] or {}).get("failed")
+        return f"its teacher failed: {reason}" if reason and run.method else None
+
+    def show(*more):
+        now = time.monotonic()
+        progress.show(waiting, {run: now - began for run, began in [*running.values(), *more]})
+
+    while waiting or running:
+        for run in [run for run in waiting if why_not(run)]:
+            waiting.remove(run)
+            if teachers[run.dataset, run.seed] in failed:
+                failed[run] = why_not(run)
+            else:  # a teacher that diverged always will
+                give_up(run, why_not(run))
+            progress.ended(run, None, why_not(run))
+        ready = [run for run in waiting if run.method is None or rows[teachers[run.dataset, run.seed]]]
+        for run in ready[: processes - len(running)]:
+            waiting.remove(run)
+            began = time.monotonic()
+            show((run, began))
+            running[workers.submit(execute, run)] = run, began
+        show()
+        for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
+            run, began = running.pop(future)
+            reason, rows[run] = _answer(future), run.row()
+            if rows[run] is None:
+                failed[run] = reason or "its file is gone"
+            progress.ended(run, time.monotonic() - began, failed.get(run) or rows[run].get("failed"))
+    return failed
+
+
+def _answer(future):
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a process of the comparison was ended from outside (is there too little memory for so many at a time?); "
+            "the same command goes on"
+        ) from error
+
+
+def _timed(runs, rows, here):
+    """The milliseconds a user of a dataset's models, of the first seed that has any, unless they were taken before."""
+    there = [run for run in runs if rows[run] and "failed" not in rows[run]]
+    there = [run for run in there if run.seed == there[0].seed]
+    file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in there)
+    if there and read_row(file, key) is None:
+        reason = here.submit(time_models, there, file, key).result()
+        if reason:
+            raise OSError(f"the models could not be timed: {reason}")
