@@ -9,11 +9,13 @@ from recbole_kd.config import KDError, method_names
 from recbole_kd.config.keys import chosen_terms, nearest
 from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import keys, methods, progress_page, table
+from recbole_kd.report import keys, methods, progress_page, table, trials
 from recbole_kd.teacher.checkpoint import write_whole
 from recbole_kd.teacher.resume import NonFiniteLoss
+from recbole_kd.tune import tune_argv
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
+       run_kd.py tune --model=MKD --dataset=ml-100k [--trials=20] [--minutes=30] [--key=value ...]
 
   --model, -m       the distillation method
   --dataset, -d     a dataset of RecBole's, or a folder of atomic files under --data_path
@@ -25,6 +27,8 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --list            the methods
   --model=X --explain   the keys of one method
   compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (docs/compare.md)
+  tune              a search for good settings, on validation: --trials, --minutes, --space=a.yaml, --output=tuned.yaml,
+                    --side=method, alone or teacher, --searcher=random or optuna
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 
@@ -42,7 +46,7 @@ def main(argv=None):
     except (NonFiniteLoss, OSError) as error:
         return _say(error, 1)
     except KeyboardInterrupt:
-        again = "" if argv[0] == "compare" else " with --resume=True"
+        again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
         return _say(f"interrupted; the same command{again} goes on", 130)
     return 0
 
@@ -50,6 +54,8 @@ def main(argv=None):
 def _answer(argv):
     if argv[0] == "compare":
         return _compare(argv[1:])
+    if argv[0] == "tune":
+        return trials(tune_argv(argv[1:]))
     if "--list" in argv:
         return methods()
     if "--explain" in argv:

@@ -44,9 +44,8 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
         NonFiniteLoss: training diverged; the last good checkpoint stays.
     """
     config = make_config(model, dataset, config_file_list, config_dict, argv)
-    _check_folders(config)
-    with _alone(config["checkpoint_dir"]):
-        return _run(config)
+    with opened(config) as data:
+        return _run(config, data)
 
 
 def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
@@ -54,17 +53,30 @@ def make_config(model=None, dataset=None, config_file_list=None, config_dict=Non
     return config_of(read_layers(model, dataset, config_file_list, config_dict, argv))
 
 
-def _checked_split(config, student):
-    """The run's split, with everything refused that can be refused before a training."""
-    data = fit.split(student)
-    check_factors(config, data.train._dataset)
-    check_teachers(config, data.train._dataset)
-    return data
+@contextmanager
+def opened(config):
+    """The split of a run, for as long as no other run may use its checkpoint folder; everything is refused that can be
+    refused before a training. Raises KDError.
+    """
+    check_writable("checkpoint_dir", config["checkpoint_dir"])
+    check_writable("the working directory, for RecBole's log", "log")
+    if config["result_file"]:
+        check_new_file("result_file", config["result_file"])
+    with _alone(config["checkpoint_dir"]):
+        data = fit.split(plain_config(config))
+        check_factors(config, data.train._dataset)
+        check_teachers(config, data.train._dataset)
+        yield data
 
 
-def _run(config):
+def taught(config, data):
+    """What the terms read of the teachers, which are found or trained, and the name that stands for them."""
+    teachers = get_teachers(config, data)
+    return get_knowledge(config, data, teachers), name_of(teachers)
+
+
+def _run(config, data):
     student = plain_config(config)
-    data = _checked_split(config, student)
     given = given_teachers(config, data)
     # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
     init_logger(student)
@@ -115,11 +127,28 @@ def _distilled(config, data, knowledge, teacher_name):
     return fit.load_weights(plain_config(config), data.train._dataset, file), str(file)
 
 
-def _distil(config, knowledge, file):
+def train_one(side, config, knowledge, file, watch=None):
+    """Train one of the models of a run to a file, from a fresh split, as run_kd trains it.
+
+    Args:
+        side: ``method``: the distilled student; ``alone``; ``teacher``.
+        config: the run's Config.
+        knowledge: of the teacher, for the method.
+        file: the checkpoint to write.
+        watch: as of fit.run.
+    """
+    if side == "method":
+        _distil(config, knowledge, file, watch)
+    else:
+        own = config.teacher if side == "teacher" else plain_config(config)
+        fit.train(own, file, **resuming(config), watch=watch)
+
+
+def _distil(config, knowledge, file, watch=None):
     fresh = fit.split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = method_class(config.method)(config, fresh.train._dataset, knowledge)
-    fit.run(KDTrainer(config, model), fresh, file, **resuming(config))
+    fit.run(KDTrainer(config, model), fresh, file, **resuming(config), watch=watch)
 
 
 def load_student(model_file, data_path=None):
@@ -161,13 +190,9 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
     """
     config = make_config(None, None, config_file_list, config_dict)
-    _check_folders(config)
-    student = plain_config(config)
-    with _alone(config["checkpoint_dir"]):
-        data = _checked_split(config, student)
-        teachers = get_teachers(config, data)
-        model, file = _distilled(config, data, get_knowledge(config, data, teachers), name_of(teachers))
-        valid, test = evaluate(student, model, data)
+    with opened(config) as data:
+        model, file = _distilled(config, data, *taught(config, data))
+        valid, test = evaluate(plain_config(config), model, data)
     if not saved:
         Path(file).unlink()
         Path(f"{file}.json").unlink()
@@ -180,23 +205,24 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     }
 
 
-def _check_folders(config):
-    """Refuse, before any work, a folder that cannot be written."""
-    folders = {"checkpoint_dir": config["checkpoint_dir"], "the working directory, for RecBole's log": "log"}
-    if config["result_file"]:
-        folders["result_file"] = os.path.dirname(os.path.abspath(config["result_file"]))
-        if os.path.isdir(config["result_file"]):
-            raise KDError(f"result_file: '{config['result_file']}' is a folder, not a file")
-    for what, folder in folders.items():
-        if not folder:
-            raise KDError(f"{what} names no folder")
-        probe = Path(folder) / ".recbole_kd.probe"
-        try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
+def check_writable(what, folder):
+    """Refuse, before any work, a folder that cannot be written; ``what`` it is for. Raises KDError."""
+    if not folder:
+        raise KDError(f"{what} names no folder")
+    probe = Path(folder) / ".recbole_kd.probe"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
+
+
+def check_new_file(what, file):
+    """The same for a file to be written."""
+    if os.path.isdir(file):
+        raise KDError(f"{what}: '{file}' is a folder, not a file")
+    check_writable(what, os.path.dirname(os.path.abspath(file)))
 
 
 @contextmanager

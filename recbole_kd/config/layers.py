@@ -108,18 +108,18 @@ def typed(key, value):
         return value
 
 
-def read_yaml(file):
-    """A YAML file of keys as a dict, numbers as RecBole reads them. Raises KDError."""
+def read_yaml(file, what="config file"):
+    """The keys in a YAML file, as RecBole reads them: 1e-3 is a number. Raises KDError, which says ``what`` it is."""
     loader = RecBoleConfig._build_yaml_loader(None)
     try:
         with open(file, encoding="utf-8") as stream:
             content = yaml.load(stream.read(), Loader=loader)
     except OSError as error:
-        raise KDError(f"the config file '{file}' cannot be read: {error.strerror}") from error
+        raise KDError(f"the {what} '{file}' cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KDError(f"the config file '{file}' is not YAML: {' '.join(str(error).split())}") from error
+        raise KDError(f"the {what} '{file}' is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content or {}, Mapping):
-        raise KDError(f"the config file '{file}' does not hold 'key: value' lines")
+        raise KDError(f"the {what} '{file}' does not hold 'key: value' lines")
     return content or {}
 
 

@@ -143,7 +143,7 @@ def resumable(config):
     return get_trainer(config["MODEL_TYPE"], config["model"]) is Trainer
 
 
-def train(config, file, own_split=None, states=None, **resuming):
+def train(config, file, own_split=None, states=None, **how):
     """Train a model in plain RecBole and leave its best state in ``file``, marked as complete by ``file``.json.
 
     Args:
@@ -156,16 +156,20 @@ def train(config, file, own_split=None, states=None, **resuming):
     data = own_split or split(config)
     model = build(config, data.train._dataset)
     if not resumable(config):  # a trainer of a model's own may do more between epochs than a resume point holds
-        return run(get_trainer(config["MODEL_TYPE"], config["model"])(config, model), data, file, **resuming)
+        return run(get_trainer(config["MODEL_TYPE"], config["model"])(config, model), data, file, **how)
     if states is not None and not states.folder.is_dir():
-        resuming["resume"] = False  # what it would go on from kept no states
+        how["resume"] = False  # what it would go on from kept no states
     trainer = ResumableTrainer(config, model)
     trainer.states = states
-    return run(trainer, data, file, **resuming)
+    return run(trainer, data, file, **how)
 
 
-def run(trainer, data, file, resume=False, resume_interval=15.0):
-    """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended."""
+def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
+    """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended.
+
+    ``watch(epoch, score, settled)`` is called after each evaluated epoch, ``settled`` where the model's last scheduled
+    phase has begun; what it raises ends the training, without a mark.
+    """
     config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
     extra = {"fingerprint": vars(data.fingerprint)}
     trainer.saved_model_file = str(file)
@@ -176,7 +180,10 @@ def run(trainer, data, file, resume=False, resume_interval=15.0):
             logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
     began = time.perf_counter()
     try:
-        score, _ = trainer.fit(data.train, data.valid, saved=True, show_progress=config["show_progress"])
+        score, _ = trainer.fit(
+            data.train, data.valid, saved=True, show_progress=config["show_progress"],
+            callback_fn=watch and _watched(trainer.model, watch),
+        )  # fmt: skip
     except ValueError as error:
         if "nan" in str(error):  # of a trainer of a model's own
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
@@ -194,6 +201,11 @@ def run(trainer, data, file, resume=False, resume_interval=15.0):
     write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
     if can_resume:
         trainer.forget()
+
+
+def _watched(model, watch):
+    start = getattr(model, "last_phase", 0)
+    return lambda epoch, score: watch(epoch, float(score), epoch >= start)
 
 
 def _rewrite(file, extra):

@@ -1,0 +1,441 @@
+"""The search for settings: its spaces, its two searchers, what a trial may look at, how it goes on, what it leaves."""
+
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from recbole_kd import KDError, NonFiniteLoss, cli, objective_function, run_kd
+from recbole_kd.config import method_names, read_layers
+from recbole_kd.config.keys import PROPERTIES, keys_of
+from recbole_kd.model import config_of
+from recbole_kd.teacher import fit
+from recbole_kd.tune import run, tune
+from recbole_kd.tune.search import GRACE, STARTUP, RandomSearch, TPESearch, best_until
+from recbole_kd.tune.space import Choice, Interval, checked, read_space, set_by_user, space_of
+
+SPACES = sorted((PROPERTIES / "recipe").glob("*.space.yaml"))
+SIDE_FILES = {"alone", "teacher"}
+
+
+def name_of(file):
+    return file.name.removesuffix(".space.yaml")
+
+
+def search(settings, trials=3, **keys):
+    return tune("SLD", config_dict=settings, trials=trials, output="out.yaml", **keys)
+
+
+def plain(found):
+    """What two searches have to have in common: all but the time that they took."""
+    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found["trials"]]
+
+
+# Spaces
+
+
+def test_every_method_has_a_space_and_so_have_the_two_other_sides():
+    assert {name_of(file) for file in SPACES} == {*method_names(), *SIDE_FILES} - {"Distiller"}
+
+
+@pytest.mark.parametrize("file", SPACES, ids=name_of)
+def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
+    name = name_of(file)
+    side, method = (name, "SLD") if name in SIDE_FILES else ("method", name)
+    layers = read_layers(method, "toy")
+    base = config_of(layers)
+    space = read_space(file)
+    assert checked(space, side, layers, base).keys() == space.keys()
+    assert "learning_rate" in space
+    own = base.teacher if side == "teacher" else base
+    for key, part in space.items():
+        inside = own[key] in part.values if isinstance(part, Choice) else part.low <= own[key] <= part.high
+        assert inside, f"{key}: the default {own[key]} lies outside"
+    if side == "method":
+        weights = [key for key in keys_of(method) if key.endswith("_weight") and key in space]
+        assert weights and all(space[key].log for key in weights)
+
+
+def test_a_mix_is_searched_over_its_terms_spaces():
+    found = space_of("method", "Distiller", ["NKD", "RRD"])
+    assert found == {**space_of("method", "NKD"), **space_of("method", "RRD")}
+    with pytest.raises(KDError, match="terms=None"):
+        space_of("method", "Distiller")
+
+
+@pytest.mark.parametrize("part", [
+    Interval(0.01, 10.0, True), Interval(1e-7, 1e-3, True), Interval(-1.0, 2.5), Interval(3, 70), Interval(1, 9, True),
+])  # fmt: skip
+def test_an_interval_is_covered_and_never_left(part):
+    values = [part.at(share) for share in np.linspace(0, 1, 400, endpoint=False)]
+    assert all(part.low <= value <= part.high for value in values) and values == sorted(values)
+    assert all(isinstance(value, int if part.whole else float) for value in values)
+    assert values[0] == part.low and values[-1] == pytest.approx(part.high, rel=0.05)
+    middle = (part.low * part.high) ** 0.5 if part.log else (part.low + part.high) / 2
+    assert part.at(0.5) == pytest.approx(middle, rel=0.01, abs=1)
+    assert all(float(f"{value:.3g}") == value for value in values)
+
+
+def test_a_choice_takes_each_value_as_often():
+    part = Choice(("a", "b", "c"))
+    assert [part.at(share) for share in (0, 0.33, 0.34, 0.66, 0.67, 0.999)] == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_the_three_forms_are_read(tmp_path):
+    file = tmp_path / "my.space.yaml"
+    file.write_text("sld_weight: [1e-2, 10, log]\nsld_tau: [1, 3]\nsld_k: {20, 50}\nsld_mode: {union, teacher}\n")
+    assert read_space(file) == {
+        "sld_weight": Interval(0.01, 10, True), "sld_tau": Interval(1, 3), "sld_k": Choice((20, 50)),
+        "sld_mode": Choice(("union", "teacher")),
+    }  # fmt: skip
+
+
+def test_ends_take_the_type_of_the_key():
+    layers = read_layers("SLD", "toy")
+    asked = {"sld_tau": Interval(1, 3), "sld_k": Interval(20, 50)}
+    found = checked(asked, "method", layers, config_of(layers))
+    assert not found["sld_tau"].whole and found["sld_k"].whole
+
+
+def test_what_the_user_sets_is_not_searched():
+    argv = ["--model=SLD", "--dataset=toy", "--sld_weight=2", "--student.learning_rate=0.01", "--train_batch_size=64"]
+    layers = read_layers(argv=[*argv, "--teacher.weight_decay=0.1"])
+    found = checked(space_of("method", "SLD"), "method", layers, config_of(layers))
+    assert set(found) == {"sld_tau", "sld_gamma"}
+    assert {"learning_rate", "train_batch_size"} <= set_by_user(layers, "alone")
+    own = set_by_user(layers, "teacher")
+    assert {"train_batch_size", "weight_decay"} <= own and "learning_rate" not in own
+
+
+# Searchers
+
+
+def trial(number, curve, state="finished", settings=None):
+    value = best_until(curve, 1000) if curve else None
+    return {"number": number, "settings": settings or {"x": number}, "state": state, "value": value, "curve": curve}
+
+
+def seekers():
+    return [RandomSearch] + ([TPESearch] if _has("optuna") else [])
+
+
+def _has(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True
+
+
+SPACE = {"x": Interval(0.01, 1.0, True), "k": Choice((1, 2, 3)), "n": Interval(1, 50)}
+
+
+@pytest.mark.parametrize("kind", seekers())
+def test_a_draw_depends_on_the_seed_and_the_trials_before_alone(kind):
+    past = []
+    for number in range(8):
+        settings = kind(SPACE, 3, True).draw(past)  # made anew, as after an interruption
+        assert settings == kind(SPACE, 3, True).draw(past) != kind(SPACE, 4, True).draw(past)
+        assert settings not in [other["settings"] for other in past] and set(settings) == set(SPACE)
+        past.append(trial(number, [[0, settings["x"]]], settings=settings))
+
+
+def test_random_search_is_spread_over_the_space():
+    draws = [RandomSearch(SPACE, 0, True).draw([{"settings": {}}] * number) for number in range(300)]
+    assert {draw["k"] for draw in draws} == {1, 2, 3}
+    assert statistics.median(draw["x"] for draw in draws) == pytest.approx(0.1, rel=0.3)
+
+
+def test_random_search_ends_where_everything_was_tried():
+    seeker, past = RandomSearch({"k": Choice((1, 2))}, 0, True), []
+    while (settings := seeker.draw(past)) is not None:
+        past.append(trial(len(past), [], settings=settings))
+    assert sorted(one["settings"]["k"] for one in past) == [1, 2]
+
+
+def flat(value, length=20):
+    return [[epoch, value] for epoch in range(length)]
+
+
+@pytest.mark.parametrize("kind", seekers())
+def test_a_trial_below_the_median_is_given_up_and_one_above_is_not(kind):
+    past = [trial(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
+    seeker = kind(SPACE, 0, True)
+    assert seeker.hopeless(flat(0.29, GRACE + 1), past)
+    assert not seeker.hopeless(flat(0.31, GRACE + 1), past)
+    assert not seeker.hopeless(flat(0.1, GRACE), past), "it is too early"
+    assert not seeker.hopeless(flat(0.1, GRACE + 1), past[:-1]), "there are too few"
+    lower = kind(SPACE, 0, False)
+    assert lower.hopeless(flat(0.31, GRACE + 1), past) and not lower.hopeless(flat(0.29, GRACE + 1), past)
+
+
+def test_the_best_so_far_at_the_same_epoch_counts():
+    late = [trial(number, [[0, 0.1], [6, 0.2], [8, 0.9]]) for number in range(STARTUP)]
+    seeker = RandomSearch(SPACE, 0, True)
+    curve = [*flat(0.05, GRACE), [7, 0.15]]
+    assert seeker.hopeless(curve, late)  # 0.2 by epoch 7, though 0.9 later
+    assert not seeker.hopeless([*flat(0.05, GRACE), [5, 0.15]], late)  # 0.1 by epoch 5
+    assert not seeker.hopeless([[0, 0.3], *flat(0.0, 20)[1:8]], late)  # its own best so far
+    others = [trial(9, flat(0.0), "pruned"), trial(10, [], "failed")]
+    assert seeker.hopeless(curve, [*late, *others * 9]), "only finished trials count"
+
+
+# What a search does
+
+
+def test_the_defaults_come_first_and_the_recipe_gives_what_was_measured(settings, workdir):
+    found = search(settings, 4)
+    alone = objective_function(settings | {"model": "SLD"})["best_valid_score"]
+    assert found["trials"][0]["value"] == alone
+    assert found["trials"][0]["settings"] == {"sld_weight": 1.0, "sld_tau": 1.0, "sld_gamma": 0.3}
+    best = found["trials"][found["best"]]
+    assert best["value"] == max(one["value"] for one in found["trials"]) == best_until(best["curve"], 99)
+    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict={**settings, "baseline": False})
+    assert again["distilled"]["valid_result"]["mrr@10"] == best["value"]
+    assert yaml.safe_load(Path("out.yaml").read_text()) == best["settings"]
+
+
+def test_the_files_hold_it_all_and_nothing_else_is_left(settings, workdir):
+    found = search(settings)
+    kept = json.loads(Path("out.json").read_text())
+    assert kept["trials"] == found["trials"] and kept["best"] == found["best"] and kept["search"] == found["search"]
+    head = [line for line in Path("out.yaml").read_text().splitlines() if line.startswith("#")]
+    assert len(head) == 4 and "seed 2020, 3 trials" in head[0]
+    for number in (found["best"], 0):
+        assert f"{found['trials'][number]['value']:.4f}" in head[1]
+    assert "run_kd.py tune --model=SLD" in head[2] and "--trials=3" in head[2] and "--config_files=out.yaml" in head[3]
+    assert not list(Path("saved", "tune").iterdir()) and not list(Path().rglob("*.partial"))
+
+
+class Untouched:
+    """A test part that nobody may look at."""
+
+    def __getattr__(self, name):
+        raise AssertionError("the test part was looked at")
+
+    __iter__ = __len__ = __bool__ = property(lambda self: self.__getattr__(""))
+
+
+@pytest.fixture
+def no_test_part(monkeypatch):
+    split = fit.split
+    monkeypatch.setattr(fit, "split", lambda config: replace(split(config), test=Untouched()))
+
+
+@pytest.mark.parametrize("side", ["method", "alone", "teacher"])
+def test_the_test_part_is_never_evaluated(side, settings, no_test_part):
+    assert len(search(settings, 2, side=side)["trials"]) == 2
+
+
+def test_that_the_test_part_would_be_seen(settings, no_test_part):
+    with pytest.raises(AssertionError, match="looked at"):
+        objective_function(settings | {"model": "SLD"})
+
+
+def test_teacher_and_knowledge_are_made_once(settings, monkeypatch):
+    made, used = [], []
+    taught, train = run.taught, run.train_one
+    monkeypatch.setattr(run, "taught", lambda *args: made.append(taught(*args)) or made[-1])
+    monkeypatch.setattr(run, "train_one", lambda *args: used.append(args[2]) or train(*args))
+    search(settings)
+    assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0][0] for knowledge in used)
+
+
+@pytest.mark.parametrize("side, block", [("alone", "student"), ("teacher", "teacher")])
+def test_the_other_sides_are_tuned_over_recboles_keys(side, block, settings, workdir):
+    asked = {key: value for key, value in settings.items() if key not in ("learning_rate", "teacher")}
+    asked["teacher"] = {"embedding_size": 12}
+    found = search(asked, 3, side=side)
+    names = {"learning_rate", "weight_decay"}
+    assert set(found["trials"][0]["settings"]) == names  # the batch size is set by the user
+    best = found["trials"][found["best"]]
+    assert yaml.safe_load(Path("out.yaml").read_text()) == {block: best["settings"]}
+    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict=asked)
+    row = again["student_alone" if side == "alone" else "teacher"]
+    assert row["valid_result"]["mrr@10"] == best["value"]
+
+
+def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, monkeypatch):
+    whole = search(settings, 5)
+    Path("out.json").rename("whole.json")
+    Path("out.yaml").rename("whole.yaml")
+    train, count = run.train_one, []
+
+    def killed(*args):
+        count.append(1)
+        if len(count) == 3:
+            args[-1](0, 0.5, True)  # half a trial
+            raise KeyboardInterrupt
+        return train(*args)
+
+    monkeypatch.setattr(run, "train_one", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(settings, 5)
+    assert len(json.loads(Path("out.json").read_text())["trials"]) == 2 and not Path("out.yaml").exists()
+    assert plain(search(settings, 5)) == plain(whole)
+    assert len(count) == 6, "what was there is not made again"
+    assert Path("out.yaml").read_text() == Path("whole.yaml").read_text().replace("whole", "out")
+    assert plain(search(settings, 6))[:5] == plain(whole), "more trials go on likewise"
+
+
+def test_a_trial_is_pruned_by_the_searcher(settings, workdir, monkeypatch):
+    monkeypatch.setattr(RandomSearch, "hopeless", lambda self, curve, past: len(past) > 1 and len(curve) == 1)
+    found = search({**settings, "sld_warmup": 0}, 3)
+    assert [one["state"] for one in found["trials"]] == ["finished", "finished", "pruned"]
+    assert [len(one["curve"]) for one in found["trials"]] == [2, 2, 1] and found["best"] != 2
+    assert not list(Path("saved", "tune").iterdir())
+
+
+def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch):
+    seen = []
+    monkeypatch.setattr(RandomSearch, "hopeless", lambda self, curve, past: seen.append(curve[-1][0]) or False)
+    search({**settings, "epochs": 4, "sld_warmup": 2}, 1)
+    assert seen == [2, 3]
+
+
+def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, monkeypatch):
+    train = run.train_one
+
+    def breaking(side, config, *rest):
+        if config["sld_weight"] != 1.0:
+            raise NonFiniteLoss("the SLD loss is not finite")
+        train(side, config, *rest)
+
+    monkeypatch.setattr(run, "train_one", breaking)
+    found = search(settings, 3)
+    assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
+    assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
+    assert yaml.safe_load(Path("out.yaml").read_text()) == found["trials"][0]["settings"]
+
+
+def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkeypatch):
+    def breaking(*_):
+        raise NonFiniteLoss("the SLD loss is not finite")
+
+    monkeypatch.setattr(run, "train_one", breaking)
+    with pytest.raises(NonFiniteLoss, match="no trial ended"):
+        search(settings, 2)
+    assert not Path("out.yaml").exists()
+
+
+def test_minutes_are_a_budget_too(settings, monkeypatch):
+    clock = iter(range(0, 10000, 25))
+    monkeypatch.setattr(run.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(run, "train_one", lambda *args: args[-1](0, 0.5, True))
+    assert len(search(settings, None, minutes=1)["trials"]) == 3  # 25 s each: the fourth would begin after 75 s
+    assert len(search(settings, None, minutes=1.5)["trials"]) == 4
+    assert len(search(settings, 5, minutes=100)["trials"]) == 5
+
+
+# The command line
+
+
+def command(settings, *more):
+    words = [f"--{key}={value}" for key, value in settings.items() if not isinstance(value, dict)]
+    return ["tune", "--model=SLD", *words, "--output=out.yaml", *more]
+
+
+def test_the_command_line_prints_the_trials_and_the_recipe(settings, capsys, workdir):
+    assert cli.main(command(settings, "--trials=2")) == 0
+    printed = capsys.readouterr().out
+    assert "sld_weight" in printed and "best: trial" in printed and "recipe: out.yaml" in printed
+    assert run_kd(argv=[*command(settings)[1:-1], "--config_files=out.yaml"])["distilled"]
+
+
+def space(text):
+    Path("my.space.yaml").write_text(text)
+    return "--space=my.space.yaml"
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--trials=0"], "trials=0"), (["--trials=2.5"], "trials=2.5"), (["--trials=many"], "trials='many'"),
+    (["--minutes=-1"], "minutes=-1"), (["--minutes=nan"], "minutes"), (["--side=student"], "method, alone, teacher"),
+    (["--searcher=grid"], "random, optuna"), (["--space=missing.yaml"], "missing.yaml"),
+    (["--output=a_folder.yaml"], "a_folder.yaml"), (["--output=out.json"], ".yaml"),
+    (["--output=/proc/nowhere/out.yaml"], "output"), (["--eval_step=0"], "eval_step"), (["--trail=5"], "'trail'"),
+    (["--sld_weight=1", "--sld_tau=1", "--sld_gamma=0"], "nothing is left"), (["--model=Distiller"], "terms=None"),
+    (["stray"], "'stray'"), (["--side=teacher", "--teacher_path=t.pth"], "t.pth"),
+])  # fmt: skip
+def test_bad_words_are_refused_in_one_sentence(words, said, settings, capsys, workdir):
+    Path("a_folder.yaml").mkdir()
+    given = {word.partition("=")[0] for word in words}
+    base = [word for word in command(settings) if word.partition("=")[0] not in given]
+    assert said in refused(capsys, [*base, *words])
+
+
+@pytest.mark.parametrize("text, said", [
+    ("", "names no key"), ("- 1\n", "my.space.yaml"), ("a: [\n", "not YAML"), ("sld_weight: 1\n", "sld_weight=1"),
+    ("sld_weight: [1]\n", "sld_weight=[1]"), ("sld_weight: [1, 2, lin]\n", "log"), ("sld_weight: [a, b]\n", "write"),
+    ("sld_weight: [2, 1]\n", "smaller"), ("sld_weight: [0, 1, log]\n", "above 0"), ("sld_k: {}\n", "write"),
+    ("sld_weight: [0, .inf]\n", "write"), ("sld_k: {a: 1}\n", "write"), ("sld_k: {20, ~}\n", "write"),
+    ("sld_wieght: [0, 1]\n", "did you mean 'sld_weight'"), ("rrd_weight: [0, 1]\n", "SLD"),
+    ("sld_weight: [-1, 1]\n", "sld_weight=-1"), ("sld_k: {20, 0}\n", "sld_k=0"), ("sld_k: [1.5, 3]\n", "sld_k=1.5"),
+    ("sld_mode: {union, best}\n", "sld_mode='best'"), ("seed: {1, 2}\n", "'seed'"), ("topk: {10}\n", "'topk'"),
+    ("valid_metric: {MRR@10}\n", "'valid_metric'"), ("embedding_size: {8, 16}\n", "'embedding_size'"),
+    ("teacher: {learning_rate: [0, 1]}\n", "teacher"), ("baseline: {True}\n", "'baseline'"),
+    ("weight_decay: [-1, 0]\n", "weight_decay=-1"),
+])  # fmt: skip
+def test_a_space_that_cannot_be_used_is_refused_in_one_sentence(text, said, settings, capsys, workdir):
+    assert said in refused(capsys, command(settings, space(text)))
+
+
+def refused(capsys, argv):
+    """Run the command line; check that it ends as a refusal has to; return its sentence."""
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and not out, err
+    assert not list(Path().rglob("*.pth")) and not Path("out.json").exists()
+    return err
+
+
+def test_files_of_something_else_are_not_overwritten(settings, capsys, workdir):
+    for name, content in (("out.yaml", "sld_tau: 2\n"), ("out.json", "{}"), ("out.json", "not JSON")):
+        Path(name).write_text(content)
+        assert cli.main(command(settings)) == 2
+        assert "not of this search" in capsys.readouterr().err and Path(name).read_text() == content
+        Path(name).unlink()
+    search(settings, 1)
+    with pytest.raises(KDError, match="not of this search"):
+        search({**settings, "seed": 1}, 1)
+
+
+def test_ctrl_c_says_how_to_go_on(settings, capsys, monkeypatch):
+    def stop(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "tune_argv", stop)
+    assert cli.main(["tune", "--model=SLD"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(_has("optuna"), reason="optuna is installed")
+def test_without_optuna_it_says_how_to_get_it(settings, capsys, workdir):
+    assert "recbole_kd[tune]" in refused(capsys, command(settings, "--searcher=optuna"))
+
+
+@pytest.mark.skipif(not _has("optuna"), reason="optuna is not installed")
+def test_optuna_goes_on_to_the_same_trials(settings, workdir):
+    whole = search(settings, 4, searcher="optuna")
+    for name in ("out.json", "out.yaml"):
+        Path(name).unlink()
+    search(settings, 2, searcher="optuna")
+    assert plain(search(settings, 4, searcher="optuna")) == plain(whole)
+
+
+def test_recboles_own_hyper_tuning(settings, workdir):
+    pytest.importorskip("hyperopt", reason="RecBole's HyperTuning needs hyperopt")
+    from recbole.trainer import HyperTuning
+
+    fixed = {key: value for key, value in settings.items() if key != "dataset"}
+    Path("fixed.yaml").write_text(yaml.safe_dump({"model": "SLD", "dataset": "toy", **fixed}))
+    tuning = HyperTuning(
+        objective_function, params_dict={"uniform": {"sld_tau": [0.5, 2.0]}}, fixed_config_file_list=["fixed.yaml"],
+        algo="random", max_evals=2,
+    )  # fmt: skip
+    tuning.run()
+    assert len(tuning.score_list) == 2 and 0.5 <= tuning.best_params["sld_tau"] <= 2.0
+    assert tuning.best_score == max(tuning.score_list)
