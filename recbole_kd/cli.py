@@ -28,7 +28,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --model=X --explain   the keys of one method
   compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (docs/compare.md)
   tune              a search for good settings, on validation: --trials, --minutes, --space=a.yaml, --output=tuned.yaml,
-                    --side=method, alone or teacher, --searcher=random or optuna
+                    --side=method, alone or teacher, --searcher=random or optuna, --pruning=False
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 

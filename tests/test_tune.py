@@ -14,7 +14,7 @@ from recbole_kd.config import method_names, read_layers
 from recbole_kd.config.keys import PROPERTIES, keys_of
 from recbole_kd.model import config_of
 from recbole_kd.teacher import fit
-from recbole_kd.tune import run, tune
+from recbole_kd.tune import trial, tune
 from recbole_kd.tune.search import GRACE, STARTUP, RandomSearch, TPESearch, best_until
 from recbole_kd.tune.space import Choice, Interval, checked, read_space, set_by_user, space_of
 
@@ -114,9 +114,10 @@ def test_what_the_user_sets_is_not_searched():
 # Searchers
 
 
-def trial(number, curve, state="finished", settings=None):
+def entry(number, curve, state="finished", settings=None):
     value = best_until(curve, 1000) if curve else None
-    return {"number": number, "settings": settings or {"x": number}, "state": state, "value": value, "curve": curve}
+    settings = settings or {"x": 0.5, "k": 1, "n": 1 + number}
+    return {"number": number, "settings": settings, "state": state, "value": value, "curve": curve}
 
 
 def seekers():
@@ -141,7 +142,7 @@ def test_a_draw_depends_on_the_seed_and_the_trials_before_alone(kind):
         settings = kind(SPACE, 3, True).draw(past)  # made anew, as after an interruption
         assert settings == kind(SPACE, 3, True).draw(past) != kind(SPACE, 4, True).draw(past)
         assert settings not in [other["settings"] for other in past] and set(settings) == set(SPACE)
-        past.append(trial(number, [[0, settings["x"]]], settings=settings))
+        past.append(entry(number, [[0, settings["x"]]], settings=settings))
 
 
 def test_random_search_is_spread_over_the_space():
@@ -153,7 +154,7 @@ def test_random_search_is_spread_over_the_space():
 def test_random_search_ends_where_everything_was_tried():
     seeker, past = RandomSearch({"k": Choice((1, 2))}, 0, True), []
     while (settings := seeker.draw(past)) is not None:
-        past.append(trial(len(past), [], settings=settings))
+        past.append(entry(len(past), [], settings=settings))
     assert sorted(one["settings"]["k"] for one in past) == [1, 2]
 
 
@@ -163,7 +164,7 @@ def flat(value, length=20):
 
 @pytest.mark.parametrize("kind", seekers())
 def test_a_trial_below_the_median_is_given_up_and_one_above_is_not(kind):
-    past = [trial(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
+    past = [entry(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
     seeker = kind(SPACE, 0, True)
     assert seeker.hopeless(flat(0.29, GRACE + 1), past)
     assert not seeker.hopeless(flat(0.31, GRACE + 1), past)
@@ -174,13 +175,13 @@ def test_a_trial_below_the_median_is_given_up_and_one_above_is_not(kind):
 
 
 def test_the_best_so_far_at_the_same_epoch_counts():
-    late = [trial(number, [[0, 0.1], [6, 0.2], [8, 0.9]]) for number in range(STARTUP)]
+    late = [entry(number, [[0, 0.1], [GRACE + 1, 0.2], [GRACE + 3, 0.9]]) for number in range(STARTUP)]
     seeker = RandomSearch(SPACE, 0, True)
-    curve = [*flat(0.05, GRACE), [7, 0.15]]
-    assert seeker.hopeless(curve, late)  # 0.2 by epoch 7, though 0.9 later
-    assert not seeker.hopeless([*flat(0.05, GRACE), [5, 0.15]], late)  # 0.1 by epoch 5
-    assert not seeker.hopeless([[0, 0.3], *flat(0.0, 20)[1:8]], late)  # its own best so far
-    others = [trial(9, flat(0.0), "pruned"), trial(10, [], "failed")]
+    curve = [*flat(0.05, GRACE), [GRACE + 2, 0.15]]
+    assert seeker.hopeless(curve, late)  # 0.2 by then, though 0.9 later
+    assert not seeker.hopeless([*flat(0.05, GRACE), [GRACE, 0.15]], late)  # 0.1 by then
+    assert not seeker.hopeless([[0, 0.3], *flat(0.0, GRACE + 3)[1:]], late)  # its own best so far
+    others = [entry(9, flat(0.0), "pruned"), entry(10, [], "failed")]
     assert seeker.hopeless(curve, [*late, *others * 9]), "only finished trials count"
 
 
@@ -238,9 +239,9 @@ def test_that_the_test_part_would_be_seen(settings, no_test_part):
 
 def test_teacher_and_knowledge_are_made_once(settings, monkeypatch):
     made, used = [], []
-    taught, train = run.taught, run.train_one
-    monkeypatch.setattr(run, "taught", lambda *args: made.append(taught(*args)) or made[-1])
-    monkeypatch.setattr(run, "train_one", lambda *args: used.append(args[2]) or train(*args))
+    taught, train = trial.taught, trial.train_one
+    monkeypatch.setattr(trial, "taught", lambda *args: made.append(taught(*args)) or made[-1])
+    monkeypatch.setattr(trial, "train_one", lambda *args: used.append(args[2]) or train(*args))
     search(settings)
     assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0][0] for knowledge in used)
 
@@ -263,7 +264,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
     whole = search(settings, 5)
     Path("out.json").rename("whole.json")
     Path("out.yaml").rename("whole.yaml")
-    train, count = run.train_one, []
+    train, count = trial.train_one, []
 
     def killed(*args):
         count.append(1)
@@ -272,7 +273,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
             raise KeyboardInterrupt
         return train(*args)
 
-    monkeypatch.setattr(run, "train_one", killed)
+    monkeypatch.setattr(trial, "train_one", killed)
     with pytest.raises(KeyboardInterrupt):
         search(settings, 5)
     assert len(json.loads(Path("out.json").read_text())["trials"]) == 2 and not Path("out.yaml").exists()
@@ -298,14 +299,14 @@ def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch
 
 
 def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, monkeypatch):
-    train = run.train_one
+    train = trial.train_one
 
     def breaking(side, config, *rest):
         if config["sld_weight"] != 1.0:
             raise NonFiniteLoss("the SLD loss is not finite")
         train(side, config, *rest)
 
-    monkeypatch.setattr(run, "train_one", breaking)
+    monkeypatch.setattr(trial, "train_one", breaking)
     found = search(settings, 3)
     assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
     assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
@@ -316,7 +317,7 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
     def breaking(*_):
         raise NonFiniteLoss("the SLD loss is not finite")
 
-    monkeypatch.setattr(run, "train_one", breaking)
+    monkeypatch.setattr(trial, "train_one", breaking)
     with pytest.raises(NonFiniteLoss, match="no trial ended"):
         search(settings, 2)
     assert not Path("out.yaml").exists()
@@ -324,8 +325,8 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
 
 def test_minutes_are_a_budget_too(settings, monkeypatch):
     clock = iter(range(0, 10000, 25))
-    monkeypatch.setattr(run.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(run, "train_one", lambda *args: args[-1](0, 0.5, True))
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(trial, "train_one", lambda *args: args[-1](0, 0.5, True))
     assert len(search(settings, None, minutes=1)["trials"]) == 3  # 25 s each: the fourth would begin after 75 s
     assert len(search(settings, None, minutes=1.5)["trials"]) == 4
     assert len(search(settings, 5, minutes=100)["trials"]) == 5
@@ -352,7 +353,8 @@ def space(text):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["--trials=0"], "trials=0"), (["--trials=2.5"], "trials=2.5"), (["--trials=many"], "trials='many'"),
+    (["--trials=0"], "trials=0"), (["--pruning=1"], "pruning=1"),
+    (["--trials=2.5"], "trials=2.5"), (["--trials=many"], "trials='many'"),
     (["--minutes=-1"], "minutes=-1"), (["--minutes=nan"], "minutes"), (["--side=student"], "method, alone, teacher"),
     (["--searcher=grid"], "random, optuna"), (["--space=missing.yaml"], "missing.yaml"),
     (["--output=a_folder.yaml"], "a_folder.yaml"), (["--output=out.json"], ".yaml"),

@@ -12,7 +12,7 @@ from recbole_kd.config import KDError
 from recbole_kd.tune.space import Choice
 
 STARTUP = 5  # finished trials before any is given up
-GRACE = 5  # evaluated epochs of a trial before it is judged
+GRACE = 10  # evaluated epochs of a trial before it is judged
 
 
 class RandomSearch:

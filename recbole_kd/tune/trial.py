@@ -1,0 +1,93 @@
+"""One trial: a training as run_kd makes it, with other settings, watched on the validation part."""
+
+import math
+import time
+from pathlib import Path
+
+from recbole_kd.config import KDError
+from recbole_kd.model import config_of
+from recbole_kd.quick_start import taught, train_one
+from recbole_kd.teacher.resume import NonFiniteLoss
+from recbole_kd.tune.search import best_until
+from recbole_kd.tune.space import content_of, laid_over
+
+
+class Pruned(Exception):
+    """A trial was given up."""
+
+
+class Trials:
+    """Makes the trials of a search, all on one split and under one teacher, whose knowledge is read once.
+
+    Args:
+        side: ``method``, ``alone`` or ``teacher``.
+        layers: the user's Layers.
+        base: the Config that they make.
+        data: its Split.
+        space: name to Interval or Choice.
+        record: the Record that the trials go to.
+    """
+
+    def __init__(self, side, layers, base, data, space, record):
+        self.side, self.layers, self.base, self.data, self.space, self.record = side, layers, base, data, space, record
+        self.sign = 1 if base["valid_metric_bigger"] else -1
+        self.file = Path(base["checkpoint_dir"]) / "tune" / f"{record.search['key']}.pth"
+        self.file.parent.mkdir(exist_ok=True)
+        self._knowledge = None
+
+    def make(self, settings, hopeless):
+        """Train once.
+
+        Args:
+            settings: the values of the space's keys; {} for the defaults.
+            hopeless: a function of the curve so far that says whether to stop.
+
+        Returns:
+            dict: the trial, as search.py describes it, with ``seconds`` and the ``reason`` of a failure.
+
+        Raises:
+            KDError: the run as the user asked for it cannot work.
+        """
+        knowledge = self.knowledge()
+        number, began, curve = len(self.record.trials), time.perf_counter(), []
+
+        def watch(epoch, score, settled):
+            curve.append([epoch, score])
+            if settled and hopeless(curve):
+                raise Pruned
+
+        state, reason = "finished", None
+        try:
+            train_one(self.side, self.config(settings), knowledge, self.file, watch)
+        except Pruned:
+            state = "pruned"
+        except (NonFiniteLoss, KDError) as error:
+            if isinstance(error, KDError) and not settings:  # what the user asked for, not what was drawn
+                raise
+            state, reason = "failed", str(error)
+        finally:
+            for left in self.file.parent.glob(f"{self.file.name}*"):
+                left.unlink()
+        value = self.sign * best_until(curve, math.inf, self.sign) if state != "failed" else None
+        return {
+            "number": number, "settings": settings or self.defaults(), "state": state, "value": value,
+            "reason": reason, "curve": curve, "seconds": round(time.perf_counter() - began, 2),
+        }  # fmt: skip
+
+    def config(self, settings):
+        """The Config of a trial. Raises KDError: settings that do not go together."""
+        config = config_of(laid_over(self.layers, content_of(self.side, settings)))
+        config["resume"] = False  # a trial that was interrupted begins anew: its curve was not kept
+        return config
+
+    def knowledge(self):
+        """What the terms read of the teacher; None where the method is not what is tuned."""
+        if self.side == "method" and self._knowledge is None:
+            self._knowledge, name = taught(self.base, self.data)
+            self.record.taught_by(name)
+        return self._knowledge
+
+    def defaults(self):
+        """The values that the searched keys have where nothing is said."""
+        own = self.base.teacher if self.side == "teacher" else self.base
+        return {key: own[key] for key in self.space}
