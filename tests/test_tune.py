@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from recbole_kd import KDError, NonFiniteLoss, cli, objective_function, run_kd
-from recbole_kd.config import method_names, read_layers
+from recbole_kd.config import method_names, plain_config, read_layers
 from recbole_kd.config.keys import PROPERTIES, keys_of
 from recbole_kd.model import config_of
 from recbole_kd.teacher import fit
 from recbole_kd.tune import trial, tune
 from recbole_kd.tune.search import GRACE, STARTUP, RandomSearch, TPESearch, best_until
-from recbole_kd.tune.space import Choice, Interval, checked, read_space, set_by_user, space_of
+from recbole_kd.tune.space import Choice, Interval, checked, content_of, laid_over, read_space, set_by_user, space_of
 
 SPACES = sorted((PROPERTIES / "recipe").glob("*.space.yaml"))
 SIDE_FILES = {"alone", "teacher"}
@@ -52,6 +52,11 @@ def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
     assert checked(space, side, layers, base).keys() == space.keys()
     assert "learning_rate" in space
     own = base.teacher if side == "teacher" else base
+    drawn = config_of(laid_over(layers, content_of(side, RandomSearch(space, 0, True).draw([]))))
+    if side == "teacher":
+        assert plain_config(drawn).final_config_dict == plain_config(base).final_config_dict
+    else:
+        assert drawn.teacher.final_config_dict == base.teacher.final_config_dict, "trials share their teacher"
     for key, part in space.items():
         inside = own[key] in part.values if isinstance(part, Choice) else part.low <= own[key] <= part.high
         assert inside, f"{key}: the default {own[key]} lies outside"
@@ -260,6 +265,15 @@ def test_the_other_sides_are_tuned_over_recboles_keys(side, block, settings, wor
     assert row["valid_result"]["mrr@10"] == best["value"]
 
 
+def test_a_teacher_that_is_solved_is_tuned_over_its_own_keys(settings, workdir):
+    asked = {**settings, "teacher_model": "EASE"}
+    with pytest.raises(KDError, match="'learning_rate' in the space cannot be tuned for the teacher"):
+        search(asked, side="teacher")
+    space("reg_weight: [1, 1000, log]\n")
+    found = search(asked, 3, side="teacher", space="my.space.yaml")
+    assert len({one["settings"]["reg_weight"] for one in found["trials"]}) == 3
+
+
 def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, monkeypatch):
     whole = search(settings, 5)
     Path("out.json").rename("whole.json")
@@ -379,7 +393,7 @@ def test_bad_words_are_refused_in_one_sentence(words, said, settings, capsys, wo
     ("sld_mode: {union, best}\n", "sld_mode='best'"), ("seed: {1, 2}\n", "'seed'"), ("topk: {10}\n", "'topk'"),
     ("valid_metric: {MRR@10}\n", "'valid_metric'"), ("embedding_size: {8, 16}\n", "'embedding_size'"),
     ("teacher: {learning_rate: [0, 1]}\n", "teacher"), ("baseline: {True}\n", "'baseline'"),
-    ("weight_decay: [-1, 0]\n", "weight_decay=-1"),
+    ("weight_decay: [-1, 0]\n", "weight_decay=-1"), ("reg_weight: [1, 10]\n", "'reg_weight'"),
 ])  # fmt: skip
 def test_a_space_that_cannot_be_used_is_refused_in_one_sentence(text, said, settings, capsys, workdir):
     assert said in refused(capsys, command(settings, space(text)))

@@ -8,6 +8,8 @@ rrd_k: {20, 50, 100}            # one of these
 import math
 from dataclasses import dataclass, replace
 
+from recbole.utils import ModelType
+
 from recbole_kd.config import KDError
 from recbole_kd.config.keys import (
     PROPERTIES,
@@ -165,7 +167,7 @@ def checked(space, side, layers, base):
         base: the Config that they make.
 
     Raises:
-        KDError: an unknown key, a value out of its range, a key that would change the teacher; nothing left.
+        KDError: a key that is unknown or would change more than the side, a value out of its range; nothing left.
     """
     known = _searchable(side, layers, base)
     for key in space:
@@ -178,18 +180,18 @@ def checked(space, side, layers, base):
     for key, part in space.items():
         for value in part.ends:
             try:
-                trial = config_of(laid_over(layers, content_of(side, {key: value})))
+                config_of(laid_over(layers, content_of(side, {key: value})))
             except KDError as error:
                 raise KDError(f"the space does not fit: {error}") from error
-            if side != "teacher" and trial.teacher.final_config_dict != base.teacher.final_config_dict:
-                raise KDError(f"'{key}' in the space changes the teacher, which all trials share")
     return space
 
 
 def _searchable(side, layers, base):
     own = base.teacher if side == "teacher" else base
     # the width is left out: it says what ships, not how well it is trained
-    known = (LEARNING | model_keys(own["model"])) - {"embedding_size", "hidden_size_list"}
+    known = model_keys(own["model"]) - {"embedding_size", "hidden_size_list"}
+    if own["MODEL_TYPE"] != ModelType.TRADITIONAL:  # such a one is solved, not trained
+        known |= LEARNING
     if side == "method":
         shared = keys_of("Distiller")
         asked = keys_of(layers.method, chosen_terms(layers.method, layers.plain.get("terms")))
