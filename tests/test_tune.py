@@ -251,6 +251,15 @@ def test_teacher_and_knowledge_are_made_once(settings, monkeypatch):
     assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0][0] for knowledge in used)
 
 
+def test_a_given_teacher_of_another_split_is_refused_before_anything_is_written(settings, workdir):
+    search(settings, 1)
+    (file,) = Path("saved", "teacher").glob("*.pth")
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(KDError, match="test pairs"):
+        tune("SLD", config_dict={**settings, "teacher_path": str(file), "seed": 1}, output="other.yaml")
+    assert sorted(Path().rglob("*")) == before
+
+
 @pytest.mark.parametrize("side, block", [("alone", "student"), ("teacher", "teacher")])
 def test_the_other_sides_are_tuned_over_recboles_keys(side, block, settings, workdir):
     asked = {key: value for key, value in settings.items() if key not in ("learning_rate", "teacher")}

@@ -51,8 +51,11 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
         if _side(base, asked)["eval_step"] < 1 or not len(data.pairs["valid"]):
             raise KDError("there is no validation to tune on: set eval_step to 1 or more and keep a validation part")
         record = Record(recipe, _search(layers, base, data, space, asked))
-        init_logger(plain_config(base))
-        _go(Trials(asked.side, layers, base, data, space, record), seeker, record, asked)
+        trials = Trials(asked.side, layers, base, data, space, record)
+        if base["teacher_path"] is not None:
+            trials.knowledge()
+        init_logger(plain_config(base))  # nothing can be refused any more
+        _go(trials, seeker, record, asked)
     if record.best is None:
         raise NonFiniteLoss(f"no trial ended with a finite loss; the first said: {record.trials[0]['reason']}")
     record.write_recipe()

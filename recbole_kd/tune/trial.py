@@ -32,7 +32,6 @@ class Trials:
         self.side, self.layers, self.base, self.data, self.space, self.record = side, layers, base, data, space, record
         self.sign = 1 if base["valid_metric_bigger"] else -1
         self.file = Path(base["checkpoint_dir"]) / "tune" / f"{record.search['key']}.pth"
-        self.file.parent.mkdir(exist_ok=True)
         self._knowledge = None
 
     def make(self, settings, hopeless):
@@ -56,6 +55,7 @@ class Trials:
             if settled and hopeless(curve):
                 raise Pruned
 
+        self.file.parent.mkdir(exist_ok=True)
         state, reason = "finished", None
         try:
             train_one(self.side, self.config(settings), knowledge, self.file, watch)
