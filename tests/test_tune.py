@@ -479,3 +479,8 @@ def test_the_figures_on_the_page_are_those_of_their_result_files():
         assert f"{row['ndcg@10']['mean']:.4f}" in page and f" {row['epochs']:.0f}" in page
     for key, value in trials[found["best"]]["settings"].items():
         assert any(f"--{key}={value}" in name for name in rows)
+    alone = json.loads((root / "benchmarks/results/tune-alone-ml-100k.json").read_text())
+    assert alone["best"] == 0 and f"{alone['trials'][0]['value']:.4f}" in page
+    assert sum(one["state"] == "pruned" for one in alone["trials"]) == 9
+    slow = [one for one in alone["trials"] if one["settings"]["learning_rate"] < 0.001]
+    assert all(one["state"] == "pruned" for one in slow)
