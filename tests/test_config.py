@@ -16,6 +16,7 @@ from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers
 from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
+from recbole_kd.config.teachers import as_keys
 from recbole_kd.quick_start import make_config
 
 
@@ -766,3 +767,14 @@ def test_a_teacher_that_scores_pair_by_pair_is_evaluated_in_smaller_batches():
     assert made("--teacher_model=NeuMF").teacher["eval_batch_size"] == 100_000
     assert made("--teacher_model=NeuMF", "--eval_batch_size=5000").teacher["eval_batch_size"] == 5000
     assert made("--teacher_model=LightGCN").teacher["eval_batch_size"] == 2_000_000
+
+
+@pytest.mark.parametrize("keys", [
+    {}, {"teacher_model": "EASE"}, {"teacher_path": "a.pth"}, {"teacher_model": ["BPR", "EASE"]},
+    {"teacher_path": ["a.pth", "b.pth"]}, {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},
+    {"teachers": [{"path": "a.pth", "states": ["b.pth"]}]},
+])  # fmt: skip
+def test_teachers_come_to_keys_that_come_to_them_again(keys):
+    entries = layers(config_dict=keys).teachers
+    assert as_keys(entries) == keys
+    assert layers(config_dict=as_keys(entries)).teachers == entries

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 
+from recbole_kd.compare.models import members, teachers_of, trained
 from recbole_kd.compare.plan import ENDS, merged
 from recbole_kd.compare.tail import popularity_recall
 from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
-from recbole_kd.model import check_factors, check_teacher
-from recbole_kd.quick_start import _distilled, _student_alone, make_config, versions
+from recbole_kd.model import check_factors, check_teachers
+from recbole_kd.quick_start import make_config
+from recbole_kd.result import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
-from recbole_kd.teacher.measure import entry, evaluate, latencies
-from recbole_kd.teacher.prepare import get_knowledge, get_teacher
+from recbole_kd.teacher.measure import evaluate, latencies, size
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE = ENDS
@@ -101,9 +102,9 @@ def _runs_on(plan, dataset):
             configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
         except KDError as error:
             raise KDError(f"{dataset.name}, {name}: {error}") from error
-    teacher = configs[TEACHER].teacher
+    teachers = teachers_of(configs[TEACHER])
     for name, config in configs.items():
-        if config.teacher.final_config_dict != teacher.final_config_dict:
+        if teachers_of(config) != teachers:
             raise KDError(
                 f"{dataset.name}: '{name}' asks for another teacher than the plan: what is its own reaches the student "
                 "and the terms alone; keys for both sides stand under 'keys', or as student.key"
@@ -114,7 +115,8 @@ def _runs_on(plan, dataset):
         place = plan.folder / "models" / dataset.name / f"seed-{seed}"
         fixed = {"seed": seed, "checkpoint_dir": str(place), "resume": True, "show_progress": False}
         for name, layer in layers.items():
-            sides = {TEACHER: [teacher], ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name], teacher])
+            own_sides = {TEACHER: [], ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name]])
+            sides = [config.final_config_dict for config in own_sides] + ([] if name == ALONE else teachers)
             file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
             own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
             key = _key(sides, seed, data)
@@ -123,14 +125,9 @@ def _runs_on(plan, dataset):
     return runs
 
 
-def _key(configs, seed, data):
+def _key(sides, seed, data):
     settings = [
-        {
-            key: str(value)
-            for key, value in config.final_config_dict.items()
-            if key not in fit.OUTWARD or key in MEASURED
-        }
-        for config in configs
+        {key: str(value) for key, value in side.items() if key not in fit.OUTWARD or key in MEASURED} for side in sides
     ]
     said = json.dumps([[{**one, "seed": seed} for one in settings], data], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -171,7 +168,7 @@ def check_data(runs):
                 _check_split(config, first, split)
                 if run.method is not None:
                     check_factors(config, split.train._dataset)
-                    check_teacher(config, split.train._dataset)
+                    check_teachers(config, split.train._dataset)
             except KDError as error:
                 raise KDError(f"{run.dataset}, {run.name}: {error}") from error
 
@@ -223,14 +220,15 @@ def _measured(run):
     config = make_config(config_dict=run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = fit.split(plain_config(config))
-    own, model, file = _trained(config, run, data)
+    own, model, file = trained(config, run.name, data)
     exact = _exact(own)
     valid, test = evaluate(exact, model, data)
-    mark = fit.complete(file) or {}
-    row = entry(model, os.path.relpath(file, config["checkpoint_dir"]), valid, test, None)
-    row.pop("ms_per_user")  # taken of all models side by side, when nothing else runs
-    return {
-        **row, "epochs": mark.get("epochs"), "seconds": mark.get("seconds"), "best_epoch": _epoch(file),
+    mark = (fit.complete(file) if file else None) or {}
+    parameters, nbytes = (sum(part) for part in zip((0, 0), *map(size, members(model)), strict=True))
+    return {  # milliseconds are taken of all models side by side, when nothing else runs
+        "test_result": test, "valid_result": valid, "parameters": parameters, "bytes": nbytes,
+        "checkpoint": file and os.path.relpath(file, config["checkpoint_dir"]),
+        "epochs": mark.get("epochs"), "seconds": mark.get("seconds"), "best_epoch": _epoch(file),
         "valid_metric": own["valid_metric"].lower(), "valid_scores": mark.get("valid_scores", []),
         "k": max(own["topk"]), "popularity": popularity_recall(exact, model, data),
         "users": data.dataset.user_num - 1, "items": data.dataset.item_num - 1,
@@ -239,24 +237,9 @@ def _measured(run):
     }  # fmt: skip
 
 
-def _trained(config, run, data):
-    """The run's model on its split, trained or found: (plain Config, model, file)."""
-    student = plain_config(config)
-    if run.name == ALONE:
-        return student, *_student_alone(config, student, data)
-    teacher, knowledge = _taught(config, data)
-    if run.name == TEACHER:
-        return teacher.config, teacher.model, teacher.file
-    return student, *_distilled(config, data, knowledge, teacher.name)
-
-
-def _taught(config, data):
-    """The one place that knows how a teacher is found or trained."""
-    teacher = get_teacher(config, data)
-    return teacher, get_knowledge(config, data, teacher)
-
-
 def _epoch(file):
+    if file is None:
+        return None
     epoch = read_checkpoint(file).get("epoch")
     return epoch if isinstance(epoch, int) else None
 
@@ -274,9 +257,12 @@ def time_models(runs, file, key):
     try:
         configs = {run.name: make_config(config_dict=run.keys) for run in runs}
         data = fit.split(plain_config(configs[runs[0].name]))
-        models = {run.name: _trained(configs[run.name], run, data)[1] for run in runs}
+        models = {run.name: members(trained(configs[run.name], run.name, data)[1]) for run in runs}
         users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
-        write_row(file, {"key": key, "ms_per_user": latencies(models, users, k)})
+        each = {(name, place): one for name, several in models.items() for place, one in enumerate(several)}
+        found = latencies(each, users, k)
+        speeds = {name: sum(ms for (whose, _), ms in found.items() if whose == name) for name in models}
+        write_row(file, {"key": key, "ms_per_user": speeds})
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None

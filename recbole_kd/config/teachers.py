@@ -67,6 +67,19 @@ def entries_of(teachers, models, paths):
     return found
 
 
+def as_keys(entries):
+    """The keys that come to these entries again, of ``teacher_model``, ``teacher_path`` and ``teachers``."""
+    if len(entries) == 1 and not entries[0].scores and not entries[0].keys and not entries[0].states:
+        keys = {"teacher_model": entries[0].model, "teacher_path": entries[0].path}
+        return {key: value for key, value in keys.items() if value is not None}
+    if all(entry == Entry(model=entry.model) for entry in entries):
+        return {"teacher_model": [entry.model for entry in entries]}
+    if all(entry == Entry(path=entry.path) for entry in entries):
+        return {"teacher_path": [entry.path for entry in entries]}
+    parts = ({**vars(entry), "states": list(entry.states), **entry.keys} for entry in entries)
+    return {"teachers": [{key: value for key, value in own.items() if value and key != "keys"} for own in parts]}
+
+
 def path_or_list(value):
     """``teacher_path`` as the command line has it: a path as it stands, or a list of them in brackets."""
     if value.startswith("["):

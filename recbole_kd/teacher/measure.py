@@ -1,10 +1,13 @@
 """What a plain RecBole model scores and costs: RecBole's metrics, size, milliseconds."""
 
+import math
 import statistics
 import time
 
+import numpy as np
 import torch
 from recbole.utils import get_trainer, init_seed
+from scipy.sparse import issparse
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.scorer import PairBackbone
@@ -28,15 +31,28 @@ def evaluate(config, model, data):
 
 def entry(model, file, valid_result, test_result, ms_per_user):
     """One row of the result: metrics, size and speed of a plain RecBole model; of lists, which have neither, None."""
-    weights = [] if isinstance(model, ListModel) else list(model.parameters())
+    parameters, nbytes = (None, None) if isinstance(model, ListModel) else size(model)
     return {
         "test_result": test_result,
         "valid_result": valid_result,
-        "parameters": sum(weight.numel() for weight in weights) if weights else None,
-        "bytes": sum(weight.numel() * weight.element_size() for weight in weights) if weights else None,
+        "parameters": parameters,
+        "bytes": nbytes,
         "ms_per_user": ms_per_user,
         "checkpoint": file,
     }
+
+
+def size(model):
+    """What a model holds: (numbers, bytes). Its parameters, and the matrices that EASE and its like are solved into."""
+    weights = list(model.parameters())
+    counts = [(weight.numel(), weight.numel() * weight.element_size()) for weight in weights]
+    for array in (model.other_parameter() or {}).values():
+        if issparse(array):
+            array = array.tocsr()
+            counts.append((array.nnz, array.data.nbytes + array.indices.nbytes + array.indptr.nbytes))
+        elif isinstance(array, (np.ndarray, torch.Tensor)):
+            counts.append((math.prod(array.shape), array.nbytes))
+    return tuple(sum(part) for part in zip((0, 0), *counts, strict=True))
 
 
 @torch.no_grad()

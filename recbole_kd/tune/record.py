@@ -8,6 +8,7 @@ import yaml
 
 from recbole_kd.config import KDError
 from recbole_kd.config.keys import keys_of
+from recbole_kd.config.teachers import as_keys
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import write_whole
 from recbole_kd.tune.space import content_of
@@ -97,8 +98,7 @@ def command(layers, *words, **more):
     keys = {"model": layers.method, "dataset": layers.dataset}
     if layers.student_model != keys_of(layers.method)["student_model"].default:
         keys["student_model"] = layers.student_model
-    if layers.teacher_model is not None:
-        keys["teacher_model"] = layers.teacher_model
+    keys |= as_keys(layers.teachers)
     keys |= {key: value for key, value in layers.plain.items() if key not in ELSEWHERE}
     for side, block in layers.blocks.items():
         keys |= {f"{side}.{key}": value for key, value in block.items() if key not in ELSEWHERE}

@@ -8,7 +8,8 @@ from recbole.utils import init_logger
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.model import config_of
-from recbole_kd.quick_start import check_new_file, opened, versions
+from recbole_kd.quick_start import check_new_file, opened
+from recbole_kd.result import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune.options import NAMES, Options
@@ -40,8 +41,10 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
     asked = Options(**options)
     layers = read_layers(model, dataset, config_file_list, config_dict, argv)
     base = config_of(layers)
-    if asked.side == "teacher" and base["teacher_path"] is not None:
-        raise KDError("teacher_path is given, so there is no teacher to tune: leave it or --side=teacher out")
+    given = [plan for plan in base.teachers if plan.entry.path or plan.entry.scores]
+    if asked.side == "teacher" and (given or len(base.teachers) > 1):
+        what = "teacher_path is given, so there is no teacher" if given else "there is more than one teacher"
+        raise KDError(f"{what} to tune: leave it or --side=teacher out")
     space = read_space(asked.space) if asked.space else space_of(asked.side, layers.method, layers.plain.get("terms"))
     space = checked(space, asked.side, layers, base)
     recipe = asked.output or f"tuned-{layers.method}-{layers.dataset}{_suffix(asked.side)}.yaml"
@@ -52,7 +55,7 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
             raise KDError("there is no validation to tune on: set eval_step to 1 or more and keep a validation part")
         record = Record(recipe, _search(layers, base, data, space, asked))
         trials = Trials(asked.side, layers, base, data, space, record)
-        if base["teacher_path"] is not None:
+        if given:
             trials.knowledge()
         init_logger(plain_config(base))  # nothing can be refused any more
         _go(trials, seeker, record, asked)
@@ -81,11 +84,15 @@ def _side(base, asked):
     return base.teacher if asked.side == "teacher" else base
 
 
+def _taught_by(plan, data):
+    return plan.entry.path or plan.entry.scores or fit.run_key(plan.config, data.fingerprint)
+
+
 def _search(layers, base, data, space, asked):
     """What was asked for, as the JSON file has it; ``key`` stands for all that decides the trials."""
     ranges = {key: str(part) for key, part in space.items()}
     key = fit.run_key(
-        _side(base, asked), data.fingerprint, fit.run_key(base.teacher, data.fingerprint), base["teacher_path"],
+        _side(base, asked), data.fingerprint, *(_taught_by(plan, data) for plan in base.teachers),
         json.dumps(ranges), asked.side, asked.searcher, asked.pruning,
     )  # fmt: skip
     return {
