@@ -25,7 +25,7 @@ import recbole_kd  # first: RecBole starts after it
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
-from recbole_kd.result import versions
+from recbole_kd.teacher.measure import versions
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import _alone, _distilled, _student_alone, make_config
-from recbole_kd.result import versions
+from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate

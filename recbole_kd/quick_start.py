@@ -15,10 +15,9 @@ from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_factors, check_teachers, config_of
 from recbole_kd.register import method_class
-from recbole_kd.result import compared
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
-from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.measure import compared, evaluate
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, given_teachers, name_of, resuming
 from recbole_kd.trainer import KDTrainer
 

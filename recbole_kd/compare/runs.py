@@ -17,10 +17,9 @@ from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
 from recbole_kd.model import check_factors, check_teachers
 from recbole_kd.quick_start import make_config
-from recbole_kd.result import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
-from recbole_kd.teacher.measure import evaluate, latencies, size
+from recbole_kd.teacher.measure import evaluate, latencies, size, versions
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE = ENDS

@@ -113,14 +113,17 @@ def mean_sd(entry):
 
 
 def number(value, digits=4):
+    """A number as it stands in a table; nothing for None."""
     return "" if value is None else f"{value:,.{digits}f}"
 
 
 def signed(value, digits=4):
+    """The same with its sign."""
     return "" if value is None else f"{value:+.{digits}f}"
 
 
 def percent(share):
+    """A share in whole percents; nothing for None."""
     return "" if share is None else f"{share:.0%}"
 
 

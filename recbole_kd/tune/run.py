@@ -9,8 +9,8 @@ from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.model import config_of
 from recbole_kd.quick_start import check_new_file, opened
-from recbole_kd.result import versions
 from recbole_kd.teacher import fit
+from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune.options import NAMES, Options
 from recbole_kd.tune.record import Record, command
