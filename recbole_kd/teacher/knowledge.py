@@ -137,16 +137,32 @@ class Knowledge(Lists):
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_seen(self, k):
+        users, items = self.positive_users, self.positive_items
+        scores = self._score_positives()
+        order = torch.argsort(scores, descending=True, stable=True)
+        order = order[torch.argsort(users[order], stable=True)]
+        rank = torch.arange(len(users), device=self.device) - self._starts[users[order]]
+        kept = rank < k
         ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        for users in self._blocks(self.n_items):
-            all_scores = self.score_all(users).detach().float()
-            start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
-            at = self.positive_users[start:stop] - users[0], self.positive_items[start:stop]
-            scores = torch.full_like(all_scores, -torch.inf).index_put(at, all_scores[at])
-            best, items = scores.topk(k, dim=1)
-            ids[users] = torch.where(best > -torch.inf, items, 0).int()
+        ids[users[order][kept], rank[kept]] = items[order][kept].int()
         ids[0] = 0
         return ids
+
+    def _score_positives(self):
+        """The teacher's score of each training pair, in their order."""
+        found = []
+        if self.width is not None:
+            pairs = torch.arange(len(self.positive_users), device=self.device)
+            for rows in pairs.split(max(1, lists.BLOCK // self.width)):
+                user, item = (self._factors[side][ids[rows]] for side, ids in
+                              (("user", self.positive_users), ("item", self.positive_items)))  # fmt: skip
+                found.append((user * item).sum(1))
+            return torch.cat(found)
+        for users in self._blocks(self.n_items):
+            start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
+            places = self.positive_users[start:stop] - users[0], self.positive_items[start:stop]
+            found.append(self.score_all(users)[places].float())
+        return torch.cat(found)
 
     def _earlier(self, last):
         found = [torch.zeros_like(last[None][:0])]

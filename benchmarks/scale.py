@@ -1,0 +1,150 @@
+"""What a term costs on large, synthetic data: reading the teachers, memory, disk, and an epoch.
+
+    python benchmarks/scale.py --method=HetComp --users=200000 --items=100000 --interactions=4000000 \
+        --teachers=4 --states=4 --result_file=benchmarks/results/scale-hetcomp.json
+
+Users and items are as popular as a power law has it, teachers are random factors, and a teacher's earlier states are
+random factors too: what is measured is time and size, not accuracy. An epoch is run up to --steps steps and scaled up.
+The term, its knowledge and its store are those of a run; RecBole's dataset is left out. Run it from the project's root.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import recbole_kd
+import torch
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.config import explain
+from recbole_kd.config.keys import keys_of
+from recbole_kd.teacher.ensemble import Ensemble
+from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.teacher.measure import versions
+from recbole_kd.term import Batch, get_term
+from torch import nn
+
+BATCH, STUDENT = 2048, 20
+
+
+class Factors(nn.Module):
+    """Two tables of random factors, as far as a backbone looks at a RecBole model."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, users, items, width, seed):
+        super().__init__()
+        self.n_users, self.n_items = users + 1, items + 1
+        generator = torch.Generator().manual_seed(seed)
+        self.user_embedding = nn.Embedding.from_pretrained(torch.randn(users + 1, width, generator=generator) / width)
+        self.item_embedding = nn.Embedding.from_pretrained(torch.randn(items + 1, width, generator=generator))
+
+
+def power_law(count, size, generator):
+    """Draws of ids from 1 to size, the first the most popular."""
+    x = torch.rand(count, generator=generator, dtype=torch.float64)
+    return (size**x).long().clamp(1, size)
+
+
+def pairs_of(own, generator):
+    """Distinct training pairs."""
+    users = power_law(own.interactions, own.users, generator)
+    users = torch.where(torch.rand(len(users), generator=generator) < 0.5, users, 0)
+    even = torch.randint(1, own.users + 1, users.shape, generator=generator)
+    users = torch.where(users > 0, users, even)  # half of them spread evenly, or most users had none
+    items = power_law(own.interactions, own.items, generator)
+    flat = (users * (own.items + 1) + items).unique()
+    return flat // (own.items + 1), flat % (own.items + 1)
+
+
+def peak():
+    """Peak resident memory so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def read(own, pairs, store):
+    """The knowledge of the teachers."""
+    members = []
+    for teacher in range(own.teachers):
+        seeds = range(1000 * teacher, 1000 * teacher + own.states)
+        backbones = [lambda seed=seed: FactorBackbone(Factors(own.users, own.items, own.width, seed)) for seed in seeds]
+        states = backbones[:-1] if own.states > 1 else None
+        members.append(Knowledge(backbones[-1](), pairs, store / str(teacher), print, states))
+    return Ensemble(members, store / "all", print) if own.teachers > 1 else members[0]
+
+
+def epoch(own, term, pairs, generator):
+    """Seconds of an epoch's start and of a step."""
+    student = Factors(own.users, own.items, STUDENT, 7)
+    for table in student.parameters():
+        table.requires_grad_(True)
+    backbone = FactorBackbone(student)
+    optimiser = torch.optim.Adam([*student.parameters(), *term.parameters()])
+    began = time.perf_counter()
+    for number in range(own.first_epoch + 1):
+        if number in (0, own.first_epoch):
+            with torch.no_grad():
+                term.start_epoch(number, backbone)
+    started = time.perf_counter() - began
+    steps = min(own.steps, len(pairs[0]) // BATCH)
+    order = torch.randperm(len(pairs[0]), generator=generator)
+    began = time.perf_counter()
+    for rows in order[: steps * BATCH].split(BATCH):
+        users, items = pairs[0][rows], pairs[1][rows]
+        negatives = torch.randint(1, own.items + 1, items.shape, generator=generator)
+        with backbone.step() as view:
+            scores = (view.users(users)[:, None] * view.items(torch.stack([items, negatives], 1))).sum(2)
+            base = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
+            loss = term.base_weight * base + term.weight * term.loss(Batch(users, items, negatives, view))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return started, (time.perf_counter() - began) / steps
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", default="RRD", help="a term")
+    for name, default in (
+        ("users", 10_000), ("items", 10_000), ("interactions", 500_000), ("teachers", 1), ("states", 1),
+        ("width", 16), ("steps", 200), ("first_epoch", 0), ("seed", 0),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--result_file")
+    own = parser.parse_args()
+    assert explain(own.method)
+    torch.set_num_threads(int(torch.get_num_threads()))
+    generator = torch.Generator().manual_seed(own.seed)
+    pairs = pairs_of(own, generator)
+    keys = {name: key.default for name, key in keys_of(own.method).items()}
+    keys |= {"device": Factors.device, "seed": own.seed, "train_neg_sample_args": {"sample_num": 1}}
+    keys |= {"teacher_states": own.states}
+    before = peak()
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        knowledge = read(own, pairs, Path(folder))
+        term = get_term(own.method)(keys, knowledge, STUDENT)
+        knowing = time.perf_counter() - began
+        disk = sum(file.stat().st_size for file in Path(folder).rglob("*.npy"))
+        start, step = epoch(own, term, pairs, generator)
+    steps = len(pairs[0]) // BATCH
+    found = {
+        "knowledge_seconds": knowing, "disk_mib": disk / 2**20, "epoch_start_seconds": start,
+        "step_ms": 1000 * step, "epoch_seconds": start + steps * step, "steps": steps, "interactions": len(pairs[0]),
+        "rss_before_mib": before, "peak_rss_mib": peak(),
+    }  # fmt: skip
+    for name, value in found.items():
+        print(f"{name:20} {value:12,.1f}")
+    if own.result_file:
+        asked = {key: value for key, value in vars(own).items() if key != "result_file"}
+        content = {"asked": asked, "threads": torch.get_num_threads(), **found, "versions": versions()}
+        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    assert recbole_kd.__version__
+    main()
