@@ -82,9 +82,9 @@ def _run(config, data):
     logger = logging.getLogger()
     logger.info(config)
     for plan in config.teachers:
-        width = f", embedding_size {plan.config['embedding_size']}" if plan.config is not None else ""
-        logger.info(f"teacher {plan.label}{width}")
-        if plan.config is not None and (config["embedding_size"] or 0) > (plan.config["embedding_size"] or math.inf):
+        width = plan.config and plan.config["embedding_size"]
+        logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
+        if (config["embedding_size"] or 0) > (width or math.inf):
             logger.warning("the student is wider than its teacher: distillation is meant the other way round")
     logger.info(f"{config.method}: student {config['model']}, embedding_size {config['embedding_size']}")
     logger.info(data.dataset)
