@@ -17,7 +17,7 @@ from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.measure import evaluate, size
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 
 THREE = ["BPR", "EASE", "NeuMF"]
@@ -360,3 +360,15 @@ def test_a_term_that_needs_scores_refuses_a_file(ranks):
 def test_an_ensemble_says_what_it_is(bench):
     assert isinstance(bench.knowledge, Ensemble) and bench.knowledge.offers == "ranks"
     assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE
+
+
+def test_what_a_model_holds_is_counted_once(settings):
+    bench = Bench("RRD", settings, teacher_model=["LightGCN", "EASE"])
+    graph, solved = (teacher.model for teacher in bench.teachers)
+    evaluate(bench.teachers[0].config, graph, bench.data)  # leaves propagated tables behind
+    assert size(graph) == (
+        sum(weight.numel() for weight in graph.parameters()),
+        4 * (61 + 91) * 12,
+    )
+    numbers, nbytes = size(solved)
+    assert numbers >= 91 * 91 and nbytes >= 4 * 91 * 91

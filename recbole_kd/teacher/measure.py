@@ -49,10 +49,14 @@ def entry(model, file, valid_result, test_result, ms_per_user):
 
 
 def size(model):
-    """What a model holds: (numbers, bytes). Its parameters, and the matrices that EASE and its like are solved into."""
+    """What a model holds: (numbers, bytes). Its parameters, and the matrices that EASE and its like are solved into; a
+    graph model's propagated tables are made of its parameters.
+    """
     weights = list(model.parameters())
     counts = [(weight.numel(), weight.numel() * weight.element_size()) for weight in weights]
-    for array in (model.other_parameter() or {}).values():
+    for name, array in (model.other_parameter() or {}).items():
+        if name.startswith("restore_"):
+            continue
         if issparse(array):
             array = array.tocsr()
             counts.append((array.nnz, array.data.nbytes + array.indices.nbytes + array.indptr.nbytes))
