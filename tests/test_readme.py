@@ -62,3 +62,16 @@ def test_the_table_of_methods_is_that_of_its_result_files():
 def test_the_page_of_keys_is_what_explain_prints():
     run = subprocess.run([sys.executable, "docs/keys.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == (ROOT / "docs/keys.md").read_text(encoding="utf-8"), "run: python docs/keys.py > docs/keys.md"
+
+
+def test_the_table_of_several_teachers_is_that_of_its_result_file():
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/hetcomp-ml-100k.json").read_text())
+    rows = {f"teacher {row['label']}": row for row in found["teachers"]}
+    rows |= {"ensemble of them": found["ensemble"], "student alone, BPR 20": found["student_alone"]}
+    rows |= {"distilled by HetComp, BPR 20": found["distilled"]}
+    for label, row in rows.items():
+        test = row["test_result"]
+        assert f"| {label} | {test['recall@10']:.4f} | {test['ndcg@10']:.4f} | {row['parameters']:,} |" in text
+    assert f"{found['recovered_share']['ndcg@10']:.0%} of the way" in text
+    assert f"{found['distilled']['parameters'] / found['ensemble']['parameters']:.1%} of their parameters" in text
