@@ -75,6 +75,21 @@ def test_scores_are_the_mean_of_standardised_ones(settings):
     assert top.scores[3].tolist() == pytest.approx(knowledge.score(top.ids.long())[3].tolist(), rel=1e-4)
 
 
+@pytest.mark.parametrize("method", ["CD", "DCD", "IRRRD", "KD", "RCEKD", "SLD", "UnKD"])
+def test_every_term_that_needs_scores_takes_an_ensemble_of_them(settings, method):
+    bench = Bench(method, settings, teacher_model=["BPR", "EASE"], ensemble="score")
+    bench.model().calculate_loss(bench.batch())
+
+
+def test_users_of_an_item_stand_as_the_mean_scores_them(settings):
+    knowledge = Bench("DCD", settings, teacher_model=["BPR", "EASE"], ensemble="score").knowledge
+    top, scores = knowledge.top_users(5), knowledge.score_all(torch.arange(61))
+    scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf
+    best = scores[1:, 7].topk(5)
+    assert (top.ids[7] - 1).tolist() == best.indices.tolist()
+    assert top.scores[7].tolist() == pytest.approx(best.values.tolist(), rel=1e-4)
+
+
 @pytest.mark.parametrize(("method", "keys", "words"), [
     ("SLD", {}, ["SLD", "scores", "ensemble=score"]),
     ("NKD", {"ensemble": "score"}, ["NKD", "factors", "one teacher"]),

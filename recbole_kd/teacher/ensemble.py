@@ -3,12 +3,13 @@
 import torch
 
 from recbole_kd.rankings import consensus, rank_weights
-from recbole_kd.teacher.lists import Lists, TopList
+from recbole_kd.teacher.lists import TopList
+from recbole_kd.teacher.scored import Scored
 
 TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
 
 
-class Ensemble(Lists):
+class Ensemble(Scored):
     r"""Teachers of any kinds over one vocabulary.
 
     By rank an item weighs :math:`\sum_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what is
