@@ -18,7 +18,7 @@ from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.measure import evaluate, size
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 
 THREE = ["BPR", "EASE", "NeuMF"]
 
@@ -267,6 +267,36 @@ def test_states_out_of_order_or_of_another_training_are_refused(states, workdir)
     torch.save(content, workdir / "other.pth", pickle_protocol=4)
     with pytest.raises(KDError, match="another training"):
         made(settings, {"path": files[2], "states": [str(workdir / "other.pth")]})
+
+
+def test_other_states_are_another_trajectory(states, workdir):
+    files, settings = states
+    (before,) = made(settings, {"path": files[2], "states": files[:2]}).trajectories(4, 10)
+    content = torch.load(files[1], weights_only=False)
+    content["state_dict"]["user_embedding.weight"] *= -1
+    torch.save(content, workdir / "other.pth", pickle_protocol=4)
+    (after,) = made(settings, {"path": files[2], "states": [files[0], "other.pth"]}).trajectories(4, 10)
+    assert torch.equal(before[0], after[0]) and not torch.equal(before[1], after[1])
+    (alone,) = made(settings, {"path": files[2]}).trajectories(4, 10)
+    assert len(alone) == 1  # whatever was read before
+
+
+def test_students_of_other_states_are_told_apart(states):
+    files, settings = states
+    names = set()
+    for entry in ({"path": files[2]}, {"path": files[2], "states": files[:1]}, {"path": files[2], "states": files[:2]}):
+        config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
+        names.add(name_of(get_teachers(config, fit.split(plain_config(config)))))
+    assert len(names) == 3
+
+
+def test_a_folder_beside_a_given_checkpoint_is_left_alone(states, workdir):
+    files, settings = states
+    mine = workdir / "2.pth.states" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    made(settings, {"path": files[2], "states": files[:2]})
+    assert mine.is_file()
 
 
 # files of scores

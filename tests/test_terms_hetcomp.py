@@ -47,7 +47,7 @@ class Several(World):
         self.teachers = {0: self.teacher, 1: Toy(D_T, seed + 50)}
         self.knowledge = Ensemble([
             Knowledge(FactorBackbone(teacher), positives,
-                      states=[lambda own=own: FactorBackbone(Toy(D_T, own)) for own in PAST[x]])
+                      states=[lambda own=own: FactorBackbone(Toy(D_T, own)) for own in PAST[x]], trajectory="past")
             for x, teacher in self.teachers.items()
         ])  # fmt: skip
         return super().make(kind, seed)

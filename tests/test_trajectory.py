@@ -139,3 +139,33 @@ def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
     states = States(file, 4)
     fit.train(config, file, states=states, resume=True, resume_interval=0)
     assert min(states.held()) == 1
+
+
+def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, workdir, monkeypatch):
+    begin = ResumableTrainer._begin
+
+    class Killed(BaseException):
+        pass
+
+    def dying(self, epoch):
+        begin(self, epoch)
+        if epoch == 4:
+            raise Killed
+
+    monkeypatch.setattr(ResumableTrainer, "_begin", dying)
+    with pytest.raises(Killed):
+        Bench("HetComp", long, hetcomp_k=10)
+    monkeypatch.setattr(ResumableTrainer, "_begin", begin)
+    Bench("RRD", long, resume=True)
+    found = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+    undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
+    assert torch.equal(found, Bench("HetComp", undisturbed, hetcomp_k=10).knowledge.trajectories(4, 10)[0])
+
+
+def test_a_damaged_trajectory_is_made_again(long, workdir):
+    bench = Bench("HetComp", long, hetcomp_k=10)
+    (before,) = bench.knowledge.trajectories(4, 10)
+    file = workdir / "saved" / "knowledge" / bench.teacher.name / "trajectory-4" / "ids.npy"
+    file.write_bytes(file.read_bytes()[:50])
+    (after,) = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)
+    assert torch.equal(before, after)

@@ -8,7 +8,6 @@ import torch
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import STATE_K, TopList
 from recbole_kd.teacher.scored import Scored
-from recbole_kd.teacher.store import trajectory_name
 
 
 class Knowledge(Scored):
@@ -20,7 +19,8 @@ class Knowledge(Scored):
         store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
         log: called with one sentence about what is computed.
         states: the teacher at earlier moments of its training, in their order: functions that give its backbone then;
-            None where it has no trajectory.
+            None where they are not at hand.
+        trajectory: the name that its lists at these moments are kept under; None where it has no earlier moments.
 
     Attributes:
         offers: what the teacher can give.
@@ -28,10 +28,11 @@ class Knowledge(Scored):
         width: d_T, or None for a teacher without factors.
     """
 
-    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=None):
+    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=None, trajectory=None):
         model = backbone.model.eval()
         super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
         self.backbone, self.offers, self.states = backbone, backbone.offers, states
+        self.trajectory = trajectory
         if self.offers == "factors":
             view = backbone.tables()
             self._factors = {"user": view.user_table, "item": view.item_table}
@@ -80,15 +81,14 @@ class Knowledge(Scored):
 
     def trajectories(self, states, k=1):
         last = self.top_items(STATE_K).ids
-        name = trajectory_name(states)
-        if states < 2 or (self.states is None and not (self.store and (self.store / name).is_dir())):
+        if states < 2 or self.trajectory is None:
             return [last[None]]
         size = len(self.states or ()) * last.numel() * last.element_size() / 2**20
         what = (
             f"each user's top {last.shape[1]} items at {len(self.states or ())} earlier moments of the teacher's "
             f"training, {size:,.1f} MiB"
         )
-        earlier = self._kept(name, lambda: {"ids": self._earlier(last)}, what)["ids"]
+        earlier = self._kept(self.trajectory, lambda: {"ids": self._earlier(last)}, what)["ids"]
         return [torch.cat([earlier, last[None]])]
 
     def neighbours(self, side, k, components):

@@ -22,7 +22,7 @@ from recbole_kd.teacher.guard import check_file, check_states, check_teacher
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.teacher.score_file import FileKnowledge, read_scores
-from recbole_kd.teacher.store import store_name, trajectory_name
+from recbole_kd.teacher.store import given_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.trajectory import States, choose
 
 
@@ -36,7 +36,9 @@ class Teacher:
         model: the RecBole model, in evaluation mode, without gradients, or None.
         file: its checkpoint, or the file of scores.
         name: what stands for its weights and this run's training pairs.
-        states: functions that give its backbone at earlier moments of its training; None where it has no trajectory.
+        states: functions that give its backbone at earlier moments of its training; None where none are at hand.
+        trajectory: what its lists at those moments are kept under; None where it has no such moments.
+        kept: the weights that its own training left of those moments; needed until the lists are there.
         frame: what a file of scores says.
     """
 
@@ -46,6 +48,8 @@ class Teacher:
     file: str
     name: str
     states: tuple | None = None
+    trajectory: str | None = None
+    kept: States | None = None
     frame: Any = None
 
 
@@ -96,23 +100,26 @@ def _given_teacher(config, data, plan):
     states = tuple(
         functools.partial(_state, plan.config, data, *pair) for pair in zip(plan.entry.states, earlier, strict=True)
     )
-    return _teacher(plan, data, file, content, states or None)
+    return _teacher(plan, data, file, content, states or None, given_name(earlier) if earlier else None)
 
 
 def _trained_teacher(config, data, plan):
     file = _found_or_trained(config, data, plan)
     content = read_checkpoint(file)
-    kept = States(file, config["teacher_states"])
-    states = None
-    if config["teacher_states"] > 1 and kept.folder.is_dir():
-        chosen = choose(kept.held(), content["epoch"] + 1, config["teacher_states"])
-        states = tuple(functools.partial(_state, plan.config, data, kept.held()[epochs]) for epochs in chosen)
-    return _teacher(plan, data, file, content, states)
+    if config["teacher_states"] < 2 or not fit.resumable(plan.config):
+        return _teacher(plan, data, file, content)
+    kept, name = States(file, config["teacher_states"]), trajectory_name(config["teacher_states"])
+    if not kept.folder.is_dir():
+        return _teacher(plan, data, file, content, None, name)
+    chosen = choose(kept.held(), content["epoch"] + 1, config["teacher_states"])
+    states = tuple(functools.partial(_state, plan.config, data, kept.held()[epochs]) for epochs in chosen)
+    return _teacher(plan, data, file, content, states, name, kept)
 
 
-def _teacher(plan, data, file, content, states):
+def _teacher(plan, data, file, content, *trajectory):
     model = _frozen(plan.config, data, file, content)
-    return Teacher(plan.label, plan.config, model, str(file), store_name(content, data.fingerprint.train), states)
+    name = store_name(content, data.fingerprint.train)
+    return Teacher(plan.label, plan.config, model, str(file), name, *trajectory)
 
 
 def _frozen(config, data, file, content):
@@ -169,10 +176,9 @@ def get_knowledge(config: Config, data: fit.Split, teachers):
 
 
 def name_of(teachers):
-    """What stands for the teachers of a run and its training pairs."""
-    if len(teachers) == 1:
-        return teachers[0].name
-    return hashlib.sha256(" ".join(teacher.name for teacher in teachers).encode()).hexdigest()[:16]
+    """What stands for the teachers of a run, their trajectories, and its training pairs."""
+    names = [f"{teacher.name} {teacher.trajectory}" if teacher.trajectory else teacher.name for teacher in teachers]
+    return names[0] if names == [teachers[0].name] else hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
 
 def _read(config, data, teacher):
@@ -181,10 +187,12 @@ def _read(config, data, teacher):
         return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
     store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
     backbone = _backbone(teacher.config, teacher.model)
-    knowledge = Knowledge(backbone, data.train_pairs, store, logging.getLogger().info, teacher.states)
+    log = logging.getLogger().info
+    knowledge = Knowledge(backbone, data.train_pairs, store, log, teacher.states, teacher.trajectory)
     if teacher.states is not None:
-        knowledge.trajectories(config["teacher_states"])  # kept as lists from here on, and its weights no longer
-        States(teacher.file, config["teacher_states"]).forget()
+        knowledge.trajectories(config["teacher_states"])
+    if teacher.kept is not None:
+        teacher.kept.forget()  # from here on as lists
     return knowledge
 
 
@@ -217,6 +225,8 @@ def _found_or_trained(config, data, plan):
             f"the teacher {plan.label} would be trained on another split than the student {config['model']}: "
             "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
         )
+    if states is None:
+        States(file, 1).forget()  # of a training that was stopped: from here on some would be missing
     fit.train(teacher, file, own, states=states, **resuming(config))
     return str(file)
 
@@ -224,7 +234,7 @@ def _found_or_trained(config, data, plan):
 def _has_trajectory(config, data, file, states):
     name = store_name(read_checkpoint(file), data.fingerprint.train)
     stored = Path(config["checkpoint_dir"]) / "knowledge" / name / trajectory_name(config["teacher_states"])
-    return states.folder.is_dir() or stored.is_dir()
+    return states.folder.is_dir() or read_arrays(stored, "cpu") is not None
 
 
 def resuming(config):

@@ -33,6 +33,11 @@ def trajectory_name(states):
     return f"trajectory-{states}"
 
 
+def given_name(earlier):
+    """The name of its lists at moments that a user gives, by the weights of these checkpoints."""
+    return f"given-{store_name({**earlier[0], 'state_dict': [own['state_dict'] for own in earlier]}, '')}"
+
+
 def _digest(digest, value):
     if isinstance(value, Mapping):
         value = [part for key in sorted(value) for part in (key, value[key])]
