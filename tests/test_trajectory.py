@@ -1,5 +1,8 @@
 """The states that a training passes through: which are kept, which are chosen, and that their lists are theirs."""
 
+import threading
+
+import filelock
 import pytest
 import torch
 from conformance import Bench, same_weights
@@ -169,3 +172,15 @@ def test_a_damaged_trajectory_is_made_again(long, workdir):
     file.write_bytes(file.read_bytes()[:50])
     (after,) = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)
     assert torch.equal(before, after)
+
+
+def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, workdir):
+    bench = Bench("RRD", long)
+    done = []
+    other = threading.Thread(target=lambda: done.append(get_teachers(bench.config, bench.data)))
+    with filelock.FileLock(workdir / f"{bench.teacher.file}.lock"):
+        other.start()
+        other.join(0.5)
+        assert not done
+    other.join(60)
+    assert done

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import torch
 from recbole.utils import ModelType
@@ -104,16 +105,29 @@ def _given_teacher(config, data, plan):
 
 
 def _trained_teacher(config, data, plan):
-    file = _found_or_trained(config, data, plan)
-    content = read_checkpoint(file)
+    folder = Path(config["checkpoint_dir"]) / "teacher"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{plan.config['model']}-{plan.config['dataset']}-{fit.run_key(plan.config, data.fingerprint)}.pth"
+    with _held(file):
+        _find_or_train(config, data, plan, file)
+        return _teacher(plan, data, file, read_checkpoint(file), *_kept_of(config, data, plan, file))
+
+
+def _kept_of(config, data, plan, file):
+    """The trajectory of a trained teacher: (states, name, kept) of a Teacher."""
     if config["teacher_states"] < 2 or not fit.resumable(plan.config):
-        return _teacher(plan, data, file, content)
+        return None, None, None
     kept, name = States(file, config["teacher_states"]), trajectory_name(config["teacher_states"])
     if not kept.folder.is_dir():
-        return _teacher(plan, data, file, content, None, name)
-    chosen = choose(kept.held(), content["epoch"] + 1, config["teacher_states"])
-    states = tuple(functools.partial(_state, plan.config, data, kept.held()[epochs]) for epochs in chosen)
-    return _teacher(plan, data, file, content, states, name, kept)
+        return None, name, None
+    held, best = kept.held(), read_checkpoint(file)["epoch"] + 1
+    chosen = choose(held, best, config["teacher_states"])
+    return tuple(functools.partial(_state, plan.config, data, held[epochs]) for epochs in chosen), name, kept
+
+
+def _held(file):
+    """No other run trains this teacher, or reads what its training left, in the meantime."""
+    return filelock.FileLock(f"{file}.lock")
 
 
 def _teacher(plan, data, file, content, *trajectory):
@@ -189,10 +203,10 @@ def _read(config, data, teacher):
     backbone = _backbone(teacher.config, teacher.model)
     log = logging.getLogger().info
     knowledge = Knowledge(backbone, data.train_pairs, store, log, teacher.states, teacher.trajectory)
-    if teacher.states is not None:
-        knowledge.trajectories(config["teacher_states"])
     if teacher.kept is not None:
-        teacher.kept.forget()  # from here on as lists
+        with _held(teacher.file):
+            knowledge.trajectories(config["teacher_states"])
+            teacher.kept.forget()  # from here on as lists
     return knowledge
 
 
@@ -206,19 +220,16 @@ def _backbone(config, model):
     return backbone
 
 
-def _found_or_trained(config, data, plan):
+def _find_or_train(config, data, plan, file):
     logger, teacher = logging.getLogger(), plan.config
-    folder = Path(config["checkpoint_dir"]) / "teacher"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{teacher['model']}-{teacher['dataset']}-{fit.run_key(teacher, data.fingerprint)}.pth"
     states = States(file, config["teacher_states"]) if config["teacher_states"] > 1 and fit.resumable(teacher) else None
     if fit.complete(file):
         if states is None or _has_trajectory(config, data, file, states):
             logger.info(f"the teacher was trained before: {file}")
-            return str(file)
+            return
         logger.info(f"the teacher {plan.label} was trained before, but not its trajectory kept: training it again")
     else:
-        logger.info(f"no teacher of these settings in {folder}: training {plan.label} now, in plain RecBole")
+        logger.info(f"no teacher of these settings in {file.parent}: training {plan.label} now, in plain RecBole")
     own = fit.split(teacher)
     if own.fingerprint != data.fingerprint:
         raise KDError(
@@ -228,7 +239,6 @@ def _found_or_trained(config, data, plan):
     if states is None:
         States(file, 1).forget()  # of a training that was stopped: from here on some would be missing
     fit.train(teacher, file, own, states=states, **resuming(config))
-    return str(file)
 
 
 def _has_trajectory(config, data, file, states):
