@@ -27,17 +27,18 @@ def consensus(ids, weights, k):
     sums = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
     sums.scatter_add_(1, run, weights.gather(1, order))
     kept = torch.where(first & (ids > 0), sums.gather(1, run), 0.0)
-    # the ids ascend, so a stable sort leaves the smaller one first; rounded, or noise would decide between equals
-    best, place = kept.round(decimals=9).sort(dim=1, descending=True, stable=True)
-    best, place = best[:, :k], place[:, :k]
+    # the ids ascend, so a stable sort leaves the smaller one first; rounded, or noise would decide between equals, and
+    # as logarithms, or all that is far down would be equal, or nothing
+    best, place = kept.log().round(decimals=9).sort(dim=1, descending=True, stable=True)
+    best, place = best[:, :k].exp(), place[:, :k]
     found = torch.where(best > 0, ids.gather(1, place), 0).int()
     missing = (0, k - found.shape[1])
     return torch.nn.functional.pad(found, missing), torch.nn.functional.pad(best.float(), missing)
 
 
 def rank_weights(length, temperature, device=None):
-    r""":math:`\exp(-r / T)` for the ranks r = 1 .. length, shape [length], float64."""
-    return torch.exp(-torch.arange(1, length + 1, dtype=torch.float64, device=device) / temperature)
+    r""":math:`\exp(-r / T)` for the ranks r = 1 .. length, shape [length], float64; never nothing at all."""
+    return torch.exp(-torch.arange(1, length + 1, dtype=torch.float64, device=device) / temperature).clamp(min=1e-300)
 
 
 def discrepancy(own, wanted):

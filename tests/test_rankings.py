@@ -43,6 +43,13 @@ def test_where_two_teachers_agree_noise_does_not_decide():
     assert consensus(ids, weights.repeat(3), 3)[0].tolist() == [[4, 5, 7]]
 
 
+@pytest.mark.parametrize(("length", "temperature"), [(500, 10.0), (100, 1.0), (2000, 1.0)])
+def test_of_one_list_the_consensus_is_that_list(length, temperature):
+    ids = torch.randperm(3000, generator=torch.Generator().manual_seed(0))[None, :length] + 1
+    found = consensus(ids, rank_weights(length, temperature), length)[0]
+    assert torch.equal(found[:, :600], ids[:, :600].int()) and set(found[0].tolist()) == set(ids[0].tolist())
+
+
 def test_rank_weights_are_of_ranks_from_one():
     assert rank_weights(2, 10.0).tolist() == pytest.approx([math.exp(-0.1), math.exp(-0.2)])
 

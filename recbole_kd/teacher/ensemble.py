@@ -34,7 +34,7 @@ class Ensemble(Scored):
 
     def top_items(self, k, seen=False):
         k = self._clip(k, self.n_items - 1)
-        name = f"{'score' if self.by_score else 'rank'}-{'all-' if seen else ''}top-{k}"
+        name = f"{'score' if self.by_score else 'consensus'}-{'all-' if seen else ''}top-{k}"
         if self.by_score:
             parts = self._kept(name, lambda: self._by_score(k, seen), f"the ensemble's top {k} items of each user")
         else:
