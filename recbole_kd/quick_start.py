@@ -13,12 +13,13 @@ from recbole.utils import get_environment, init_logger, init_seed
 
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_teachers, config_of
+from recbole_kd.model import check_factors, check_teachers, config_of, term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
 from recbole_kd.teacher.measure import compared, evaluate
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers, given_teachers, name_of, resuming
+from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of, resuming
+from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
 
 
@@ -70,13 +71,21 @@ def opened(config):
 
 def taught(config, data):
     """What the terms read of the teachers, which are found or trained, and the name that stands for them."""
-    teachers = get_teachers(config, data)
+    teachers = get_teachers(config, data, _given(config, data))
     return get_knowledge(config, data, teachers), name_of(teachers)
+
+
+def _given(config, data):
+    """The teachers that are files, all that can be refused of them refused."""
+    found = given_teachers(config, data)
+    lengths = (get_term(name).list_length(config, data.dataset.item_num) for name in term_names_of(config))
+    check_lists(config, data, found, max(lengths, default=0))
+    return found
 
 
 def _run(config, data):
     student = plain_config(config)
-    given = given_teachers(config, data)
+    given = _given(config, data)
     # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
     init_logger(student)
     logger = logging.getLogger()

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conformance import Bench
@@ -19,6 +20,7 @@ from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.measure import evaluate, size
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
+from recbole_kd.teacher.score_file import FileKnowledge
 
 THREE = ["BPR", "EASE", "NeuMF"]
 
@@ -162,6 +164,9 @@ def test_sampled_evaluation_reads_the_same_order(settings):
     ({"teachers": [{"model": "BPR", "embeding_size": 5}]}, ["embeding_size", "did you mean"]),
     ({"teachers": [{"model": "BPR", "rrd_k": 5}]}, ["rrd_k"]),
     ({"teachers": [{"model": "BPR", "states": ["a.pth"]}]}, ["states", "path"]),
+    ({"teachers": [{"model": "BPR", 5: 3}]}, ["5", "no key of one teacher"]),
+    ({"teachers": [{"model": "BPR", "dataset": "twice"}]}, ["'dataset'", "no key of one teacher"]),
+    ({"teachers": [{"scores": "a.tsv", "embedding_size": 3}]}, ["embedding_size", "file of scores"]),
     ({"teachers": [{"path": "a.pth", "states": "b.pth"}]}, ["list of checkpoints"]),
     ({"teachers": [{"path": "there/is/none.pth"}]}, ["there/is/none.pth", "not there"]),
     ({"teachers": [{"model": "BPR", "embedding_size": 0}]}, ["embedding_size=0"]),
@@ -373,6 +378,39 @@ def test_a_file_that_does_not_fit_is_refused(ranks, change, words):
     with pytest.raises(KDError) as caught:
         read(settings, write(**change)).top_items(40)
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize(("method", "keys"), [("RRD", {}), ("RD", {"rd_k": 13}), ("HetComp", {"hetcomp_k": 13})])
+def test_a_file_that_is_too_short_is_refused_before_anything_is_trained(ranks, workdir, method, keys):
+    write, _, settings = ranks
+    settings = {**settings, **keys, "checkpoint_dir": str(workdir / "new")}
+    with pytest.raises(KDError, match="fewer than"):
+        run_kd(method, config_dict={**settings, "teachers": [{"scores": write(k=12)}, {"model": "EASE"}]})
+    assert not list((workdir / "new").rglob("*.pth"))
+
+
+def test_a_user_of_whom_the_file_has_everything_shortens_no_list():
+    positives = torch.tensor([1] * 18 + [2]), torch.tensor([*range(1, 19), 1])  # two items are left to user 1
+    pairs = [(1, 19), (1, 20), *((2, item) for item in range(2, 12))]
+    frame = pd.DataFrame(pairs, columns=["user", "item"]).assign(score=1.0)
+    knowledge = FileKnowledge(frame, 3, 21, positives, "cpu", "x.tsv")
+    assert knowledge.longest == 10
+    assert knowledge.top_items(10).length.tolist() == [0, 2, 10]
+
+
+def test_what_a_file_costs_is_unknown(ranks):
+    write, _, settings = ranks
+    teachers = [{"scores": write()}, {"scores": write("short.tsv", k=20)}]
+    result = run_kd("RD", config_dict={**settings, "teachers": teachers, "baseline": False})
+    assert [result["ensemble"][cost] for cost in ("parameters", "bytes", "ms_per_user")] == [None] * 3
+
+
+def test_one_given_twice_is_refused_before_another_is_trained(ranks, workdir):
+    write, _, settings = ranks
+    teachers = [{"scores": write()}, {"scores": write("copy.tsv")}, {"model": "EASE"}]
+    with pytest.raises(KDError, match="twice"):
+        run_kd("RRD", config_dict={**settings, "checkpoint_dir": str(workdir / "new"), "teachers": teachers})
+    assert not list((workdir / "new").rglob("*.pth"))
 
 
 def test_a_pair_twice_and_a_file_that_is_not_there_are_refused(ranks, workdir):

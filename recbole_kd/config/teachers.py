@@ -110,7 +110,11 @@ def _entry(value):
     if states and "path" not in value:
         raise KDError("states in teachers stands beside path: a model that is trained here keeps its own")
     keys = {key: inner for key, inner in value.items() if key not in (*SOURCES, "states")}
+    if keys and "scores" in value:
+        raise KDError(f"a file of scores has no keys of its own: leave {', '.join(map(str, keys))} out in teachers")
     for key in keys:
-        if key in our_keys() or not (key in recbole_keys() or recbole_reads(key)):
+        if key in ("dataset", "config_files") or key in our_keys() or not isinstance(key, str):
+            raise KDError(f"{key!r} in teachers is no key of one teacher: write it outside the list, or leave it out")
+        if not (key in recbole_keys() or recbole_reads(key)):
             raise KDError(f"nobody knows the key '{key}' of a teacher{nearest(str(key), recbole_keys())}")
     return Entry(**sources, states=tuple(states), keys=keys)

@@ -134,7 +134,10 @@ def _together(teachers, model, data):
     """The row of several teachers: what their consensus scores, and what asking all of them costs."""
     valid, test = evaluate(model.config, model, data)
     row = entry(model, None, valid, test, None)
-    return row | {cost: sum(one[cost] or 0 for one in teachers) for cost in ("parameters", "bytes", "ms_per_user")}
+    for cost in ("parameters", "bytes", "ms_per_user"):
+        known = [one[cost] for one in teachers if one[cost] is not None]  # nobody knows those of a file
+        row[cost] = sum(known) if known else None
+    return row
 
 
 def recovered_share(result):

@@ -70,12 +70,7 @@ def get_teachers(config: Config, data: fit.Split, given=None):
             if place not in found:
                 with _said_which(config, place):
                     found[place] = _trained_teacher(config, data, plan)
-    teachers = [found[place] for place in range(len(config.teachers))]
-    for place, teacher in enumerate(teachers):
-        for other in teachers[:place]:
-            if teacher.name == other.name:
-                raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
-    return teachers
+    return _all_different([found[place] for place in range(len(config.teachers))])
 
 
 def given_teachers(config: Config, data: fit.Split):
@@ -90,7 +85,16 @@ def given_teachers(config: Config, data: fit.Split):
                 found[place] = Teacher(plan.label, None, None, plan.entry.scores, name, frame=frame)
             elif plan.entry.path is not None:
                 found[place] = _given_teacher(config, data, plan)
+    _all_different(list(found.values()))
     return found
+
+
+def _all_different(teachers):
+    for place, teacher in enumerate(teachers):
+        for other in teachers[:place]:
+            if teacher.name == other.name:
+                raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
+    return teachers
 
 
 def _given_teacher(config, data, plan):
@@ -197,8 +201,7 @@ def name_of(teachers):
 
 def _read(config, data, teacher):
     if teacher.frame is not None:
-        sizes = data.dataset.user_num, data.dataset.item_num
-        return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
+        return _read_file(config, data, teacher)
     store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
     backbone = _backbone(teacher.config, teacher.model)
     log = logging.getLogger().info
@@ -208,6 +211,18 @@ def _read(config, data, teacher):
             knowledge.trajectories(config["teacher_states"])
             teacher.kept.forget()  # from here on as lists
     return knowledge
+
+
+def _read_file(config, data, teacher):
+    sizes = data.dataset.user_num, data.dataset.item_num
+    return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
+
+
+def check_lists(config, data, given, k):
+    """Refuse, before one is trained, files of scores with fewer than ``k`` items for some user. Raises KDError."""
+    for teacher in given.values():
+        if teacher.frame is not None:
+            _read_file(config, data, teacher).top_items(k)
 
 
 def _backbone(config, model):

@@ -70,7 +70,8 @@ class FileKnowledge(Lists):
 
     @property
     def longest(self):
-        return max(1, int(torch.where(self._free() > 0, self._counts(), self.n_items)[1:].min()))
+        whole = self._counts() >= self._free()  # of these users there is nothing that the file has not
+        return max(1, int(torch.where(whole, self.n_items - 1, self._counts())[1:].min()))
 
     def trajectories(self, states, k):
         return [self.top_items(max(k, min(STATE_K, self.longest))).ids[None]]

@@ -112,6 +112,11 @@ class Term(nn.Module):
     def check(cls, config):
         """Refuse, before any training, settings that the term cannot work with. Raises KDError."""
 
+    @classmethod
+    def list_length(cls, config, n_items):
+        """How many items of each user's list a term that needs ranks asks for; 0 where it is not said beforehand."""
+        return 0
+
     def positives(self, batch):
         """How many positive rows a batch has: RecBole repeats each for every negative."""
         return len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]

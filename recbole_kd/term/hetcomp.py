@@ -49,7 +49,7 @@ class HetComp(Term):
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
-        self.k = max(1, min(self.key("k"), (knowledge.n_items - 1) // 2))  # a tail has to be left
+        self.k = self.list_length(config, knowledge.n_items)
         self.upper, self.tenth = max(1, self.k // 2), max(1, self.k // 10)
         self.states = knowledge.trajectories(config["teacher_states"], self.k)
         self.seen = knowledge.top_seen(self.tenth)
@@ -65,6 +65,10 @@ class HetComp(Term):
     def check(cls, config):
         if config["hetcomp_k"] > STATE_K:
             raise KDError(f"hetcomp_k={config['hetcomp_k']} is out of range: the teachers' lists hold {STATE_K} items")
+
+    @classmethod
+    def list_length(cls, config, n_items):
+        return max(1, min(config["hetcomp_k"], (n_items - 1) // 2))  # a tail has to be left
 
     @property
     def base_weight(self):

@@ -27,6 +27,10 @@ class RD(Term):
     negatives: torch.Tensor
     static: torch.Tensor
 
+    @classmethod
+    def list_length(cls, config, n_items):
+        return config["rd_k"]
+
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         self.ids = knowledge.top_items(self.key("k")).ids

@@ -76,6 +76,10 @@ class RRD(Term):
     layer = "output"
     needs = "ranks"
 
+    @classmethod
+    def list_length(cls, config, n_items):
+        return config[f"{cls.__name__.lower()}_max_k"]
+
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         top = knowledge.top_items(self.key("max_k"))
