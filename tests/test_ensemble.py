@@ -274,6 +274,20 @@ def test_states_out_of_order_or_of_another_training_are_refused(states, workdir)
         made(settings, {"path": files[2], "states": [str(workdir / "other.pth")]})
 
 
+@pytest.mark.parametrize(("change", "words"), [
+    ({"epoch": "first"}, "does not say of which epoch"),
+    ({"fingerprint": {"train": "other"}}, "its data differs"),
+])  # fmt: skip
+def test_a_state_that_says_something_else_is_refused(states, workdir, change, words):
+    files, settings = states
+    last = torch.load(files[2], weights_only=False)
+    torch.save({**last, "fingerprint": {"train": "own"}}, workdir / "last.pth", pickle_protocol=4)
+    content = torch.load(files[0], weights_only=False)
+    torch.save({**content, **change}, workdir / "odd.pth", pickle_protocol=4)
+    with pytest.raises(KDError, match=words):
+        made({**settings, "teacher_check": "warn"}, {"path": "last.pth", "states": ["odd.pth"]})
+
+
 def test_other_states_are_another_trajectory(states, workdir):
     files, settings = states
     (before,) = made(settings, {"path": files[2], "states": files[:2]}).trajectories(4, 10)

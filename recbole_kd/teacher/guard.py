@@ -62,14 +62,26 @@ def check_states(last, earlier, files):
         theirs, own = content["config"], last["config"]
         other = [key for key in (*model_keys(own["model"]), "model", "dataset", "learning_rate", *SPLIT)
                  if not _equal(_normal(key, theirs.get(key)), _normal(key, own.get(key)))]  # fmt: skip
+        if not _same_data(content, last):
+            other = ["data", *other]
         if other:
             raise KDError(f"the state '{file}' is of another training than '{files[-1]}': its {other[0]} differs")
-    for place, (before, after) in enumerate(itertools.pairwise(contents)):
-        if not before.get("epoch", 0) < after.get("epoch", 0):
+    epochs = [content.get("epoch") for content in contents]
+    for file, epoch in zip(files, epochs, strict=True):
+        if earlier and (not isinstance(epoch, int) or isinstance(epoch, bool)):
+            raise KDError(f"'{file}' does not say of which epoch it is, so that the order of the states is unknown")
+    for place, (before, after) in enumerate(itertools.pairwise(epochs)):
+        if before >= after:
             raise KDError(
-                f"the states are out of order: '{files[place]}' is of epoch {before.get('epoch')}, "
-                f"'{files[place + 1]}' of epoch {after.get('epoch')}"
+                f"the states are out of order: '{files[place]}' is of epoch {before}, "
+                f"'{files[place + 1]}' of epoch {after}"
             )
+
+
+def _same_data(content, other):
+    """False where both say which pairs they were trained on, and these are not the same."""
+    said = [one.get("fingerprint") for one in (content, other)]
+    return said[0] == said[1] or not all(isinstance(one, Mapping) for one in said)
 
 
 def _fault(content, config, data):
