@@ -105,6 +105,12 @@ def test_keys_reach_the_runs_that_they_are_for(done):
     assert {made[name].teacher["embedding_size"] for name in NAMES} == {12}
 
 
+def test_the_teacher_keeps_the_trajectory_that_a_later_method_learns_along(content, workdir):
+    plan = make_plan({**content, "folder": "both", "methods": ["RD", "HetComp"]})
+    made = {run.name: runs_module.make_config(config_dict=run.keys) for run in plan_runs(plan)}
+    assert made["RD"]["teacher_states"] == 1 and made["teacher"]["teacher_states"] == 4
+
+
 def test_a_repeated_comparison_runs_nothing(done, monkeypatch, workdir):
     plan, found = done
     for name in ("execute", "time_models", "check_data"):

@@ -91,7 +91,10 @@ def _runs_on(plan, dataset):
     common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
     first = plan.methods[0]
     shared = {"model": first.what, **{key: value for key, value in first.keys.items() if key == "terms"}}
-    layers = {TEACHER: shared, ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()})}
+    layers = {
+        TEACHER: dict(shared),
+        ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()}),
+    }
     layers |= {method.name: merged(method.keys, {"model": method.what}) for method in plan.methods}
     kinds = {method.name: method for method in plan.methods}
 
@@ -108,6 +111,8 @@ def _runs_on(plan, dataset):
                 f"{dataset.name}: '{name}' asks for another teacher than the plan: what is its own reaches the student "
                 "and the terms alone; keys for both sides stand under 'keys', or as student.key"
             )
+    # what any method learns along is kept when the teacher is trained, or it would be trained again for it
+    layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
     data = _data_hash(configs[TEACHER])
     runs = []
     for seed in plan.seeds:
