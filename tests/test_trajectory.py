@@ -184,3 +184,12 @@ def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, 
         assert not done
     other.join(60)
     assert done
+
+
+def test_states_that_were_kept_for_fewer_are_not_taken_for_more(long, workdir):
+    long = {**long, "epochs": 12, "hetcomp_k": 10}
+    config = make_config("HetComp", config_dict={**long, "teacher_states": 2})
+    get_teachers(config, fit.split(plain_config(config)))  # stopped before they were read
+    found = Bench("HetComp", long).knowledge.trajectories(4, 10)[0]
+    undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
+    assert torch.equal(found, Bench("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])

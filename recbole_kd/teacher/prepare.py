@@ -122,7 +122,7 @@ def _kept_of(config, data, plan, file):
     if config["teacher_states"] < 2 or not fit.resumable(plan.config):
         return None, None, None
     kept, name = States(file, config["teacher_states"]), trajectory_name(config["teacher_states"])
-    if not kept.folder.is_dir():
+    if not kept.whole(fit.complete(file)["epochs"]):
         return None, name, None
     held, best = kept.held(), read_checkpoint(file)["epoch"] + 1
     chosen = choose(held, best, config["teacher_states"])
@@ -259,7 +259,7 @@ def _find_or_train(config, data, plan, file):
 def _has_trajectory(config, data, file, states):
     name = store_name(read_checkpoint(file), data.fingerprint.train)
     stored = Path(config["checkpoint_dir"]) / "knowledge" / name / trajectory_name(config["teacher_states"])
-    return states.folder.is_dir() or read_arrays(stored, "cpu") is not None
+    return states.whole(fit.complete(file)["epochs"]) or read_arrays(stored, "cpu") is not None
 
 
 def resuming(config):

@@ -73,6 +73,13 @@ class States:
         files = {int(file.stem): file for file in self.folder.glob("*.pth")}
         return dict(sorted(files.items()))
 
+    def whole(self, epochs):
+        """Whether all are there that a training of this many epochs keeps: not so where it was for fewer states, or
+        went on without keeping any.
+        """
+        step = stride(epochs - 1, self.most)
+        return self.folder.is_dir() and list(self.held()) == list(range(step, epochs, step))
+
     def forget(self):
         """Remove them all."""
         shutil.rmtree(self.folder, ignore_errors=True)
