@@ -11,6 +11,7 @@ from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys, methods, progress_page, table, trials
 from recbole_kd.teacher.checkpoint import write_whole
+from recbole_kd.teacher.prepare import TeacherFailed
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune import tune_argv
 
@@ -43,7 +44,7 @@ def main(argv=None):
         print(_answer(list(argv)))
     except KDError as error:
         return _say(error, 2)
-    except (NonFiniteLoss, OSError) as error:
+    except (NonFiniteLoss, TeacherFailed, OSError) as error:
         return _say(error, 1)
     except KeyboardInterrupt:
         again = "" if argv[0] in ("compare", "tune") else " with --resume=True"

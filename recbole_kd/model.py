@@ -15,8 +15,9 @@ from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.fit import build, pairs_of, split
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers, kept_randomness, offers_of, own_randomness
+from recbole_kd.teacher.fit import pairs_of, split
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
+from recbole_kd.teacher.resume import kept_randomness, own_randomness
 from recbole_kd.term import Batch, Term, get_term
 
 
@@ -210,8 +211,7 @@ def _kind(name):
 
 def check_factors(config, dataset):
     """Refuse, before anything is trained, a student without factors, found out on an untrained one. Raises KDError."""
-    with kept_randomness():
-        backbone = backbone_of(build(plain_config(config), dataset))
+    backbone = untrained(plain_config(config), dataset)
     if backbone is None or backbone.offers != "factors":
         raise KDError(_no_student(config["model"], "has no user and item factors that make its scores"))
 

@@ -350,3 +350,11 @@ def test_explain_prints_every_key_with_its_default(capsys):
     for key in ("sld_tau", "nkd_k", "cpd_pair", "mkd_assembly", "teacher_path"):
         assert f"| {key} " in printed
     assert cli.main(["--model=MDK", "--explain"]) == 2
+
+
+@pytest.mark.parametrize(
+    "key", ["--student_model=LightGCN --n_layers=abc", "--teacher_model=LightGCN --teacher.n_layers=abc"]
+)
+def test_a_models_key_of_the_wrong_kind_is_refused(key, capsys):
+    sentence = refused(capsys, "--model=RRD", *key.split())
+    assert "LightGCN cannot be made with these settings" in sentence

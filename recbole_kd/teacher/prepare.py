@@ -3,14 +3,12 @@
 import functools
 import hashlib
 import logging
-import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import torch
 from recbole.utils import ModelType
 
@@ -21,10 +19,14 @@ from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.guard import check_file, check_states, check_teacher
 from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.resume import NonFiniteLoss
+from recbole_kd.teacher.resume import NonFiniteLoss, kept_randomness
 from recbole_kd.teacher.score_file import FileKnowledge, read_scores
 from recbole_kd.teacher.store import given_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.trajectory import States, choose
+
+
+class TeacherFailed(RuntimeError):
+    """The training of one of several teachers ended in an error of RecBole's or of the machine's; says which one."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def get_teachers(config: Config, data: fit.Split, given=None):
         given: what ``given_teachers`` gave, where it was called before.
 
     Raises:
-        KDError: a file that cannot be read or may not teach here; a training that failed, with those before it kept.
-        NonFiniteLoss: a training that diverged, likewise.
+        KDError: a file that cannot be read or may not teach here.
+        NonFiniteLoss, TeacherFailed: a training that diverged, or failed otherwise; those before it are kept.
     """
     found = given if given is not None else given_teachers(config, data)
     with kept_randomness():
@@ -169,18 +171,31 @@ def _said_which(config, place):
         text = f"teacher {place + 1} of {len(config.teachers)}, {config.teachers[place].label}, failed: {said}"
         if place:
             text += "; the next run finds those that were trained before it"
-        raise (NonFiniteLoss if isinstance(error, NonFiniteLoss) else KDError)(text) from error
+        kind = type(error) if isinstance(error, (KDError, NonFiniteLoss)) else TeacherFailed
+        raise kind(text) from error
 
 
 def offers_of(config, dataset):
     """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
+    backbone = untrained(config, dataset)
+    return _readable(config, backbone).offers
+
+
+def untrained(config, dataset):
+    """The backbone of a model of this plain Config before any training, or None where none can read it.
+
+    Raises:
+        KDError: there is no such model with these settings.
+    """
     with kept_randomness():
         try:
-            return _backbone(config, fit.build(config, dataset)).offers
+            return backbone_of(fit.build(config, dataset))
         except ImportError as error:
             raise KDError(f"{config['model']} needs a package that is not installed: {error}") from error
+        except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
+            raise KDError(f"a {config['model']} cannot be made with these settings: {fit.sentence(error)}") from error
 
 
 def get_knowledge(config: Config, data: fit.Split, teachers):
@@ -226,7 +241,10 @@ def check_lists(config, data, given, k):
 
 
 def _backbone(config, model):
-    backbone = backbone_of(model)
+    return _readable(config, backbone_of(model))
+
+
+def _readable(config, backbone):
     if backbone is None:
         raise KDError(
             f"teacher_model={config['model']} cannot score the items of a user, which a teacher has to: "
@@ -265,26 +283,3 @@ def _has_trajectory(config, data, file, states):
 def resuming(config):
     """How a training of this run is resumed: keywords of fit.run."""
     return {"resume": config["resume"], "resume_interval": config["resume_interval"]}
-
-
-@contextmanager
-def kept_randomness():
-    """Leave Python's, numpy's and torch's global generators as they were: they are RecBole's."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-
-@contextmanager
-def own_randomness(seed):
-    """torch's global generator, seeded for a moment: what is drawn inside does not move RecBole's."""
-    with kept_randomness():
-        torch.manual_seed(seed)
-        yield

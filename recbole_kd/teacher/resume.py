@@ -8,6 +8,7 @@ import io
 import os
 import random
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,21 @@ def restore_randomness(state, loaders=()):
     for loader, generator in zip(loaders, state["loaders"], strict=True):
         if generator is not None:
             loader.generator.set_state(generator)
+
+
+@contextmanager
+def kept_randomness():
+    """Leave Python's, numpy's and torch's global generators as they were: they are RecBole's."""
+    state = randomness()
+    try:
+        yield
+    finally:
+        restore_randomness(state)
+
+
+@contextmanager
+def own_randomness(seed):
+    """torch's global generator, seeded for a moment: what is drawn inside does not move RecBole's."""
+    with kept_randomness():
+        torch.manual_seed(seed)
+        yield
