@@ -80,3 +80,10 @@ def test_the_base_weight_and_the_sum_reduction(settings):
     assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
     users = len(batch[bench.data.dataset.uid_field].unique())
     assert float(total[1].detach()) == pytest.approx(users * float(mean[1].detach()), rel=1e-5)
+
+
+def test_a_single_epoch_runs_without_fit(settings, workdir):
+    bench = Bench("RRD", settings)
+    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
+    losses = trainer._train_epoch(fit.split(bench.student_config).train, 0)
+    assert all(loss > 0 for loss in losses)

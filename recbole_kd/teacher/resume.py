@@ -50,6 +50,7 @@ class ResumableTrainer(Trainer):
     seconds = 0.0
     epoch = step = 0
     _written: float | None = None
+    _counted: float | None = None
     _resumed: dict | None = None
 
     def shipped(self):
@@ -68,7 +69,9 @@ class ResumableTrainer(Trainer):
 
     def _count_time(self):
         now = time.perf_counter()
-        self.seconds, self._counted = self.seconds + now - self._counted, now
+        if self._counted is not None:  # an epoch may be run without fit
+            self.seconds += now - self._counted
+        self._counted = now
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._begin(epoch_idx)
