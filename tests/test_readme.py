@@ -75,3 +75,6 @@ def test_the_table_of_several_teachers_is_that_of_its_result_file():
         assert f"| {label} | {test['recall@10']:.4f} | {test['ndcg@10']:.4f} | {row['parameters']:,} |" in text
     assert f"{found['recovered_share']['ndcg@10']:.0%} of the way" in text
     assert f"{found['distilled']['parameters'] / found['ensemble']['parameters']:.1%} of their parameters" in text
+    faster = found["learning_rate_0.005"]["distilled"]
+    for row, part in ((faster, "valid_result"), (faster, "test_result"), (found["distilled"], "valid_result")):
+        assert f"{row[part]['ndcg@10']:.4f}" in text
