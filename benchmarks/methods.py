@@ -23,8 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from recbole_kd.compare.statistics import recovered_share
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import _alone, _distilled, _student_alone, make_config
+from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
@@ -69,7 +70,7 @@ def runs_of(seed, methods, rest, part, for_alone):
     own = plain_config(lone)
     rows = {
         "teacher": row_of(teachers[0].config, teachers[0].model, teachers[0].file, data, part),
-        "student alone": row_of(own, *_student_alone(lone, own, data), data, part),
+        "student alone": row_of(own, *get_student_alone(lone, own, data), data, part),
     }
     for method in methods:
         config = made(method)
@@ -80,7 +81,7 @@ def runs_of(seed, methods, rest, part, for_alone):
         student = plain_config(config)
         began = time.perf_counter()
         try:
-            model, file = _distilled(config, data, knowledge, name_of(teachers))
+            model, file = get_distilled(config, data, knowledge, name_of(teachers))
         except recbole_kd.NonFiniteLoss as error:
             print(f"seed {seed} {method}: {error}", flush=True)
             continue
@@ -112,11 +113,9 @@ def summary(by_seed, part, metrics):
             if method not in ENDS:
                 alone = [rows["student alone"][part][metric] for rows in there]
                 teacher = [rows["teacher"][part][metric] for rows in there]
-                gap = statistics.fmean(teacher) - statistics.fmean(alone)
-                gains = [a - b for a, b in zip(values, alone, strict=True)]
                 row[metric] |= {
-                    "share": statistics.fmean(gains) / gap if gap > 0 else None,
-                    "gain": paired(gains) if gains[1:] else {"mean": gains[0]},
+                    "share": recovered_share(values, alone, teacher),
+                    "gain": paired(values, alone) if values[1:] else {"mean": values[0] - alone[0]},
                 }
         found[method] = row
     return found
@@ -159,7 +158,7 @@ def main():
     for seed in own.seeds.split(","):
         place = f"{folder}/seed-{seed}"
         Path(place).mkdir(parents=True, exist_ok=True)
-        with _alone(place):
+        with locked(place):
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
     command = [word for word in keys if "data_path" not in word]

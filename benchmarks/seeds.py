@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd
-from scipy import stats
+from recbole_kd.compare.statistics import paired as compared_pairs
+from recbole_kd.compare.statistics import recovered_share
 from tabulate import tabulate
 
 
@@ -26,11 +27,10 @@ def rows_of(run):
     return {name: {key: value for key, value in row.items() if key != "checkpoint"} for name, row in found.items()}
 
 
-def paired(differences):
+def paired(ones, others):
     """Mean, 95% t interval and p-value of paired differences."""
-    mean, error = statistics.fmean(differences), stats.sem(differences)
-    low, high = stats.t.interval(0.95, len(differences) - 1, mean, error)
-    return {"mean": mean, "low": low, "high": high, "p": float(stats.ttest_1samp(differences, 0.0).pvalue)}
+    found = compared_pairs(ones, others)
+    return {"mean": found["difference"], "low": found["t_low"], "high": found["t_high"], "p": found["p"]}
 
 
 def summary(runs, metric, part):
@@ -38,10 +38,9 @@ def summary(runs, metric, part):
     values = {row: [run[row][part][metric] for run in runs] for row in runs[0]}
     result = {row: {"mean": statistics.fmean(v), "sd": statistics.stdev(v), "values": v} for row, v in values.items()}
     for row in others(runs):
-        result[f"distilled - {row}"] = paired([a - b for a, b in zip(values["distilled"], values[row], strict=True)])
-    gap = result["ensemble" if "ensemble" in result else "teacher"]["mean"] - result["student_alone"]["mean"]
-    share = (result["distilled"]["mean"] - result["student_alone"]["mean"]) / gap if gap > 0 else None
-    return {**result, "recovered_share": share}
+        result[f"distilled - {row}"] = paired(values["distilled"], values[row])
+    teacher = values["ensemble" if "ensemble" in values else "teacher"]
+    return {**result, "recovered_share": recovered_share(values["distilled"], values["student_alone"], teacher)}
 
 
 def others(runs):

@@ -62,7 +62,7 @@ def opened(config):
     check_writable("the working directory, for RecBole's log", "log")
     if config["result_file"]:
         check_new_file("result_file", config["result_file"])
-    with _alone(config["checkpoint_dir"]):
+    with locked(config["checkpoint_dir"]):
         data = fit.split(plain_config(config))
         check_factors(config, data.train._dataset)
         check_teachers(config, data.train._dataset)
@@ -100,8 +100,8 @@ def _run(config, data):
     teachers = get_teachers(config, data, given)
     knowledge = get_knowledge(config, data, teachers)
 
-    alone = (student, *_student_alone(config, student, data)) if config["baseline"] else None
-    distilled = (student, *_distilled(config, data, knowledge, name_of(teachers)))
+    alone = (student, *get_student_alone(config, student, data)) if config["baseline"] else None
+    distilled = (student, *get_distilled(config, data, knowledge, name_of(teachers)))
     result = compared(config, data, teachers, knowledge, alone, distilled)
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
@@ -110,7 +110,8 @@ def _run(config, data):
     return result
 
 
-def _student_alone(config, student, data):
+def get_student_alone(config, student, data):
+    """The student trained alone, found or trained now: (model, file). ``student``: its plain Config."""
     folder = Path(config["checkpoint_dir"]) / "alone"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{student['model']}-{student['dataset']}-{fit.run_key(student, data.fingerprint)}.pth"
@@ -123,7 +124,8 @@ def _student_alone(config, student, data):
     return fit.load_weights(student, data.train._dataset, file), str(file)
 
 
-def _distilled(config, data, knowledge, teacher_name):
+def get_distilled(config, data, knowledge, teacher_name):
+    """The distilled student: (model, file); found where ``resume`` is set and it was distilled before."""
     logger = logging.getLogger()
     key = fit.run_key(config, data.fingerprint, teacher_name)
     file = Path(config["checkpoint_dir"]) / f"{config['model']}-{config['dataset']}-{config.method}-{key}.pth"
@@ -199,7 +201,7 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     """
     config = make_config(None, None, config_file_list, config_dict)
     with opened(config) as data:
-        model, file = _distilled(config, data, *taught(config, data))
+        model, file = get_distilled(config, data, *taught(config, data))
         valid, test = evaluate(plain_config(config), model, data)
     if not saved:
         Path(file).unlink()
@@ -234,7 +236,7 @@ def check_new_file(what, file):
 
 
 @contextmanager
-def _alone(folder):
+def locked(folder):
     """One run at a time in a checkpoint folder; a killed run leaves no lock behind."""
     lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
     try:

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from recbole_kd.config import plain_config
 from recbole_kd.model import term_names_of
-from recbole_kd.quick_start import _distil, _student_alone, make_config
+from recbole_kd.quick_start import _distil, get_student_alone, make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
@@ -240,7 +240,7 @@ class Conformance:
         gains = []
         for seed in (1, 2, 3):
             bench = Bench(self.method, {**gate, "seed": seed}, student_model=self.student, **self.keys)
-            alone, _ = _student_alone(bench.config, bench.student_config, bench.data)
+            alone, _ = get_student_alone(bench.config, bench.student_config, bench.data)
             bench.trained(workdir / "x.pth")
             distilled = fit.load_weights(bench.student_config, bench.data.train._dataset, workdir / "x.pth")
             found = [evaluate(bench.student_config, model, bench.data)[1]["ndcg@10"] for model in (alone, distilled)]

@@ -87,3 +87,16 @@ def test_a_single_epoch_runs_without_fit(settings, workdir):
     trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
     losses = trainer._train_epoch(fit.split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
+
+
+def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
+    bench = Bench("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
+    trainer, told = trainer_of(bench, workdir / "x.pth"), []
+    kind = type(trainer.model)
+    try:
+        kind.last_phase = property(lambda model: 2 if trainer.epoch >= 2 else 10**9)
+        data = fit.split(bench.student_config)
+        fit.run(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
+    finally:
+        del kind.last_phase
+    assert told == [False, False, True, True]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recbole_kd.compare.plan import ENDS
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import _distilled, _student_alone
+from recbole_kd.quick_start import get_distilled, get_student_alone
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 
@@ -16,11 +16,11 @@ def trained(config, name, data):
     """The model of a run of this name on its split, trained or found: (plain Config, model, file or None)."""
     student = plain_config(config)
     if name == ALONE:
-        return student, *_student_alone(config, student, data)
+        return student, *get_student_alone(config, student, data)
     teachers = get_teachers(config, data)
     knowledge = get_knowledge(config, data, teachers)
     if name != TEACHER:
-        return student, *_distilled(config, data, knowledge, name_of(teachers))
+        return student, *get_distilled(config, data, knowledge, name_of(teachers))
     if len(teachers) == 1 and teachers[0].model is not None:
         return teachers[0].config, teachers[0].model, teachers[0].file
     ranked = ListModel(knowledge, student, data.train._dataset)  # several, or a file: as they rank together

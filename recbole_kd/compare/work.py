@@ -16,7 +16,7 @@ from recbole_kd.compare.runs import TEACHER, check_data, execute, give_up, plan_
 from recbole_kd.compare.summary import summed_up
 from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
-from recbole_kd.quick_start import _alone, make_config
+from recbole_kd.quick_start import locked, make_config
 from recbole_kd.teacher.checkpoint import write_whole
 
 
@@ -40,7 +40,7 @@ def compare(plan):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KDError(f"folder: nothing can be written to '{folder}' ({error.strerror})") from error
-    with _alone(folder):
+    with locked(folder):
         runs = plan_runs(plan)
         metric = _headline(plan, runs)
         unfinished = _completed(runs, plan.processes)

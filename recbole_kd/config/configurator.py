@@ -18,7 +18,7 @@ from recbole_kd.config.keys import (
     student_only_keys,
 )
 from recbole_kd.config.layers import SIDES, Layers
-from recbole_kd.config.teachers import Entry
+from recbole_kd.config.teachers import Entry, as_keys
 
 STUDENT_WIDTH, RATIO = 20, 10
 PAIRS = 100_000  # evaluated at once by a model that scores pair by pair, which takes hundreds of numbers for each
@@ -142,11 +142,8 @@ def _teacher_config(layers, entry, model, found, below):
 
 def _asked(entries, models):
     """The keys that say who teaches, as they stand in the config."""
-    one = len(entries) == 1 and not entries[0].scores and not entries[0].keys
-    path = entries[0].path if one else None
-    teachers = None if one else [{**vars(entry), "states": list(entry.states)} for entry in entries]
-    names = models[0] if one else [model for model in models if model] or None
-    return {"teacher_model": names, "teacher_path": path, "teachers": teachers}
+    names = models[0] if len(models) == 1 else [model for model in models if model] or None
+    return {"teacher_path": None, "teachers": None, **as_keys(entries), "teacher_model": names}
 
 
 def _labels(entries, models):

@@ -204,8 +204,8 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
 
 
 def _watched(model, watch):
-    start = getattr(model, "last_phase", 0)
-    return lambda epoch, score: watch(epoch, float(score), epoch >= start)
+    # asked anew each time: HetComp's last phase begins when its users have got there
+    return lambda epoch, score: watch(epoch, float(score), epoch >= getattr(model, "last_phase", 0))
 
 
 def _rewrite(file, extra):

@@ -29,11 +29,6 @@ class TopList:
     scores: torch.Tensor
     length: torch.Tensor
 
-    def pairs(self):
-        """All (user, item) pairs of the lists, two int64 tensors; of ``top_users``, (item, user)."""
-        users, ranks = (self.ids > 0).nonzero(as_tuple=True)
-        return users, self.ids[users, ranks].long()
-
 
 class Lists:
     """What the terms read that takes no more than ranks. A subclass says where a list comes from.
