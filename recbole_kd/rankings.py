@@ -1,8 +1,43 @@
-"""What can be said of ranked lists without their scores. Pure functions on ids, a row a user; id 0 is padding."""
+"""Ranked lists: how they are made of scores, and what can be said of them without. Pure functions, a row a user; id 0
+is padding.
+"""
 
+import numpy as np
 import torch
 
 from recbole_kd.sampling import is_in
+
+
+def top_k(scores, k):
+    """The k best columns of each row: what ``scores.topk(k, dim=1)`` gives, in a third of its time on a CPU.
+
+    The k-th best of the best of chunks bounds the k-th best of all from below, so what lies below it is left out before
+    anything is sorted.
+
+    Args:
+        scores: float32 for the short way, without gradient, shape [n, m]; -inf for what must not be found.
+        k: at most m.
+
+    Returns:
+        (values, columns): shape [n, k], best first; of equal scores any may come first.
+    """
+    n, m = scores.shape
+    chunk = min(32, m // (4 * k)) if k else 0  # shorter chunks leave fewer columns over, longer ones find them sooner
+    if not n or chunk < 1 or scores.device.type != "cpu" or scores.dtype != torch.float32:
+        return scores.topk(k, dim=1)
+    values, width = scores.numpy(), m // chunk
+    bests = values[:, : chunk * width].reshape(n, chunk, width).max(axis=1)
+    bound = np.partition(bests, width - k, axis=1)[:, width - k]
+    found = np.flatnonzero(values >= bound[:, None])
+    rows, columns = np.divmod(found, m)
+    counts = np.bincount(rows, minlength=n)
+    if counts.min() < k:  # not a number is not above anything
+        return scores.topk(k, dim=1)
+    place = np.arange(len(found)) - (counts.cumsum() - counts)[rows]
+    left, ids = np.full((n, counts.max()), -np.inf, np.float32), np.zeros((n, counts.max()), np.int64)
+    left[rows, place], ids[rows, place] = values.reshape(-1)[found], columns
+    best, at = torch.from_numpy(left).topk(k, dim=1)
+    return best, torch.from_numpy(ids).gather(1, at)
 
 
 def consensus(ids, weights, k):

@@ -2,6 +2,7 @@
 
 import os
 
+import torch
 from recbole.utils import get_local_time, set_color
 from tqdm import tqdm
 
@@ -27,6 +28,24 @@ class KDTrainer(ResumableTrainer):
 
     def shipped(self):
         return self.model.student
+
+    def _build_optimizer(self, **kwargs):
+        """RecBole's optimiser in two groups: the student's parameters, stepped to the bit as in plain RecBole, and those
+        of the terms, which may be many more, by torch's fused step where there is one.
+        """
+        students = list(self.model.student.parameters())
+        known = {id(parameter) for parameter in students}
+        others = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
+        if "params" in kwargs or not others:
+            return super()._build_optimizer(**kwargs)
+        groups = [{"params": students}, {"params": others, **self._fused()}]
+        return super()._build_optimizer(params=groups, **kwargs)
+
+    def _fused(self):
+        if self.learner.lower() not in ("adam", "adamw"):
+            return {}
+        on_cpu = torch.torch_version.TorchVersion(torch.__version__) >= "2.4"
+        return {"fused": True} if self.device.type == "cuda" or on_cpu else {}
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         if not show_progress:

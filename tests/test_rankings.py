@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from recbole_kd.rankings import consensus, discrepancy, rank_weights
+from recbole_kd.rankings import consensus, discrepancy, rank_weights, top_k
 
 
 def slow_consensus(ids, weights, k):
@@ -15,6 +15,32 @@ def slow_consensus(ids, weights, k):
             total[item] = total.get(item, 0.0) + weight
     best = sorted(total, key=lambda item: (-round(total[item], 9), item))[:k]
     return best + [0] * (k - len(best)), [total[item] for item in best] + [0.0] * (k - len(best))
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "k"), [(3, 4, 1), (50, 900, 7), (7, 1003, 100), (2, 5, 5), (4, 33, 2), (3, 4097, 32)]
+)
+@pytest.mark.parametrize("masked", [0.0, 0.5, 0.999])
+def test_top_k_is_the_head_of_a_sort(n, m, k, masked):
+    generator = torch.Generator().manual_seed(m)
+    scores = torch.randn(n, m, generator=generator)
+    scores[torch.rand(n, m, generator=generator) < masked] = -torch.inf
+    best, columns = top_k(scores, k)
+    assert torch.equal(best, scores.sort(dim=1, descending=True).values[:, :k])
+    assert torch.equal(scores.gather(1, columns), best)
+    assert all(len(set(row)) == k for row in columns.tolist())
+
+
+def test_top_k_of_equal_scores_of_nothing_and_of_no_number():
+    assert len(top_k(torch.zeros(2, 500), 3)[1][1].unique()) == 3
+    assert all(part.shape == (0, 3) for part in top_k(torch.zeros(0, 500), 3))
+    assert top_k(torch.zeros(2, 500), 0)[1].shape == (2, 0)
+    scores = torch.randn(2, 500).double()
+    assert torch.equal(top_k(scores, 3)[0], scores.topk(3, dim=1).values)
+    scores = torch.randn(2, 500)
+    scores[1, 7] = torch.nan
+    values, columns = top_k(scores, 3)
+    assert torch.equal(columns, scores.topk(3, dim=1).indices) and values[1, 0].isnan()
 
 
 @pytest.mark.parametrize("k", [1, 4, 30])

@@ -64,6 +64,24 @@ def test_the_optimiser_in_the_checkpoint_is_the_students_alone(settings, workdir
     assert shapes == [tuple(weight.shape) for weight in plain.parameters()]
 
 
+def test_the_terms_step_is_adams_and_every_parameter_takes_one(settings, workdir):
+    bench = Bench("MKD", settings)
+    trainer = trainer_of(bench, workdir / "x.pth")
+    students, others = (group["params"] for group in trainer.optimizer.param_groups)
+    assert [*map(id, students)] == [*map(id, trainer.model.student.parameters())]
+    assert {*map(id, students), *map(id, others)} == {*map(id, trainer.model.parameters())}
+    again = [weight.detach().clone().requires_grad_() for weight in others]
+    adam = torch.optim.Adam(again, lr=bench.config["learning_rate"])
+    for _ in range(3):
+        for weight, copy in zip(others, again, strict=True):
+            weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel()))
+            copy.grad = weight.grad.clone()
+        trainer.optimizer.step()
+        adam.step()
+    for weight, copy in zip(others, again, strict=True):
+        torch.testing.assert_close(weight, copy, rtol=1e-5, atol=1e-7)
+
+
 def test_stock_resuming_of_a_distilled_checkpoint_is_refused(settings, workdir):
     bench = Bench("SLD", settings)
     with pytest.raises(KDError, match="resume=True"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from recbole_kd.rankings import top_k
 from recbole_kd.sampling import Excluded
 from recbole_kd.teacher.store import read_arrays, write_arrays
 
@@ -97,7 +98,7 @@ class Lists:
             scores[:, 0] = -torch.inf
             if not seen:
                 self._mask(scores, users)
-            top, items = scores.topk(k, dim=1)
+            top, items = top_k(scores, k)
             best[users] = top
             ids[users] = torch.where(top > -torch.inf, items, 0).int()
         ids[0], best[0] = 0, -torch.inf
