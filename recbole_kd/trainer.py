@@ -30,8 +30,8 @@ class KDTrainer(ResumableTrainer):
         return self.model.student
 
     def _build_optimizer(self, **kwargs):
-        """RecBole's optimiser in two groups: the student's parameters, stepped to the bit as in plain RecBole, and those
-        of the terms, which may be many more, by torch's fused step where there is one.
+        """RecBole's optimiser in two groups: the student's parameters, whose step is plain RecBole's to the bit, and
+        those of the terms, which may be many more, by torch's fused step where there is one.
         """
         students = list(self.model.student.parameters())
         known = {id(parameter) for parameter in students}
@@ -44,8 +44,8 @@ class KDTrainer(ResumableTrainer):
     def _fused(self):
         if self.learner.lower() not in ("adam", "adamw"):
             return {}
-        on_cpu = torch.torch_version.TorchVersion(torch.__version__) >= "2.4"
-        return {"fused": True} if self.device.type == "cuda" or on_cpu else {}
+        since = {"cuda": "2.0", "cpu": "2.4"}.get(self.device.type)
+        return {"fused": True} if since and torch.torch_version.TorchVersion(torch.__version__) >= since else {}
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         if not show_progress:
