@@ -3,10 +3,13 @@
 Ids are RecBole's: 0 is padding and is never drawn.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import torch
+
+from recbole_kd.rankings import top_k
+
+BLOCK = 1_000_000  # numbers looked at at once
 
 
 def rank_weighted(length, k, temperature, generator):
@@ -43,19 +46,25 @@ def without_replacement(logits, there, k, generator):
         (columns, there): as rank_weighted's ranks.
     """
     n, longest = there.shape
-    keys = torch.rand(n, longest, generator=generator, device=there.device)
-    keys = -(-keys.clamp_(min=1e-38).log_()).log_()  # Gumbel(0, 1)
+    columns = torch.zeros(n, k, dtype=torch.int64, device=there.device)
+    filled = torch.zeros(n, k, dtype=torch.bool, device=there.device)
+    logits, step = logits.expand(n, longest), max(1, BLOCK // max(1, longest))
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        drawn = _gumbel_top(logits[rows], there[rows], min(k, longest), generator)
+        filled[rows, : drawn.shape[1]] = drawn < longest
+        columns[rows, : drawn.shape[1]] = torch.where(drawn < longest, drawn, 0)
+    return columns, filled
+
+
+def _gumbel_top(logits, there, k, generator):
+    """Columns drawn without replacement, ascending; those that cannot be filled are one past the last."""
+    keys = torch.rand(there.shape, generator=generator, device=there.device)
+    keys.clamp_(min=1e-38).log_().neg_().log_().neg_()  # Gumbel(0, 1)
     keys += logits
     keys.masked_fill_(~there, -torch.inf)
-    columns = keys.topk(min(k, longest), dim=1).indices
-    there = torch.gather(keys, 1, columns) > -torch.inf
-    columns = torch.where(there, columns, longest).sort(dim=1).values
-    there = columns < longest
-    columns = torch.where(there, columns, 0)
-    if columns.shape[1] < k:
-        pad = (0, k - columns.shape[1])
-        columns, there = torch.nn.functional.pad(columns, pad), torch.nn.functional.pad(there, pad)
-    return columns, there
+    best, columns = top_k(keys, k)
+    return torch.where(best > -torch.inf, columns, there.shape[1]).sort(dim=1).values
 
 
 def rank_tournament(length, k, temperature, generator):
@@ -109,12 +118,12 @@ class Excluded:
     """Sets of ids, one a row, that a uniform draw passes over; padding is in each of them.
 
     Attributes:
-        keys: row * (size + 1) + gap key of each excluded id, sorted, int64.
-        starts: where each row begins in ``keys``, shape [n + 1].
+        gaps: for the j-th excluded id of a row, in ascending order, how many free ids lie below it; int32.
+        starts: where each row begins in ``gaps``, shape [n + 1].
         size: ids run from 0 to size - 1.
     """
 
-    keys: torch.Tensor
+    gaps: torch.Tensor
     starts: torch.Tensor
     size: int
 
@@ -125,35 +134,39 @@ class Excluded:
         flat = torch.cat([rows.long() * size + ids.long(), zero * size]).unique()  # sorted
         row, identity = flat // size, flat % size
         starts = torch.searchsorted(row, torch.arange(n + 1, device=rows.device))
-        # the gap key of the j-th excluded id E_j is E_j - j: how many free ids lie below it
-        gap = identity - (torch.arange(len(flat), device=rows.device) - starts[row])
-        return cls(row * (size + 1) + gap, starts, size)
+        return cls((identity - (torch.arange(len(flat), device=rows.device) - starts[row])).int(), starts, size)
 
     @classmethod
-    def joined(cls, parts):
-        """Sets over the same ids, one after the other."""
-        first = [0, *itertools.accumulate(len(part.starts) - 1 for part in parts)]
-        before = [0, *itertools.accumulate(len(part.keys) for part in parts)]
-        size = parts[0].size
-        keys = torch.cat([part.keys + row * (size + 1) for part, row in zip(parts, first, strict=False)])
-        starts = [part.starts[:-1] + count for part, count in zip(parts, before, strict=False)]
-        return cls(keys, torch.cat([*starts, starts[0].new_tensor([before[-1]])]), size)
+    def joined(cls, parts, most, size, device):
+        """Sets over the same ids, one after the other; ``most`` excluded ids at most in all of them."""
+        # into one place made beforehand: parts that are kept would pin the memory that making the next ones took
+        gaps, starts, filled = torch.empty(most, dtype=torch.int32, device=device), [], 0
+        for part in parts:
+            gaps[filled : filled + len(part.gaps)] = part.gaps
+            starts.append(part.starts[:-1] + filled)
+            filled += len(part.gaps)
+        return cls(gaps[:filled], torch.cat([*starts, torch.tensor([filled], device=device)]), size)
 
     def rows(self, start, stop):
         """The rows from ``start`` to ``stop`` as sets of their own."""
         first, last = int(self.starts[start]), int(self.starts[stop])
-        keys = self.keys[first:last] - start * (self.size + 1)
-        return Excluded(keys, self.starts[start : stop + 1] - first, self.size)
+        return Excluded(self.gaps[first:last], self.starts[start : stop + 1] - first, self.size)
 
     def free(self):
         """How many ids of each row are left, shape [n]."""
         return self.size - (self.starts[1:] - self.starts[:-1])
 
+    def passed(self, x):
+        """How many excluded ids lie below each row's x-th free id: x [n, k], from 0, result the same shape."""
+        row = torch.arange(len(x), device=x.device)
+        keys = row.repeat_interleave(self.starts[1:] - self.starts[:-1]) * (self.size + 1) + self.gaps
+        return torch.searchsorted(keys, row[:, None] * (self.size + 1) + x, right=True) - self.starts[:-1, None]
+
 
 def uniform_outside(excluded, k, generator):
     """Draw k ids a row, uniform on what is not excluded, with replacement.
 
-    No rejection and no dense mask: the x-th free id of a row is x plus the number of excluded ids with gap key <= x.
+    No rejection and no dense mask: the x-th free id of a row is x plus the number of excluded ids that lie below it.
     With replacement: among m ids about k^2 / 2m of k are doubles, which callers mask where it matters.
 
     Returns:
@@ -162,11 +175,12 @@ def uniform_outside(excluded, k, generator):
     free = excluded.free()
     n, device = free.shape[0], free.device
     draw = torch.rand(n, k, generator=generator, device=device, dtype=torch.float64)
-    x = torch.minimum((draw * free[:, None]).long(), (free[:, None] - 1).clamp(min=0))
-    row = torch.arange(n, device=device)[:, None]
-    position = torch.searchsorted(excluded.keys, row * (excluded.size + 1) + x, right=True)
+    ids = torch.minimum((draw * free[:, None]).long(), (free[:, None] - 1).clamp(min=0))
+    step = max(1, n * BLOCK // max(1, len(excluded.gaps)))
+    for start in range(0, n, step):
+        ids[start : start + step] += excluded.rows(start, min(start + step, n)).passed(ids[start : start + step])
     there = (free > 0)[:, None].expand(n, k)
-    return torch.where(there, x + position - excluded.starts[:-1, None], 0), there
+    return torch.where(there, ids, 0), there
 
 
 def first_of_each(ids, there):
@@ -180,13 +194,6 @@ def first_of_each(ids, there):
     fresh = torch.ones_like(there)
     fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     return torch.zeros_like(there).scatter_(1, order, fresh) & there
-
-
-def is_in(ids, lists):
-    """Whether each id stands in its row's list; 0 stands in none. Shapes [n, a] and [n, b], result bool [n, a]."""
-    ordered = lists.sort(dim=1).values
-    place = torch.searchsorted(ordered, ids.contiguous()).clamp_(max=ordered.shape[1] - 1)
-    return (torch.gather(ordered, 1, place) == ids) & (ids > 0)
 
 
 def some_of(values, k, generator):

@@ -34,7 +34,8 @@ from toy import (
 )
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.sampling import is_in, rank_pairs, rank_tournament, without_replacement
+from recbole_kd.rankings import is_in
+from recbole_kd.sampling import rank_pairs, rank_tournament, without_replacement
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.popularity import popularity_groups, quotas
 from recbole_kd.term import get_term

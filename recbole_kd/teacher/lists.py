@@ -132,18 +132,22 @@ class Lists:
     def _excluded(self, known, lists, n, size):
         """Sorted pairs and lists of ids as sets, in blocks of rows: all at once they would be sorted in many copies."""
         rows, ids, starts = known
-        found = []
-        for block in torch.arange(n, device=self.device).split(
-            max(1, BLOCK // (1 + sum(own.shape[1] for own in lists)))
-        ):
-            first, last = int(block[0]), int(block[-1]) + 1
-            part = slice(int(starts[first]), int(starts[last]))
-            listed = [own[first:last] for own in lists]
-            places = [(own > 0).nonzero(as_tuple=True) for own in listed]
-            all_rows = torch.cat([rows[part] - first, *(place[0] for place in places)])
-            all_ids = torch.cat([ids[part], *(own[place].long() for own, place in zip(listed, places, strict=True))])
-            found.append(Excluded.of(all_rows, all_ids, len(block), size))
-        return Excluded.joined(found)
+        most = len(rows) + sum(int((own > 0).sum()) for own in lists) + n
+
+        def parts():
+            step = max(1, BLOCK // (1 + sum(own.shape[1] for own in lists)))
+            for first in range(0, n, step):
+                last = min(first + step, n)
+                part = slice(int(starts[first]), int(starts[last]))
+                listed = [own[first:last] for own in lists]
+                places = [(own > 0).nonzero(as_tuple=True) for own in listed]
+                all_rows = torch.cat([rows[part] - first, *(place[0] for place in places)])
+                all_ids = torch.cat(
+                    [ids[part], *(own[place].long() for own, place in zip(listed, places, strict=True))]
+                )
+                yield Excluded.of(all_rows, all_ids, last - first, size)
+
+        return Excluded.joined(parts(), most, size, self.device)
 
     def _clip(self, k, most):
         if k > most and "clipped" not in self._loaded:

@@ -101,7 +101,7 @@ class BD(Term):
         items, there = uniform_outside(self.outside.rows(start, stop), self.key("candidates"), self.generator)
         there = there & (users[:, None] > 0)
         scale = (knowledge.n_items - 1) / self.key("candidates")
-        ranks = [self._ranks(view.score(users, items), there) * scale for view in (small, large)]
+        ranks = [self._ranks(self._scores(view, users, items), there) * scale for view in (small, large)]
         ahead = ranks[0] - ranks[1] if self.key("sign") == "paper" else ranks[1] - ranks[0]
         to_student = (self.key("epsilon_t") * ahead).clamp(min=0).tanh()
         to_teacher = (-self.key("epsilon_e") * ahead).exp()
@@ -111,6 +111,14 @@ class BD(Term):
             weight[~some] = 1.0
             drawn = torch.multinomial(weight, self.key("pool"), replacement=True, generator=self.generator)
             pool[start:stop] = torch.where(some[:, None], torch.gather(items, 1, drawn), 0).int()
+
+    @staticmethod
+    def _scores(view, users, items):
+        """A vector for each candidate is wider than its score, so fewer users are looked at at once."""
+        scores = torch.empty(items.shape, device=items.device)  # beforehand: small results would pin large leftovers
+        for rows in torch.arange(len(users)).split(max(1, BLOCK // (items.shape[1] * view.width))):
+            scores[rows] = view.score(users[rows], items[rows])
+        return scores
 
     @staticmethod
     def _ranks(scores, there):

@@ -3,7 +3,8 @@
 import torch
 
 from recbole_kd.losses.soft_label import soft_label_loss
-from recbole_kd.sampling import is_in, without_replacement
+from recbole_kd.rankings import is_in
+from recbole_kd.sampling import without_replacement
 from recbole_kd.schedule import due
 from recbole_kd.term.base import Term
 
