@@ -5,8 +5,9 @@ Read once, in blocks of users, and kept on disk for the next run.
 
 import torch
 
+from recbole_kd.rankings import top_k
 from recbole_kd.teacher import lists
-from recbole_kd.teacher.lists import STATE_K, TopList
+from recbole_kd.teacher.lists import STATE_K, TopList, best_of
 from recbole_kd.teacher.scored import Scored
 
 
@@ -111,13 +112,21 @@ class Knowledge(Scored):
         squares = table.square().sum(1)
         ids = torch.zeros(len(table) + 1, k, dtype=torch.int32, device=self.device)
         for rows in torch.arange(len(table), device=self.device).split(max(1, lists.BLOCK // len(table))):
-            distance = squares - 2 * table[rows] @ table.T
-            distance[torch.arange(len(rows)), rows] = torch.inf
-            ids[rows + 1] = (distance.topk(k, dim=1, largest=False).indices + 1).int()
+            nearness = (2 * table[rows]) @ table.T - squares
+            nearness[torch.arange(len(rows)), rows] = -torch.inf
+            ids[rows + 1] = (top_k(nearness, k)[1] + 1).int()
         return ids
 
     def _top_arrays(self, k, seen):
         top = self.unseen_top(self.score_all, k, seen)
+        return {"ids": top.ids, "scores": top.scores}
+
+    def _top_users(self, k):
+        if self.offers != "factors":
+            return super()._top_users(k)
+        users, items = self._factors["user"], self._factors["item"]
+        known = self._pairs_by_item()
+        top = best_of(lambda rows: items[rows] @ users.T, k, self.n_items, self.n_users, known, self.device)
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_seen(self, k):

@@ -90,24 +90,12 @@ class Lists:
         """The TopList of a scoring function over unseen items (over all where ``seen``):
         ``score_all(users [b]) -> [b, m + 1]``, overwritten.
         """
-        k = min(k, self.n_items - 1)
-        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
-        for users in self._blocks(self.n_items):
-            scores = score_all(users).detach().float()
-            scores[:, 0] = -torch.inf
-            if not seen:
-                self._mask(scores, users)
-            top, items = top_k(scores, k)
-            best[users] = top
-            ids[users] = torch.where(top > -torch.inf, items, 0).int()
-        ids[0], best[0] = 0, -torch.inf
-        return TopList(ids, best, (ids > 0).sum(1))
+        known = None if seen else (self.positive_users, self.positive_items, self._starts)
+        return best_of(score_all, min(k, self.n_items - 1), self.n_users, self.n_items, known, self.device)
 
     def _mask(self, scores, users):
         """Training positives to -inf, in the scores of consecutive users."""
-        start, stop = int(self._starts[users[0]]), int(self._starts[users[-1] + 1])
-        scores[self.positive_users[start:stop] - users[0], self.positive_items[start:stop]] = -torch.inf
+        mask(scores, users, (self.positive_users, self.positive_items, self._starts))
 
     def seen_pairs(self, users):
         """The training items of some users: (row, item), two int64 tensors; row is the place among ``users``."""
@@ -124,10 +112,13 @@ class Lists:
 
     def unseen_by(self, besides):
         """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
+        return self._excluded(self._pairs_by_item(), [besides.ids], self.n_items, self.n_users)
+
+    def _pairs_by_item(self):
+        """The training pairs, sorted by item: items, users, and where each item begins."""
         order = torch.argsort(self.positive_items, stable=True)
         items, users = self.positive_items[order], self.positive_users[order]
-        starts = torch.searchsorted(items, torch.arange(self.n_items + 1, device=self.device))
-        return self._excluded((items, users, starts), [besides.ids], self.n_items, self.n_users)
+        return items, users, torch.searchsorted(items, torch.arange(self.n_items + 1, device=self.device))
 
     def _excluded(self, known, lists, n, size):
         """Sorted pairs and lists of ids as sets, in blocks of rows: all at once they would be sorted in many copies."""
@@ -156,8 +147,7 @@ class Lists:
         return min(k, most)
 
     def _blocks(self, scores_a_user):
-        users = torch.arange(self.n_users, device=self.device)
-        return users.split(max(1, BLOCK // max(scores_a_user, 1)))
+        return blocks(self.n_users, scores_a_user, self.device)
 
     def _kept(self, name, compute, what):
         """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
@@ -172,3 +162,39 @@ class Lists:
                     found = read_arrays(folder, self.device)
             self._loaded[name] = found
         return self._loaded[name]
+
+
+def blocks(n, numbers_a_row, device):
+    """The ids from 0 to n - 1, so many at a time that BLOCK numbers are in memory at once."""
+    return torch.arange(n, device=device).split(max(1, BLOCK // max(numbers_a_row, 1)))
+
+
+def best_of(score, k, n, size, known, device):
+    """The TopList of n rows: ``score(rows [b]) -> [b, size]``, overwritten; padding is in none.
+
+    Args:
+        score: where the scores come from.
+        k: length of a list.
+        n, size: rows and columns, padding included.
+        known: pairs that are left out, sorted by row: rows, columns, and where each row begins; None for none.
+        device: where the lists live.
+    """
+    ids = torch.zeros(n, k, dtype=torch.int32, device=device)
+    best = torch.full((n, k), -torch.inf, device=device)
+    for rows in blocks(n, size, device):
+        scores = score(rows).detach().float()
+        scores[:, 0] = -torch.inf
+        if known is not None:
+            mask(scores, rows, known)
+        top, columns = top_k(scores, k)
+        best[rows] = top
+        ids[rows] = torch.where(top > -torch.inf, columns, 0).int()
+    ids[0], best[0] = 0, -torch.inf
+    return TopList(ids, best, (ids > 0).sum(1))
+
+
+def mask(scores, rows, known):
+    """Known pairs to -inf, in the scores of consecutive rows."""
+    of_row, columns, starts = known
+    start, stop = int(starts[rows[0]]), int(starts[rows[-1] + 1])
+    scores[of_row[start:stop] - rows[0], columns[start:stop]] = -torch.inf

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.rankings import top_k
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import Lists, TopList
 from recbole_kd.teacher.popularity import popularity_groups
@@ -55,7 +56,7 @@ class Scored(Lists):
             scores = self.score_all(users).detach().float()
             self._mask(scores, users)
             for group, items in enumerate(members):
-                best, place = scores[:, items].topk(min(longest, len(items)), dim=1)
+                best, place = top_k(scores[:, items], min(longest, len(items)))
                 ids[users, group, : place.shape[1]] = torch.where(best > -torch.inf, items[place], 0).int()
         ids[0] = 0
         return ids
