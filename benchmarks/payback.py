@@ -1,0 +1,114 @@
+"""When distillation pays for itself: how long until the student is as good as plain training ever makes it.
+
+    python benchmarks/payback.py --methods="MKD;RRD;SLD;RCEKD" --dataset=citeulike --data_path=data --seeds=1,2,3 \
+        --learning_rate=0.01 --alone="--learning_rate=0.001" --result_file=benchmarks/results/payback-citeulike.json
+
+Plain training goes on until it is stopped early; its best validation metric is the mark. A method's seconds run from
+reading the teacher to the first epoch whose validation metric reaches the mark; what training the teacher took is told
+apart. Processor seconds of one thread, without evaluation. ``--alone`` holds keys for plain training alone, which may
+learn best at another rate. Run it from the project's root.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import recbole_kd  # first: RecBole starts after it
+import torch
+from recbole.trainer import Trainer
+from recbole.utils import init_seed
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.register import method_class
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.measure import versions
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from tabulate import tabulate
+
+
+def config_of(method, rest):
+    """The Config of one method with its own keys."""
+    name, *keys = shlex.split(method)
+    return make_config(argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--state=ERROR"])
+
+
+def curve(trainer, data, began, mark=None):
+    """(seconds, validation score) after each epoch: until ``mark`` is reached, or until RecBole would stop early."""
+    points, best, idle, watched = [], -1.0, 0, 0.0
+    for epoch in range(trainer.epochs):
+        trainer._train_epoch(data.train, epoch)
+        paused = time.process_time()
+        score, _ = trainer._valid_epoch(data.valid)
+        watched += time.process_time() - paused
+        points.append((time.process_time() - began - watched, float(score)))
+        best, idle = (score, 0) if score > best else (best, idle + 1)
+        if idle > trainer.stopping_step or (mark is not None and score >= mark):
+            break
+    return points
+
+
+def plain(config):
+    """The curve of RecBole's own Trainer."""
+    config, data = plain_config(config), fit.split(plain_config(config))
+    init_seed(config["seed"], config["reproducibility"])
+    trainer = Trainer(config, fit.build(config, data.train._dataset))
+    return curve(trainer, data, time.process_time())
+
+
+def distilled(config, mark):
+    """The curve of a method, from the reading of its teacher on; nothing that was read before is found again."""
+    data = fit.split(plain_config(config))
+    teachers = get_teachers(config, data)
+    with tempfile.TemporaryDirectory() as folder:
+        config["checkpoint_dir"] = folder
+        init_seed(config["seed"], config["reproducibility"])
+        began = time.process_time()
+        knowledge = get_knowledge(config, data, teachers)
+        trainer = recbole_kd.KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
+        return curve(trainer, data, began, mark)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default="MKD;RRD;SLD;RCEKD", help="separated by ;")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--alone", default="", help="keys for plain training alone")
+    parser.add_argument("--result_file")
+    own, rest = parser.parse_known_args()
+    torch.set_num_threads(1)
+    methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    runs = []
+    for seed in own.seeds.split(","):
+        keys = [*rest, f"--seed={seed}"]
+        points = plain(config_of(methods[0], [*keys, *shlex.split(own.alone)]))
+        mark = max(score for _, score in points)
+        took = next(seconds for seconds, score in points if score >= mark)
+        run = {"seed": int(seed), "plain": {"best": mark, "seconds": took, "epochs": len(points)}, "methods": {}}
+        for method in methods:
+            points = distilled(config_of(method, keys), mark)
+            seconds, score = points[-1]
+            reached = {"seconds": seconds, "epochs": len(points), "ratio": seconds / took} if score >= mark else None
+            run["methods"][method] = reached
+            print(f"seed {seed}, {method}: {reached and round(reached['ratio'], 2)}", flush=True)
+        runs.append(run)
+    lines = []
+    for method in methods:
+        found = [run["methods"][method] for run in runs]
+        ratios = [one["ratio"] for one in found if one]
+        span = [f"{part(ratios):.2f}" for part in (statistics.median, min, max)] if ratios else ["never"] * 3
+        lines.append([method, *span, len(ratios), ", ".join(str(one["epochs"]) for one in found if one)])
+    print(tabulate(lines, ["method", "time / plain", "from", "to", "seeds that reach it", "epochs"], tablefmt="github"))
+    if own.result_file:
+        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+        content = {"command": command, "alone": own.alone, "runs": runs, "versions": versions()}
+        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
