@@ -24,6 +24,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --teacher_model   the RecBole model of the teacher (the student's), or several: "['BPR', 'LightGCN']"
   --teacher_path    a RecBole checkpoint to take as the teacher, or several
   --config_files    YAML files, parted by spaces
+  --nproc           processes that train the student together (1; docs/processes.md)
   --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
   --model=X --explain   the keys of one method
@@ -41,7 +42,9 @@ def main(argv=None):
         print(USAGE, end="")
         return 0 if argv else 2
     try:
-        print(_answer(list(argv)))
+        said = _answer(list(argv))
+        if said is not None:
+            print(said)
     except KDError as error:
         return _say(error, 2)
     except (NonFiniteLoss, TeacherFailed, OSError) as error:
@@ -70,6 +73,8 @@ def _answer(argv):
         terms = typed("terms", asked["terms"]) if "terms" in asked else None
         return keys(name, chosen_terms(name, terms) if terms is not None else None)
     result = run_kd(argv=argv)
+    if result is None:  # one of several processes, the first of which is another one
+        return None
     page = progress_page(result)
     if page is not None:
         file = Path(result["config"]["result_file"] or result["distilled"]["checkpoint"]).with_suffix(".progress.html")

@@ -238,6 +238,13 @@ def check_teachers(config, dataset):
     check_offers(config, offers[least], who)
 
 
+def check_shares(config):
+    """Refuse several processes for a term that cannot be shared out to them. Raises KDError."""
+    for name in term_names_of(config):
+        if not get_term(name).shards:
+            raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
+
+
 def check_offers(config, offers, who):
     """Refuse a teacher whose ``offers`` are less than a term needs; ``who`` begins the sentence. Raises KDError."""
     for name in term_names_of(config):
@@ -257,7 +264,9 @@ def _no_student(name, why):
 
 
 def _from_recbole(config, method):
-    """Our Config from one that RecBole made with the method's name as its model."""
+    """Our Config from one that RecBole made with the method's name as its model. Raises KDError."""
+    if not config["single_spec"]:
+        raise KDError(f"RecBole's own run() cannot train {method} in several processes: run_kd with nproc=2, say, can")
     asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
     return config_of(read_layers(method, config["dataset"], config_dict=asked))
 

@@ -11,10 +11,12 @@ import filelock
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, init_logger, init_seed
 
+from recbole_kd import processes
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_teachers, config_of, term_names_of
+from recbole_kd.model import check_factors, check_shares, check_teachers, config_of, term_names_of
 from recbole_kd.register import method_class
+from recbole_kd.shared import SharedTrainer, quiet
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
 from recbole_kd.teacher.measure import compared, evaluate
@@ -37,15 +39,42 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
         dict: ``teacher``, ``student_alone`` (unless ``baseline`` is off), ``distilled``: each with test_result,
         valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``. Of
         several teachers, ``teachers``, a list, and ``ensemble`` in place of ``teacher``. Where the method says how far
-        it has come, ``progress``.
+        it has come, ``progress``. None on a machine, or under torchrun in a process, that is not the first of several.
 
     Raises:
         KDError: input that cannot work, before anything is written.
         NonFiniteLoss: training diverged; the last good checkpoint stays.
+        ChildProcessError: one of several processes was ended from outside.
     """
-    config = make_config(model, dataset, config_file_list, config_dict, argv)
+    asked = (model, dataset, config_file_list, config_dict, argv)
+    config = make_config(*asked)
+    places = processes.places(config)
+    if places[0].world > 1:
+        check_shares(config)
+        if processes.by_torchrun():
+            return _one_of_several(places[0], asked)
+        return processes.launch(_one_of_several, places, (asked,))
     with opened(config) as data:
         return _run(config, data)
+
+
+def _one_of_several(place, asked):
+    """One of the processes of a run: the first does all that a single one does; the others train the student too.
+
+    Returns:
+        What run_kd does in the first one; None in the others.
+    """
+    config = make_config(*asked)
+    with processes.joined(place, config["device"]):
+        if place.rank == 0:
+            with opened(config) as data:
+                return _run(config, data)
+        quiet(config)
+        file = processes.from_first()  # once teachers and knowledge are there
+        if file is not None:
+            data = fit.split(plain_config(config))
+            _distil(config, taught(config, data)[0], file)
+    return None
 
 
 def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
@@ -58,6 +87,10 @@ def opened(config):
     """The split of a run, for as long as no other run may use its checkpoint folder; everything is refused that can be
     refused before a training. Raises KDError.
     """
+    if processes.count() == 1 and processes.places(config)[0].world > 1:
+        raise KDError(
+            "only run_kd trains in several processes, and not tune or a search: leave nproc and world_size out"
+        )
     check_writable("checkpoint_dir", config["checkpoint_dir"])
     check_writable("the working directory, for RecBole's log", "log")
     if config["result_file"]:
@@ -127,12 +160,15 @@ def get_student_alone(config, student, data):
 def get_distilled(config, data, knowledge, teacher_name):
     """The distilled student: (model, file); found where ``resume`` is set and it was distilled before."""
     logger = logging.getLogger()
-    key = fit.run_key(config, data.fingerprint, teacher_name)
+    together = [f"{processes.count()} processes"] if processes.count() > 1 else []
+    key = fit.run_key(config, data.fingerprint, teacher_name, *together)
     file = Path(config["checkpoint_dir"]) / f"{config['model']}-{config['dataset']}-{config.method}-{key}.pth"
-    if config["resume"] and fit.complete(file):
+    there = config["resume"] and fit.complete(file)
+    processes.from_first(None if there else str(file))
+    if there:
         logger.info(f"this student was distilled before: {file}")
     else:
-        logger.info(f"distilling: {config.method}")
+        logger.info(" in ".join([f"distilling: {config.method}", *together]))
         _distil(config, knowledge, file)
     return fit.load_weights(plain_config(config), data.train._dataset, file), str(file)
 
@@ -157,8 +193,11 @@ def train_one(side, config, knowledge, file, watch=None):
 def _distil(config, knowledge, file, watch=None):
     fresh = fit.split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    model = method_class(config.method)(config, fresh.train._dataset, knowledge)
-    fit.run(KDTrainer(config, model), fresh, file, **resuming(config), watch=watch)
+    with processes.first_before_others():  # what is read of the teacher is stored, and found by the others
+        model = method_class(config.method)(config, fresh.train._dataset, knowledge)
+    kind = SharedTrainer if processes.count() > 1 else KDTrainer
+    with processes.shared_cores():
+        fit.run(kind(config, model), fresh, file, **resuming(config), watch=watch)
 
 
 def load_student(model_file, data_path=None):

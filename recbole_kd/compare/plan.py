@@ -16,6 +16,7 @@ TAKEN = {
     "model": "write it under 'methods'", "dataset": "write it under 'datasets'", "seed": "write it under 'seeds'",
     "checkpoint_dir": "write 'folder' in the plan", "config_files": "write its keys out",
     "result_file": "every run has a file in 'folder'", "resume": "a comparison always goes on",
+    "nproc": "write 'processes' in the plan", "world_size": "write 'processes' in the plan",
     "baseline": "the student is always trained alone", "show_progress": "the comparison has a line of its own",
 }  # fmt: skip
 ENDS = ("teacher", "student alone")

@@ -14,6 +14,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import get_model, get_trainer, init_seed
 
+from recbole_kd import processes
 from recbole_kd.config import KDError
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
 from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
@@ -23,8 +24,8 @@ OUTWARD = {
     "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb",
     "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files",
     "metrics", "topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc",
-    "world_size", "eval_type", "baseline", "resume", "resume_interval", "result_file", "teacher_path", "teacher_check",
-    "teachers",
+    "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
+    "teacher_path", "teacher_check", "teachers",
 }  # fmt: skip
 
 
@@ -173,7 +174,9 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
     config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
     extra = {"fingerprint": vars(data.fingerprint)}
     trainer.saved_model_file = str(file)
-    Path(f"{file}.json").unlink(missing_ok=True)
+    writes = processes.rank() == 0
+    if writes:
+        Path(f"{file}.json").unlink(missing_ok=True)
     if can_resume:
         trainer.extra, trainer.resume_file, trainer.resume_interval = extra, f"{file}.resume", resume_interval
         if resume and trainer.resume() is not None:
@@ -188,6 +191,8 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
         if "nan" in str(error):  # of a trainer of a model's own
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
         raise
+    if not writes:
+        return
     if not Path(file).is_file():
         raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
     if not can_resume:

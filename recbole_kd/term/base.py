@@ -64,12 +64,15 @@ class Term(nn.Module):
     Attributes:
         layer: ``input``, ``intermediate`` or ``output``.
         needs: what the teacher must offer at least: ``ranks``, ``list_scores``, ``scores`` or ``factors``.
+        shards: whether several processes may compute it, each on its part of a batch; not where the loss of a step
+            depends on what earlier steps have left behind, other than weights.
         weight: the term's weight in the method's loss.
         generator: the term's own source of randomness.
     """
 
     layer = ""
     needs = "factors"
+    shards = True
 
     def __init__(self, config, knowledge, width):
         super().__init__()

@@ -1,0 +1,348 @@
+"""Several processes that train one student: how they are started, find one another, agree, and share a gradient.
+
+Knows nothing of models. Where a process is alone, what stands here does nothing and costs nothing.
+"""
+
+import datetime
+import itertools
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.multiprocessing
+from torch import distributed
+from torch.utils.data import Sampler
+
+from recbole_kd.config import KDError
+
+# the first process may train a teacher while the others wait; one that dies is noticed at once, by its connections
+PATIENCE = datetime.timedelta(days=7)
+PORT = 5678  # RecBole's
+
+
+class Lost(ConnectionError):
+    """Another process has ended, so that this one cannot go on."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among those that train together.
+
+    Attributes:
+        rank, world: its number among all of them, from 0, and how many they are.
+        local, nproc: the same among those on this machine.
+        meeting: where they find one another, as torch.distributed takes it.
+    """
+
+    rank: int
+    world: int
+    local: int
+    nproc: int
+    meeting: str
+
+
+_here: Place | None = None
+
+
+def count():
+    """How many processes train together; 1 outside ``joined``."""
+    return _here.world if _here else 1
+
+
+def rank():
+    """This process's number; 0 is the one that writes, and one that is alone."""
+    return _here.rank if _here else 0
+
+
+# Who takes part
+
+
+def places(config):
+    """The Places on this machine that nproc, world_size, group_offset, ip and port come to; under torchrun its own one.
+
+    Raises:
+        KDError: numbers that do not go together, fewer GPUs than processes.
+    """
+    given = _of_torchrun(config)
+    if given is not None:
+        return [given]
+    nproc, first = config["nproc"], config["group_offset"]
+    world = config["world_size"] if config["world_size"] > 0 else nproc
+    if first + nproc > world:
+        raise KDError(
+            f"world_size={world} is out of range: {nproc} processes from number {first} on need {first + nproc} or more"
+        )
+    if world > 1 and config["device"].type == "cuda" and torch.cuda.device_count() < nproc:
+        raise KDError(
+            f"nproc={nproc} needs as many GPUs, and gpu_id={config['gpu_id']} gives {torch.cuda.device_count()}: "
+            "write --gpu_id=0,1 and so on, or --gpu_id= for the CPU"
+        )
+    port = config["port"] or (_free_port() if nproc == world > 1 else PORT)
+    meeting = f"tcp://{config['ip']}:{port}"
+    return [Place(first + local, world, local, nproc, meeting) for local in range(nproc)]
+
+
+def by_torchrun():
+    """Whether torchrun started this process."""
+    return distributed.is_available() and distributed.is_torchelastic_launched()
+
+
+def _of_torchrun(config):
+    if not by_torchrun():
+        return None
+    if config["nproc"] > 1 or config["world_size"] > 0:
+        raise KDError("torchrun says how many processes there are: leave nproc and world_size out")
+    rank, world, local, nproc = (
+        int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    )
+    return Place(rank, world, local, nproc, "env://")
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def joined(place, device):
+    """Be one of several processes for as long as this lasts. ``device``: cpu, or cuda, of which each has its own.
+
+    Raises:
+        Lost: the others cannot be reached.
+    """
+    global _here
+    if device.type == "cuda":
+        torch.cuda.set_device(place.local)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    with _lost():
+        distributed.init_process_group(
+            backend, place.meeting, rank=place.rank, world_size=place.world, timeout=PATIENCE
+        )  # fmt: skip
+    _here = place
+    try:
+        yield
+    finally:
+        _here = None
+        distributed.destroy_process_group()
+
+
+# Starting them
+
+
+def launch(target, own, args):
+    """Call ``target(place, *args)`` in a process of its own for each of the Places ``own``.
+
+    Returns:
+        What the first of all processes returned; None where it is on another machine.
+
+    Raises:
+        ChildProcessError: one was ended from outside.
+        Exception: what one of them raised. The others are ended in either case.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        started = torch.multiprocessing.start_processes(
+            _work, (target, own, args, folder), nprocs=len(own), join=False, start_method="spawn"
+        )
+        try:
+            _wait(started.processes)
+            codes = [process.exitcode for process in started.processes]  # before the rest is ended
+        finally:
+            _end(started.processes)
+        answers = [_answer(Path(folder) / str(place.rank)) for place in own]
+    _raise_failure(own, codes, answers)
+    return answers[0][0] if own[0].rank == 0 else None
+
+
+def _work(local, target, own, args, folder):
+    place, said, error, trace = own[local], None, None, ""
+    try:
+        said = target(place, *args)
+    except Exception as caught:
+        error, trace = caught, traceback.format_exc()
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # an exception with a constructor of its own
+            error = RuntimeError(f"{type(caught).__name__}: {caught}")
+    (Path(folder) / str(place.rank)).write_bytes(pickle.dumps((said, error, trace)))
+    if error:
+        sys.exit(1)
+
+
+def _wait(processes):
+    """Until all have ended well, or one has not."""
+    left = {process.sentinel: process for process in processes}
+    while left:
+        for sentinel in multiprocessing.connection.wait(list(left)):
+            process = left.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                return
+
+
+def _end(processes):
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(10)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+
+
+def _answer(file):
+    return pickle.loads(file.read_bytes()) if file.is_file() else (None, None, "")
+
+
+def _raise_failure(own, codes, answers):
+    """The cause before what follows from it: an error, a process that was ended from outside, one that was left."""
+    errors = [(error, trace) for _, error, trace in answers if error is not None]
+    errors.sort(key=lambda found: isinstance(found[0], Lost))
+    killed = [(place.rank, -code) for place, code in zip(own, codes, strict=True) if code is not None and code < 0]
+    if killed and all(isinstance(error, Lost) for error, _ in errors):
+        number, by = killed[0]
+        raise ChildProcessError(
+            f"process {number} of {own[0].world} was ended from outside ({signal.Signals(by).name}; is there too "
+            "little memory for so many?): the same command with --resume=True goes on"
+        )
+    if errors:
+        error, trace = errors[0]
+        raise error from RuntimeError(f"in a process of its own:\n{trace}")
+    if any(codes):
+        raise ChildProcessError(f"one of {own[0].world} processes ended without a word: exit codes {codes}")
+
+
+# Speaking to one another
+
+
+@contextmanager
+def _lost():
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and nccl's
+        raise Lost(
+            f"process {rank()} of {count()} lost the others ({' '.join(str(error).split())[:150]}): "
+            "the same command with --resume=True goes on"
+        ) from error
+
+
+def from_first(what=None):
+    """What the first process hands in, in all of them; the others wait for it."""
+    if count() == 1:
+        return what
+    box = [what]
+    with _lost():
+        distributed.broadcast_object_list(box, 0, device=torch.device("cpu"))
+    return box[0]
+
+
+def gathered(what):
+    """What each process hands in, in the order of their numbers."""
+    if count() == 1:
+        return [what]
+    found = [None] * count()
+    with _lost():
+        distributed.all_gather_object(found, what)
+    return found
+
+
+@contextmanager
+def first_before_others():
+    """The first process goes through the block alone; the others follow when it is out."""
+    if rank() > 0:
+        from_first()
+    yield
+    if rank() == 0:
+        from_first()
+
+
+def summed(values):
+    """The sum over the processes of a tensor, in place."""
+    with _lost():
+        distributed.all_reduce(values)
+    return values
+
+
+@torch.no_grad()
+def copy_of_first(tensors):
+    """Give floating tensors the first process's values, in place."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    with _lost():
+        distributed.broadcast(flat, 0)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def share_gradients(parameters, factor):
+    """Make each gradient the sum of all processes' times ``factor``. One that a process lacks counts as zeros there;
+    one that nobody has stays None, so that the optimiser passes it over as it would alone.
+    """
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    there = parameters[0].new_tensor([parameter.grad is not None for parameter in parameters])
+    own = [torch.zeros_like(p).view(-1) if p.grad is None else p.grad.reshape(-1) for p in parameters]
+    flat = summed(torch.cat([there, *own]))
+    there, flat = flat[: len(parameters)].tolist(), flat[len(parameters) :].mul_(factor)
+    parts = flat.split([parameter.numel() for parameter in parameters])
+    for parameter, had, part in zip(parameters, there, parts, strict=True):
+        if had:
+            parameter.grad = part.view_as(parameter).clone() if parameter.grad is None else parameter.grad.copy_(
+                part.view_as(parameter)
+            )  # fmt: skip
+
+
+# Sharing the work
+
+
+class Share(Sampler):
+    """This process's part of what a sampler draws, where all draw the same: every n-th. Step by step the processes
+    together see what one alone would.
+
+    Args:
+        whole: the sampler.
+        even: whether all parts are as long, by taking the first few draws again at the end.
+    """
+
+    def __init__(self, whole, even):
+        self.whole, self.even = whole, even
+
+    def __len__(self):
+        size = len(self.whole) + (-len(self.whole) % count() if self.even else 0)
+        return len(range(rank(), size, count()))
+
+    def __iter__(self):
+        drawn = list(self.whole)
+        if self.even:
+            drawn += itertools.islice(itertools.cycle(drawn), -len(drawn) % count())
+        return iter(drawn[rank() :: count()])
+
+
+def share(loader, even):
+    """Let a loader give this process's part only, in batches as many times smaller; left alone where it has too little
+    for all.
+    """
+    batches = loader.batch_sampler
+    if len(batches.sampler) >= count():
+        batches.sampler = Share(batches.sampler, even)
+        batches.batch_size = max(1, batches.batch_size // count())
+
+
+@contextmanager
+def shared_cores():
+    """torch's threads parted among this machine's processes."""
+    threads = torch.get_num_threads()
+    if _here:
+        torch.set_num_threads(max(1, threads // _here.nproc))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
