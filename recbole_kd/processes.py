@@ -5,6 +5,7 @@ Knows nothing of models. Where a process is alone, what stands here does nothing
 
 import datetime
 import itertools
+import multiprocessing
 import multiprocessing.connection
 import os
 import pickle
@@ -12,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,6 +166,7 @@ def launch(target, own, args):
 
 
 def _work(local, target, own, args, folder):
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     place, said, error, trace = own[local], None, None, ""
     try:
         said = target(place, *args)
@@ -176,6 +179,14 @@ def _work(local, target, own, args, folder):
     (Path(folder) / str(place.rank)).write_bytes(pickle.dumps((said, error, trace)))
     if error:
         sys.exit(1)
+
+
+def _end_with_parent():
+    # torch sends SIGINT then, which is ignored in what a shell has started in its background
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _wait(processes):

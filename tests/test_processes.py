@@ -4,6 +4,7 @@ import itertools
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
+import psutil
 import pytest
 import torch
 from conformance import Bench, same_weights
@@ -137,7 +140,8 @@ def training(settings, method, keys):
     left = sorted(str(file) for file in Path(settings["checkpoint_dir"]).glob(f"{method}-*"))
     return {
         "lists": trainer.lists, "weights": trainer.weights, "stopped": trainer.stopped, "left": left,
-        "best": trainer.best_valid_score, "moments": list(trainer.optimizer.state_dict()["state"].values()),
+        "best": trainer.best_valid_score, "losses": trainer.train_loss_dict,
+        "moments": list(trainer.optimizer.state_dict()["state"].values()),
     }  # fmt: skip
 
 
@@ -275,6 +279,7 @@ def test_the_gradient_is_the_mean_of_both_halves(place, found, alone):
 def test_lists_weights_and_the_end_are_the_same_everywhere(method, found):
     one, other = found[0][method], found[1][method]
     assert one["stopped"] == other["stopped"] and one["best"] == other["best"] < 1
+    assert one["losses"] == other["losses"]
     for what in ("lists", "weights"):
         for mine, theirs in zip(one[what], other[what], strict=True):
             assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
@@ -467,10 +472,10 @@ def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
 
 
 def argv_of(settings, folder, *more):
-    keys = ["train_batch_size", "learning_rate", "embedding_size", "data_path", "show_progress", "dataset", "state"]
-    own = ["--model=SLD", f"--checkpoint_dir={folder}", "--teacher.embedding_size=12", "--resume_interval=0"]
-    own += ["--baseline=False", "--nproc=2", "--epochs=30", "--stopping_step=100", "--sld_refresh=1"]
-    return [*own, *(f"--{key}={settings[key]}" for key in keys), *more]
+    flat = {key: value for key, value in settings.items() if key not in ("teacher", "checkpoint_dir")}
+    flat |= {"model": "SLD", "checkpoint_dir": folder, "teacher.embedding_size": 12, "baseline": False}
+    flat |= {"stopping_step": 10000, "sld_refresh": 1}
+    return [*(f"--{key}={value}" for key, value in flat.items()), *more]
 
 
 def one_after_the_other(place, argvs, second_meeting):
@@ -489,7 +494,7 @@ def distilled(folder):
 
 
 def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settings, workdir, capfd):
-    settings["state"] = "INFO"
+    settings |= {"state": "INFO", "epochs": 30, "nproc": 2}
 
     def kill():
         while not list((workdir / "cut").glob("BPR-toy-SLD-*.pth")):
@@ -523,11 +528,28 @@ def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settin
     assert len(list((workdir / "whole").glob("BPR-*"))) == 2  # the student and its mark
 
 
+def test_who_started_them_is_killed_and_they_end_too(settings, workdir):
+    settings |= {"epochs": 5000, "nproc": 2}
+    run = subprocess.Popen(
+        [sys.executable, str(REPO / "run_kd.py"), *argv_of(settings, workdir / "saved")],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell's background jobs have it
+    )  # fmt: skip
+    while not list((workdir / "saved").glob("**/BPR-*.resume")):
+        assert run.poll() is None
+        time.sleep(0.05)
+    children = psutil.Process(run.pid).children()
+    run.kill()
+    run.wait()
+    assert len(children) > 1
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert not left
+    with filelock.FileLock(workdir / "saved" / ".recbole_kd.lock", timeout=0):
+        pass
+
+
 def test_torchrun_starts_a_run(settings, workdir):
-    argv = ["--model=SLD", "--baseline=False", "--epochs=1", *argv_of(settings, workdir / "saved")[-7:]]
-    argv += [f"--checkpoint_dir={workdir / 'saved'}", "--teacher.embedding_size=12"]
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(REPO / "run_kd.py")]
-    ended = subprocess.run([*run, *argv], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run([*run, *argv_of(settings, workdir / "saved")], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("distilled (SLD)") == 1
     assert len(list((workdir / "saved").glob("BPR-*.pth"))) == 1
