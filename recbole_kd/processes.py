@@ -120,16 +120,22 @@ def joined(place, device):
     """Be one of several processes for as long as this lasts. ``device``: cpu, or cuda, of which each has its own.
 
     Raises:
-        Lost: the others cannot be reached.
+        ConnectionError: the others cannot be found.
     """
     global _here
     if device.type == "cuda":
         torch.cuda.set_device(place.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    with _lost():
+    try:
         distributed.init_process_group(
             backend, place.meeting, rank=place.rank, world_size=place.world, timeout=PATIENCE
         )  # fmt: skip
+    except (RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:150]
+        raise ConnectionError(
+            f"process {place.rank} of {place.world} does not find the others at {place.meeting} ({said}): "
+            "are ip and port right, and the port free?"
+        ) from error
     _here = place
     try:
         yield

@@ -1,6 +1,7 @@
 """SharedTrainer: KDTrainer in one of several processes that train one student."""
 
 import logging
+import warnings
 import zlib
 from contextlib import contextmanager
 
@@ -131,8 +132,9 @@ def draw_apart(terms, config, epoch):
 
 
 def quiet(config):
-    """In the processes that do not write: no log, no bar."""
+    """In the processes that do not write: no log, no bar, no warning that the first one gives too."""
     logging.getLogger().setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
     config["show_progress"] = config["log_wandb"] = False
 
 

@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -74,6 +75,7 @@ def both(place, settings, methods):
             found[method] = training(settings, method, keys)
         found["evaluation"] = evaluation(settings)
         found["drawing"] = drawing(settings)
+        found["missing"] = missing()
         found["not finite"] = not_finite(settings)
         found["unlike"] = unlike(settings)
         found["epochs"] = other_epoch(settings)
@@ -167,6 +169,16 @@ def drawing(settings):
         batches = [[batch[name].tolist() for name in ("user_id", "item_id", "neg_item_id")] for batch in data.train]
         found.append((batches, torch.rand(3, generator=model.terms[0].generator).tolist()))
     return found
+
+
+def missing():
+    """Gradients where the second of three parameters has one in the second process alone, and the third in none."""
+    weights = [torch.nn.Parameter(torch.ones(2, 3)) for _ in range(3)]
+    weights[0].grad = torch.full((2, 3), 1.0 + processes.rank())
+    if processes.rank() == 1:
+        weights[1].grad = torch.full((2, 3), 4.0)
+    processes.share_gradients(weights, 0.5)
+    return [weight.grad for weight in weights]
 
 
 def not_finite(settings):
@@ -273,6 +285,12 @@ def test_the_gradient_is_the_mean_of_both_halves(place, found, alone):
             assert (got is None) == (wanted is None), name
             if wanted is not None:
                 torch.testing.assert_close(got, wanted, rtol=1e-6, atol=1e-6 * float(wanted.abs().max()), msg=name)
+
+
+def test_a_gradient_that_one_lacks_counts_as_zeros_and_one_that_nobody_has_stays_none(found):
+    for first, second, third in (one["missing"] for one in found):
+        assert torch.equal(first, torch.full((2, 3), 1.5)) and torch.equal(second, torch.full((2, 3), 2.0))
+        assert third is None
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -465,6 +483,17 @@ def fail(place):
         processes.gathered("never answered")
 
 
+def test_a_port_that_is_taken_is_said(workdir):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        meeting = f"tcp://localhost:{taken.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"process 0 of 2 does not find the others at {meeting}"):  # noqa: SIM117
+            with processes.joined(Place(0, 2, 0, 2, meeting), CPU):
+                pass
+    assert processes.count() == 1
+
+
 def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
     with pytest.raises(KDError, match="this one's fault"):
         processes.launch(fail, pair(), ())
@@ -480,8 +509,11 @@ def argv_of(settings, folder, *more):
 
 def one_after_the_other(place, argvs, second_meeting):
     """Two runs in the same pair of processes, of which the first one alone trains teachers and stores knowledge."""
+    write = lists.write_arrays
     if place.rank > 0:
         fit.train = lists.write_arrays = None
+    else:  # long enough for the other to come and look for it
+        lists.write_arrays = lambda *args: (time.sleep(3), write(*args))
     places = (place, replace(place, meeting=second_meeting))
     return [
         quick_start._one_of_several(where, (None, None, None, None, argv))
