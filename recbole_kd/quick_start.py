@@ -11,7 +11,7 @@ import filelock
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, init_logger, init_seed
 
-from recbole_kd import processes
+from recbole_kd import launch, processes
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_factors, check_shares, check_teachers, config_of, term_names_of
@@ -48,12 +48,12 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
     """
     asked = (model, dataset, config_file_list, config_dict, argv)
     config = make_config(*asked)
-    places = processes.places(config)
+    places = launch.places(config)
     if places[0].world > 1:
         check_shares(config)
-        if processes.by_torchrun():
+        if launch.by_torchrun():
             return _one_of_several(places[0], asked)
-        return processes.launch(_one_of_several, places, (asked,))
+        return launch.start(_one_of_several, places, (asked,))
     with opened(config) as data:
         return _run(config, data)
 
@@ -87,7 +87,7 @@ def opened(config):
     """The split of a run, for as long as no other run may use its checkpoint folder; everything is refused that can be
     refused before a training. Raises KDError.
     """
-    if processes.count() == 1 and processes.places(config)[0].world > 1:
+    if processes.count() == 1 and launch.places(config)[0].world > 1:
         raise KDError(
             "only run_kd trains in several processes, and not tune or a search: leave nproc and world_size out"
         )

@@ -19,7 +19,7 @@ import pytest
 import torch
 from conformance import Bench, same_weights
 
-from recbole_kd import KDError, method_names, objective_function, processes, quick_start, run_kd
+from recbole_kd import KDError, launch, method_names, objective_function, processes, quick_start, run_kd
 from recbole_kd.cli import main
 from recbole_kd.config import plain_config
 from recbole_kd.model import Distiller, check_shares
@@ -48,7 +48,7 @@ TRAINED = {"SLD": {"sld_refresh": 1}, "HetComp": QUICK_HETCOMP, "BD": {}}
 
 def pair():
     """Two Places on this machine."""
-    meeting = f"tcp://localhost:{processes._free_port()}"
+    meeting = f"tcp://localhost:{launch._free_port()}"
     return [Place(rank, 2, rank, 2, meeting) for rank in (0, 1)]
 
 
@@ -270,7 +270,7 @@ def found(alone, folder, module_settings):
     before = os.getcwd()
     os.chdir(folder)
     try:
-        return processes.launch(both, pair(), (module_settings, METHODS))
+        return launch.start(both, pair(), (module_settings, METHODS))
     finally:
         os.chdir(before)
 
@@ -397,7 +397,7 @@ def test_cores_are_parted_and_given_back(here):
 
 def test_places_are_those_of_recboles_keys(settings):
     def places(**keys):
-        return processes.places(make_config("MKD", config_dict={**settings, **keys}))
+        return launch.places(make_config("MKD", config_dict={**settings, **keys}))
 
     assert [(place.rank, place.world, place.local) for place in places()] == [(0, 1, 0)]
     assert [(place.rank, place.world, place.local) for place in places(nproc=2)] == [(0, 2, 0), (1, 2, 1)]
@@ -419,22 +419,22 @@ def test_torchrun_gives_the_place(settings, monkeypatch):
     numbers = {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2, "TORCHELASTIC_RUN_ID": "x"}
     for name, value in numbers.items():
         monkeypatch.setenv(name, str(value))
-    assert processes.places(make_config("MKD", config_dict=settings)) == [Place(3, 4, 1, 2, "env://")]
+    assert launch.places(make_config("MKD", config_dict=settings)) == [Place(3, 4, 1, 2, "env://")]
     with pytest.raises(KDError, match="torchrun"):
-        processes.places(make_config("MKD", config_dict={**settings, "nproc": 2}))
+        launch.places(make_config("MKD", config_dict={**settings, "nproc": 2}))
 
 
 def test_fewer_gpus_than_processes_are_refused(settings, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = make_config("MKD", config_dict={**settings, "nproc": 2})
     config["device"] = torch.device("cuda")
-    with pytest.raises(KDError, match=r"nproc=2 needs as many GPUs.*gpu_id=0,1"):
-        processes.places(config)
+    with pytest.raises(KDError, match=r"2 processes need as many GPUs, and gpu_id=0 gives 1.*gpu_id=0,1"):
+        launch.places(config)
 
 
 def test_a_term_that_cannot_be_shared_is_refused_before_anything_starts(settings, workdir, monkeypatch):
     monkeypatch.setattr(NKD, "shards", False)
-    monkeypatch.setattr(processes, "launch", None)
+    monkeypatch.setattr(launch, "start", None)
     with pytest.raises(KDError, match="NKD cannot be trained by several processes"):
         run_kd("MKD", config_dict={**settings, "nproc": 2})
     assert not list(workdir.rglob("*.pth"))
@@ -496,7 +496,7 @@ def test_a_port_that_is_taken_is_said(workdir):
 
 def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
     with pytest.raises(KDError, match="this one's fault"):
-        processes.launch(fail, pair(), ())
+        launch.start(fail, pair(), ())
     assert not multiprocessing.active_children()
 
 
@@ -549,7 +549,7 @@ def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settin
     assert len({file.name.split(".")[-2] for file in (workdir / "log_tensorboard").rglob("events*")}) == 1
 
     argvs = [argv_of(settings, workdir / "cut", "--resume=True"), argv_of(settings, workdir / "whole")]
-    found = processes.launch(one_after_the_other, pair(), (argvs, pair()[0].meeting))
+    found = launch.start(one_after_the_other, pair(), (argvs, pair()[0].meeting))
     assert "going on at epoch" in capfd.readouterr().err
     assert [result["config"]["nproc"] for result in found] == [2, 2]
     assert found[0]["distilled"]["test_result"] == found[1]["distilled"]["test_result"]
