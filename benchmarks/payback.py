@@ -86,7 +86,9 @@ def main():
     runs = []
     for seed in own.seeds.split(","):
         keys = [*rest, f"--seed={seed}"]
-        points = plain(config_of(methods[0], [*keys, *shlex.split(own.alone)]))
+        theirs = shlex.split(own.alone)
+        others = [key for key in keys if key.split("=")[0] not in {word.split("=")[0] for word in theirs}]
+        points = plain(config_of(methods[0], [*others, *theirs]))
         mark = max(score for _, score in points)
         took = next(seconds for seconds, score in points if score >= mark)
         run = {"seed": int(seed), "plain": {"best": mark, "seconds": took, "epochs": len(points)}, "methods": {}}
