@@ -1,0 +1,48 @@
+"""The picture of the methods, an SVG on stdout: `python docs/picture.py > docs/methods.svg`."""
+
+import json
+from html import escape
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "methods-citeulike.json"
+LEFT, WIDTH, ROW, TOP = 92, 560, 19, 44  # pixels: the names' column, the bars' field, a row, the head
+METHOD, END, LOSS = "#0072B2", "#8A8A8A", "#D55E00"
+
+
+def svg(found, metric="ndcg@10"):
+    """Bars of each row's mean on the test part, best first, with a standard deviation; one that loses in another
+    colour.
+
+    Args:
+        found: the summary of benchmarks/methods.py.
+        metric: which metric of it.
+    """
+    rows = sorted(found.items(), key=lambda row: -row[1][metric]["mean"])
+    alone = found["student alone"][metric]["mean"]
+    scale = WIDTH / max(row[metric]["mean"] + row[metric]["sd"] for _, row in rows)
+    height = TOP + ROW * len(rows) + 14
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 60} {height}" '
+        'font-family="system-ui, sans-serif" font-size="12">',
+        f'<rect width="{LEFT + WIDTH + 60}" height="{height}" fill="#ffffff"/>',
+        f'<text x="8" y="20" font-size="14">citeulike, BPR 200 → BPR 20: test {metric}, mean and standard deviation '
+        "of 3 seeds</text>",
+    ]
+    for place, (name, row) in enumerate(rows):
+        mean, sd = row[metric]["mean"], row[metric]["sd"]
+        colour = END if name in ("teacher", "student alone") else METHOD if mean > alone else LOSS
+        y = TOP + ROW * place
+        low, high = (LEFT + scale * (mean + sign * sd) for sign in (-1, 1))
+        lines += [
+            f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(name.split(" --")[0])}</text>',
+            f'<rect x="{LEFT}" y="{y}" width="{scale * mean:.1f}" height="{ROW - 5}" fill="{colour}"/>',
+            f'<path d="M{low:.1f} {y + 7}H{high:.1f}" stroke="#000000" stroke-width="1.5"/>',
+            f'<text x="{high + 5:.1f}" y="{y + 11}">{mean:.4f}</text>',
+        ]
+    x = LEFT + scale * alone
+    lines.append(f'<path d="M{x:.1f} {TOP - 8}V{height - 8}" stroke="#8A8A8A" stroke-dasharray="3 3"/>')
+    return "\n".join([*lines, "</svg>"])
+
+
+if __name__ == "__main__":
+    print(svg(json.loads(RESULTS.read_text())["summary"]))
