@@ -1,17 +1,19 @@
 """HetComp and what is left of it without one of its parts, from the same teachers: means, and paired differences.
 
     python benchmarks/hetcomp.py --seeds=1,2,3 --teachers="['BPR','MultiVAE','ItemKNN']" --dataset=citeulike \
-        --data_path=data --learning_rate=0.005 --result_file=benchmarks/results/hetcomp-citeulike.json
+        --data_path=data --alone="--learning_rate=0.001" --result_file=benchmarks/results/hetcomp-citeulike.json
 
 The rows: HetComp; from the teachers' last states alone; without adaptive transfer; RRD from the consensus; HetComp from
 the one teacher that is best on validation; and SLD and RCEKD from the mean of the scores. Each seed has its own split,
-teachers and student alone. ``--only`` takes some of the rows, separated by ;. Every other key goes to each run. What
-was trained is found again in checkpoint_dir. Run it from the project's root.
+teachers and student alone. ``--only`` takes some of the rows, separated by ;. ``--alone`` holds keys for the student
+alone, which may learn best at another rate than HetComp's 0.005 and the others' 0.01. Every other key goes to each run.
+What was trained is found again in checkpoint_dir. Run it from the project's root.
 """
 
 import argparse
 import ast
 import json
+import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -19,29 +21,41 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.compare.statistics import paired
-from recbole_kd.teacher.measure import versions
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import get_student_alone, make_config
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.measure import evaluate, versions
 from tabulate import tabulate
 
 ROWS = {
-    "HetComp": ("HetComp", "states", []),
-    "last states only": ("HetComp", "files", []),
-    "no adaptive transfer": ("HetComp", "states", ["--hetcomp_transfer=rank"]),
-    "best teacher only": ("HetComp", "best", []),
-    "RRD": ("RRD", "files", []),
-    "SLD": ("SLD", "files", ["--ensemble=score"]),
-    "RCEKD": ("RCEKD", "files", ["--ensemble=score"]),
+    "HetComp": ("HetComp", "states", ["--learning_rate=0.005"]),
+    "last states only": ("HetComp", "files", ["--learning_rate=0.005"]),
+    "no adaptive transfer": ("HetComp", "states", ["--learning_rate=0.005", "--hetcomp_transfer=rank"]),
+    "best teacher only": ("HetComp", "best", ["--learning_rate=0.005"]),
+    "RRD": ("RRD", "files", ["--learning_rate=0.01"]),
+    "SLD": ("SLD", "files", ["--learning_rate=0.01", "--ensemble=score"]),
+    "RCEKD": ("RCEKD", "files", ["--learning_rate=0.01", "--ensemble=score"]),
 }
 
 
 def distilled(model, keys):
-    """One run, without the paths of its files."""
-    return recbole_kd.run_kd(argv=[f"--model={model}", *keys, "--show_progress=False"])
+    """One run's result; what it trained before is found."""
+    fixed = ["--show_progress=False", "--baseline=False", "--resume=True"]
+    return recbole_kd.run_kd(argv=[f"--model={model}", *keys, *fixed])
 
 
-def runs_of(seed, names, teachers, rest, metric):
+def student_alone(keys):
+    """The row of the student that nobody teaches."""
+    config = make_config(argv=["--model=HetComp", *keys, "--show_progress=False", "--resume=True"])
+    own, data = plain_config(config), fit.split(plain_config(config))
+    valid, test = evaluate(own, get_student_alone(config, own, data)[0], data)
+    return {"valid_result": valid, "test_result": test}
+
+
+def runs_of(seed, names, teachers, rest, alone, metric):
     """The rows of one seed: name to {valid_result, test_result, …}."""
     keys = [*rest, f"--seed={seed}"]
-    first = distilled("HetComp", [*keys, f"--teacher_model={teachers}"])
+    first = distilled("HetComp", [*keys, f"--teacher_model={teachers}", *ROWS["HetComp"][2]])
     best = max(first["teachers"], key=lambda row: row["valid_result"][metric])
     given = {
         "states": f"--teacher_model={teachers}",
@@ -49,7 +63,7 @@ def runs_of(seed, names, teachers, rest, metric):
         "best": f"--teacher_model={teachers[first['teachers'].index(best)]}",
     }
     found = {f"teacher {row['label']}": row for row in first["teachers"]}
-    found |= {"ensemble": first["ensemble"], "student alone": first["student_alone"]}
+    found |= {"ensemble": first["ensemble"], "student alone": student_alone([*keys, *alone])}
     for name in names:
         model, source, own = ROWS[name]
         found[name] = distilled(model, [*keys, given[source], *own])["distilled"]
@@ -74,14 +88,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teachers", required=True, help="a list of models")
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--alone", default="", help="keys for the student alone")
     parser.add_argument("--only", default=";".join(ROWS))
     parser.add_argument("--metric", default="ndcg@10")
     parser.add_argument("--with", dest="earlier", action="append", default=[], help="result files of other seeds")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
     names, teachers = own.only.split(";"), ast.literal_eval(own.teachers)
+    alone = shlex.split(own.alone)
     runs = [
-        {"seed": int(seed), "rows": runs_of(seed, names, teachers, rest, own.metric)} for seed in own.seeds.split(",")
+        {"seed": int(seed), "rows": runs_of(seed, names, teachers, rest, alone, own.metric)}
+        for seed in own.seeds.split(",")
     ]
     for file in own.earlier:
         runs += json.loads(Path(file).read_text())["runs"]
@@ -95,7 +112,14 @@ def main():
     print(tabulate(lines, [own.metric, "validation", "test"], tablefmt="github"))
     if own.result_file:
         command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
-        content = {"command": command, "teachers": teachers, "metric": own.metric, "summary": found, "runs": runs}
+        content = {
+            "command": command,
+            "teachers": teachers,
+            "alone": own.alone,
+            "metric": own.metric,
+            "summary": found,
+            "runs": runs,
+        }
         Path(own.result_file).write_text(json.dumps({**content, "versions": versions()}, indent=1) + "\n")
 
 
