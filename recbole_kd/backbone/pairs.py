@@ -3,6 +3,7 @@
 import warnings
 
 import torch
+from scipy.sparse import csr_matrix
 from torch.nn.functional import embedding
 
 from recbole_kd.losses import at_least_float32
@@ -39,9 +40,20 @@ class _PairScores(torch.autograd.Function):
         grad, flat = grad.to(users.dtype).reshape(-1), items.reshape(-1).long()
         by_user = torch.arange(0, n * c + 1, c, device=flat.device)
         sparse = torch.sparse_csr_tensor(by_user, flat, grad, (n, m), check_invariants=False)
-        # the transposed matrix, rows in order: a product that adds in one order gives the same bits each time
-        order = torch.argsort(flat, stable=True)
-        by_item = torch.nn.functional.pad(torch.bincount(flat, minlength=m).cumsum(0), (1, 0))
-        transposed = torch.sparse_csr_tensor(by_item, order // c, grad[order], (m, n), check_invariants=False)
+        by_item, rows, turned = _turned(by_user, flat, grad, m)
+        transposed = torch.sparse_csr_tensor(by_item, rows, turned, (m, n), check_invariants=False)
         with torch.autocast(users.device.type, enabled=False):
             return sparse @ item_table, transposed @ users, None
+
+
+def _turned(starts, columns, values, m):
+    """A CSR matrix of m columns as that of its transpose: (starts, columns, values), each row's entries in their old
+    order: a product that adds in one order gives the same bits each time.
+    """
+    n = len(starts) - 1
+    if values.device.type == "cpu":  # by counting, in a tenth of the time of sorting
+        turned = csr_matrix((values.numpy(), columns.numpy(), starts.numpy()), (n, m)).tocsc()
+        return tuple(map(torch.from_numpy, (turned.indptr, turned.indices, turned.data)))
+    order = torch.argsort(columns, stable=True)
+    ends = torch.bincount(columns, minlength=m).cumsum(0)
+    return torch.nn.functional.pad(ends, (1, 0)), order // (len(values) // n), values[order]
