@@ -25,12 +25,12 @@ def top_k(scores, k):
         return scores.topk(k, dim=1)
     values, width = scores.numpy(), m // chunk
     bests = values[:, : chunk * width].reshape(n, chunk, width).max(axis=1)
+    if np.isnan(bests).any() or np.isnan(values[:, chunk * width :]).any():  # what is no number is above no bound
+        return scores.topk(k, dim=1)
     bound = np.partition(bests, width - k, axis=1)[:, width - k]
     found = np.flatnonzero(values >= bound[:, None])
     rows, columns = np.divmod(found, m)
     counts = np.bincount(rows, minlength=n)
-    if counts.min() < k:  # not a number is not above anything
-        return scores.topk(k, dim=1)
     place = np.arange(len(found)) - (counts.cumsum() - counts)[rows]
     left, ids = np.full((n, counts.max()), -np.inf, np.float32), np.zeros((n, counts.max()), np.int64)
     left[rows, place], ids[rows, place] = values.reshape(-1)[found], columns
@@ -43,6 +43,28 @@ def is_in(ids, lists):
     ordered = lists.sort(dim=1).values
     place = torch.searchsorted(ordered, ids.contiguous()).clamp_(max=ordered.shape[1] - 1)
     return (torch.gather(ordered, 1, place) == ids) & (ids > 0)
+
+
+def order_of(keys):
+    """Each row's columns in the order of ascending keys, equal ones as they stand: what a stable argsort gives, in a
+    fifth of its time on a CPU.
+
+    Args:
+        keys: integers of at most 48 bits, shape [n, m].
+    """
+    m = keys.shape[1]
+    if keys.device.type != "cpu" or m > 1 << 15:
+        return keys.argsort(dim=1, stable=True)
+    packed = keys.long() << 15 | torch.arange(m)  # numbers are sorted in a fraction of what their places take
+    return torch.from_numpy(np.sort(packed.numpy(), axis=1)) & (1 << 15) - 1
+
+
+def best_first(scores):
+    """The columns of each row, best first, equal ones as they stand: scores [n, m], without gradient."""
+    if scores.dtype != torch.float32:
+        return scores.argsort(dim=1, descending=True, stable=True)
+    bits = (scores + 0.0).view(torch.int32)  # which orders what is not negative; -0 is no less than 0
+    return order_of(~torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits))
 
 
 def consensus(ids, weights, k):

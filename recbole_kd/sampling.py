@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from recbole_kd.rankings import top_k
+from recbole_kd.rankings import order_of, top_k
 
 BLOCK = 1_000_000  # numbers looked at at once
 
@@ -189,7 +189,7 @@ def first_of_each(ids, there):
     The earlier column wins, so put first what must stay.
     """
     marked = torch.where(there, ids, -1)
-    order = torch.argsort(marked, dim=1, stable=True)
+    order = order_of(marked)
     ordered = torch.gather(marked, 1, order)
     fresh = torch.ones_like(there)
     fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from recbole_kd.rankings import consensus, discrepancy, rank_weights, top_k
+from recbole_kd.rankings import best_first, consensus, discrepancy, order_of, rank_weights, top_k
 
 
 def slow_consensus(ids, weights, k):
@@ -37,10 +37,30 @@ def test_top_k_of_equal_scores_of_nothing_and_of_no_number():
     assert top_k(torch.zeros(2, 500), 0)[1].shape == (2, 0)
     scores = torch.randn(2, 500).double()
     assert torch.equal(top_k(scores, 3)[0], scores.topk(3, dim=1).values)
-    scores = torch.randn(2, 500)
-    scores[1, 7] = torch.nan
-    values, columns = top_k(scores, 3)
-    assert torch.equal(columns, scores.topk(3, dim=1).indices) and values[1, 0].isnan()
+    for place in (0, 7, 499):
+        scores = torch.randn(20, 500, generator=torch.Generator().manual_seed(place))
+        scores[:, place] = torch.nan
+        values, columns = top_k(scores, 3)
+        assert torch.equal(columns, scores.topk(3, dim=1).indices) and values[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+@pytest.mark.parametrize("m", [1, 300, (1 << 15) + 5])
+def test_an_order_is_that_of_a_stable_sort(kind, m):
+    keys = torch.randint(-3, 40, (3, m), generator=torch.Generator().manual_seed(m)).to(kind)
+    keys[0] *= 50_000_000
+    assert torch.equal(order_of(keys), keys.argsort(dim=1, stable=True))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_the_best_come_first_and_equals_as_they_stand(kind):
+    scores = torch.randn(4, 400, generator=torch.Generator().manual_seed(0)).to(kind)
+    scores[0].round_()
+    scores[1, 50:90] = -torch.inf
+    scores[2, ::3] = 0.0
+    scores[2, 1::3] = -0.0
+    scores[3] = torch.tensor([torch.inf, 1e-45, -1e-45, -80.0]).to(kind).repeat(100)
+    assert torch.equal(best_first(scores), scores.argsort(dim=1, descending=True, stable=True))
 
 
 @pytest.mark.parametrize("k", [1, 4, 30])

@@ -7,6 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from recbole_kd.config import KDError
 from recbole_kd.losses import at_least_float32
+from recbole_kd.rankings import best_first
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.schedule import due
 from recbole_kd.teacher.resume import kept_randomness, randomness, restore_randomness
@@ -123,8 +124,8 @@ class BD(Term):
     @staticmethod
     def _ranks(scores, there):
         """0 is the best; what is not there comes last."""
-        order = scores.masked_fill(~there, -torch.inf).argsort(dim=1, descending=True, stable=True)
-        return order.argsort(dim=1).float()
+        order = best_first(scores.masked_fill(~there, -torch.inf))
+        return torch.zeros_like(scores).scatter_(1, order, torch.arange(order.shape[1]).to(scores).expand_as(scores))
 
     def get_extra_state(self):
         return super().get_extra_state() | {"stream": self.stream}

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from recbole_kd.losses.ranking import plackett_luce
+from recbole_kd.rankings import best_first
 from recbole_kd.sampling import without_replacement
 from recbole_kd.schedule import due
 from recbole_kd.teacher.lists import BLOCK
@@ -33,7 +34,7 @@ class Compared(nn.Module):
         (n, k), device = self.top.ids.shape, self.top.ids.device
         for rows in torch.arange(n, device=device).split(max(1, BLOCK // (k * width))):
             ids = self.top.ids[rows]
-            order = score(rows, ids).masked_fill(ids == 0, -torch.inf).argsort(dim=1, descending=True, stable=True)
+            order = best_first(score(rows, ids).masked_fill(ids == 0, -torch.inf))
             places = torch.arange(k, device=device).expand_as(order)
             self.ranks[rows] = torch.empty_like(order).scatter_(1, order, places).short()
 
