@@ -39,7 +39,10 @@ ENDS = ("teacher", "student alone")
 
 def row_of(config, model, file, data, part):
     """A model's metrics on one part, kept beside its checkpoint."""
-    asked = zlib.crc32(json.dumps([config["metrics"], config["topk"], Path(file).stat().st_mtime]).encode())
+    asked = [config["metrics"], config["topk"], Path(file).stat().st_mtime]
+    if config["eval_mask"]:  # it changes the test part's numbers and nothing that was trained
+        asked.append(config["eval_mask"])
+    asked = zlib.crc32(json.dumps(asked).encode())
     kept = Path(f"{file}.{part}-{asked:08x}")
     if not kept.is_file():
         if part == "valid_result":

@@ -16,6 +16,7 @@ from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.fit import pairs_of, split
+from recbole_kd.teacher.initial import new_model
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
 from recbole_kd.teacher.resume import kept_randomness, own_randomness
 from recbole_kd.term import Batch, Term, get_term
@@ -50,7 +51,7 @@ class Distiller(GeneralRecommender):
             config = _from_recbole(config, type(self).__name__)
         super().__init__(config, dataset)
         self.config = config
-        self.student = get_model(config["model"])(config, dataset).to(config["device"])
+        self.student = new_model(config, dataset)
         with kept_randomness():
             self.backbone = backbone_of(self.student)
         if self.backbone is None or self.backbone.offers != "factors":

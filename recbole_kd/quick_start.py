@@ -19,6 +19,7 @@ from recbole_kd.register import method_class
 from recbole_kd.shared import SharedTrainer, quiet
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
+from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.measure import compared, evaluate
 from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of, resuming
 from recbole_kd.term import get_term
@@ -227,6 +228,8 @@ def load_student(model_file, data_path=None):
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
+    if config["eval_mask"] == "train":
+        mask_training(loaders[2], fit.pairs_of(loaders[0]._dataset))
     config.final_config_dict.update(named)
     model = fit.load_weights(config, loaders[0]._dataset, model_file, content)
     return config, model, dataset, *loaders

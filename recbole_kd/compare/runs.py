@@ -24,7 +24,7 @@ from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE = ENDS
 DIGITS = 16  # RecBole rounds metrics to 4
-MEASURED = ("metrics", "topk")  # beside what decides the weights, what decides the numbers
+MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +130,7 @@ def _runs_on(plan, dataset):
 
 
 def _key(sides, seed, data):
-    settings = [
-        {key: str(value) for key, value in side.items() if key not in fit.OUTWARD or key in MEASURED} for side in sides
-    ]
+    settings = [fit.decisive(side, MEASURED) for side in sides]
     said = json.dumps([[{**one, "seed": seed} for one in settings], data], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 

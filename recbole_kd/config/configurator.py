@@ -8,6 +8,8 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import get_model
 
 from recbole_kd.config.keys import (
+    OF_MODELS,
+    ONE_SIDE,
     KDError,
     check_recbole_number,
     chosen_terms,
@@ -16,6 +18,7 @@ from recbole_kd.config.keys import (
     our_keys,
     recbole_numbers,
     student_only_keys,
+    unset,
 )
 from recbole_kd.config.layers import SIDES, Layers
 from recbole_kd.config.teachers import Entry, as_keys
@@ -84,7 +87,7 @@ class Config(RecBoleConfig):
         )
         configs = [plan.config for plan in self.teachers if plan.config is not None]
         for config in configs:
-            for name in shared:
+            for name in shared | {key: config[key] for key in ONE_SIDE if config[key] is not None}:
                 keys[name].check(config[name])
         for side, config in (("student", self), *(("teacher", config) for config in configs)):
             for name in recbole_numbers():
@@ -116,14 +119,21 @@ class _Layered(Config):
 
 
 def plain_config(config):
-    """A RecBole Config with nothing of ours in it: what is saved, and what a plain run is given."""
+    """A RecBole Config with nothing of ours in it: what is saved, and what a plain run is given.
+
+    Only the keys OF_MODELS stay, where they are set: RecBole does not look at them.
+    """
     ours = our_keys() | {"kd_method", *SIDES}
+
+    def stays(key, value):
+        return key not in ours or (key in OF_MODELS and not unset(key, value))
+
     plain = object.__new__(RecBoleConfig)
     for name, value in vars(config).items():
         if name in ("_below", "method", "teachers"):
             continue
         plain.__dict__[name] = (
-            {key: inner for key, inner in value.items() if key not in ours} if name.endswith("config_dict") else value
+            {key: inner for key, inner in value.items() if stays(key, inner)} if name.endswith("config_dict") else value
         )
     return plain
 

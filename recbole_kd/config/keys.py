@@ -39,6 +39,9 @@ _TYPES: dict[str, Any] = {
     "names": (str, list, tuple),  # one or several
     "paths": (str, list, tuple),
 }
+# keys of ours that are of a model, distilled or not: a plain Config keeps them where they are set
+OF_MODELS = ("eval_mask", "init_std")
+ONE_SIDE = ("init_std",)  # those that may stand in the block of one side
 _SEVERAL = {"names": "name, or a list of names", "paths": "path, or a list of paths"}
 
 
@@ -136,6 +139,11 @@ def keys_of(method, terms=None):
     return keys
 
 
+def unset(name, value):
+    """Whether one of the keys OF_MODELS says what RecBole does anyway."""
+    return value in (None, _read(PROPERTIES / "overall.yaml")[name].default)
+
+
 def about(method):
     """The head of a method's YAML: what it does, its paper, how sure its form is. Three sentences."""
     head = re.match(r"# \w+: (.*)\n# Paper: (.*)\n# Sure: (.*)\n", _yaml_of(method).read_text(encoding="utf-8"))
@@ -176,7 +184,7 @@ def recbole_keys():
 @functools.cache
 def student_only_keys():
     """RecBole's keys that say how a model is and learns; a plain one of these reaches the student alone."""
-    names = {"learner", "learning_rate", "weight_decay"}
+    names = {"learner", "learning_rate", "weight_decay", *ONE_SIDE}
     for path in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
         names |= _top_level(path)
     shared = _top_level(RECBOLE_PROPERTIES / "overall.yaml") | _top_level(RECBOLE_PROPERTIES / "dataset/sample.yaml")

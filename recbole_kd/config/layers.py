@@ -9,6 +9,7 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.config.keys import (
+    ONE_SIDE,
     RECBOLE,
     KDError,
     keys_of,
@@ -158,6 +159,8 @@ def _check_names(plain, blocks, origin):
         logging.getLogger().warning(f"nobody knows the key '{key}' in {origin}: it changes nothing")
     for side, own in blocks.items():
         for key in own:
+            if key in ONE_SIDE:
+                continue
             if key in our_keys() or key in ("model", "dataset", "config_files"):
                 raise KDError(
                     f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_kd.config.keys import KDError, nearest, our_keys, recbole_keys, recbole_reads
+from recbole_kd.config.keys import ONE_SIDE, KDError, nearest, our_keys, recbole_keys, recbole_reads
 
 SOURCES = ("model", "path", "scores")
 
@@ -113,6 +113,8 @@ def _entry(value):
     if keys and "scores" in value:
         raise KDError(f"a file of scores has no keys of its own: leave {', '.join(map(str, keys))} out in teachers")
     for key in keys:
+        if key in ONE_SIDE:
+            continue
         if key in ("dataset", "config_files") or key in our_keys() or not isinstance(key, str):
             raise KDError(f"{key!r} in teachers is no key of one teacher: write it outside the list, or leave it out")
         if not (key in recbole_keys() or recbole_reads(key)):

@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
-from recbole.utils import get_model, get_trainer, init_seed
+from recbole.utils import get_trainer, init_seed
 
 from recbole_kd import processes
 from recbole_kd.config import KDError
+from recbole_kd.config.keys import OF_MODELS, unset
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
+from recbole_kd.teacher.initial import new_model
+from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
 
 # keys that say where and how a run is shown, not what comes out of it
@@ -25,7 +28,7 @@ OUTWARD = {
     "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files",
     "metrics", "topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc",
     "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
-    "teacher_path", "teacher_check", "teachers",
+    "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
 
 
@@ -91,6 +94,8 @@ def split(config):
     )
     fingerprint = Fingerprint(_hash(*tokens), *(_hash(pairs[name]) for name in ("train", "valid", "test")))
     train, valid, test = loaders
+    if config["eval_mask"] == "train":
+        mask_training(test, pairs["train"])
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
 
 
@@ -127,16 +132,27 @@ def sentence(error):
     return text if known else f"RecBole failed with {type(error).__name__} {text}".strip()
 
 
+def decisive(settings, more=()):
+    """Of a config's settings those that decide a run's outcome, as text; ``more``: outward ones that count here too.
+
+    A key OF_MODELS counts where it is set: what was made before there was such a key is found again.
+    """
+    return {
+        key: str(value)
+        for key, value in settings.items()
+        if (key not in OUTWARD or key in more) and not (key in OF_MODELS and unset(key, value))
+    }
+
+
 def run_key(config, fingerprint, *more):
     """Sixteen hex digits that stand for all that decides a run's outcome: settings, data, whatever else is given."""
-    settings = {key: str(value) for key, value in config.final_config_dict.items() if key not in OUTWARD}
-    return _hash(json.dumps(settings, sort_keys=True), fingerprint.whole, *more)[:16]
+    return _hash(json.dumps(decisive(config.final_config_dict), sort_keys=True), fingerprint.whole, *more)[:16]
 
 
 def build(config, dataset):
     """A model as ``run_recbole`` builds it: seeded, then constructed, then moved. ``dataset``: the training part."""
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    return get_model(config["model"])(config, dataset).to(config["device"])
+    return new_model(config, dataset)
 
 
 def resumable(config):

@@ -18,6 +18,7 @@ from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.guard import check_file, check_states, check_teacher
+from recbole_kd.teacher.initial import no_tables
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.resume import NonFiniteLoss, kept_randomness
 from recbole_kd.teacher.score_file import FileKnowledge, read_scores
@@ -178,6 +179,8 @@ def _said_which(config, place):
 def offers_of(config, dataset):
     """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
+        if config["init_std"]:
+            raise KDError(no_tables(config))
         return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
     backbone = untrained(config, dataset)
     return _readable(config, backbone).offers

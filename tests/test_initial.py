@@ -1,0 +1,77 @@
+"""init_std: embedding tables that begin as the papers' do, without a draw of RecBole's being moved."""
+
+import pytest
+import torch
+
+from recbole_kd import KDError, run_kd
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import _distil, get_student_alone, make_config
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+
+
+def made(settings, **keys):
+    config = make_config("SLD", config_dict={**settings, **keys})
+    return config, fit.split(plain_config(config))
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF"])
+def test_tables_are_normal_of_that_width_and_the_rest_is_recboles(settings, model):
+    keys = {"teacher_model": model, "teacher.embedding_size": 64}
+    stock, data = made(settings, **keys)
+    given, _ = made(settings, **keys, **{"teacher.init_std": 0.01})
+    theirs = fit.build(stock.teacher, data.train._dataset)
+    after = torch.get_rng_state()
+    ours = fit.build(given.teacher, data.train._dataset)
+    assert torch.equal(torch.get_rng_state(), after)
+    tables = []
+    for (name, weight), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        if "embedding" in name:
+            tables.append(weight.detach())
+            assert weight.std().item() == pytest.approx(0.01, rel=0.1) and abs(weight.mean()) < 0.001
+        else:
+            assert torch.equal(weight, other)
+    assert len(tables) >= 2 and not torch.equal(tables[0][:50], tables[1][:50])
+
+
+def test_the_student_alone_and_the_distilled_one_begin_alike_and_the_teacher_on_its_own(settings):
+    config, _ = made(settings, **{"init_std": 0.5, "teacher.init_std": 0.02})
+    assert (config["init_std"], plain_config(config)["init_std"], config.teacher["init_std"]) == (0.5, 0.5, 0.02)
+    assert made(settings, init_std=0.5)[0].teacher["init_std"] is None
+    keys = {"teachers": [{"model": "BPR", "init_std": 0.3}, "LightGCN"]}
+    assert [plan.config["init_std"] for plan in made(settings, **keys)[0].teachers] == [0.3, None]
+
+
+def test_at_weight_zero_the_distilled_student_is_the_student_alone(settings, workdir):
+    config, data = made(settings, init_std=0.5, sld_weight=0.0)
+    knowledge = get_knowledge(config, data, get_teachers(config, data))
+    alone = get_student_alone(config, plain_config(config), data)[1]
+    _distil(config, knowledge, workdir / "x.pth")
+    one, other = (read_checkpoint(file)["state_dict"] for file in (alone, workdir / "x.pth"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    stock, _ = made(settings, sld_weight=0.0)
+    plain = read_checkpoint(get_student_alone(stock, plain_config(stock), data)[1])["state_dict"]
+    assert not torch.equal(plain["user_embedding.weight"], one["user_embedding.weight"])
+
+
+def test_it_decides_the_outcome_where_it_is_set_and_changes_no_name_where_it_is_not(settings):
+    keys = []
+    for more in ({}, {"init_std": 0}, {"init_std": 0.1}, {"init_std": 0.2}):
+        config, data = made(settings, **more)
+        keys.append((fit.run_key(config, data.fingerprint), fit.run_key(plain_config(config), data.fingerprint)))
+        assert ("init_std" in fit.decisive(config.final_config_dict)) == bool(more.get("init_std"))
+    assert keys[0] == keys[1]
+    assert len({one for pair in keys for one in pair}) == 6
+
+
+@pytest.mark.parametrize("keys", [
+    {"init_std": -0.1},
+    {"teacher.init_std": -1.0},
+    {"teacher_model": "EASE", "teacher.init_std": 0.1},
+    {"teacher_model": "MultiVAE", "teacher.init_std": 0.1},
+])  # fmt: skip
+def test_what_has_no_table_or_no_width_is_refused_before_anything_is_written(keys, settings, workdir):
+    with pytest.raises(KDError, match="init_std"):
+        run_kd("SLD", config_dict={**settings, **keys})
+    assert not list(workdir.rglob("*.pth")) and not list(workdir.rglob("*.log"))

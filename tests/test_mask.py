@@ -1,0 +1,108 @@
+"""eval_mask: what a ranking at test leaves out, for teacher, student alone and distilled alike."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_kd import KDError, load_student, run_kd
+from recbole_kd.compare.plan import make_plan
+from recbole_kd.compare.runs import plan_runs
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.measure import evaluate
+
+
+def split_of(settings, **keys):
+    return fit.split(plain_config(make_config("SLD", config_dict={**settings, **keys})))
+
+
+def items_of(data, part, user):
+    size = len(data.tokens[1])
+    return set((data.pairs[part][data.pairs[part] // size == user] % size).tolist())
+
+
+def ndcg_by_hand(scores, data, part, hidden, k=10):
+    """Over the users who have something in the part, what ``hidden`` names left out, entry by entry."""
+    found = []
+    for user in range(1, len(data.tokens[0])):
+        wanted = items_of(data, part, user)
+        if not wanted:
+            continue
+        left_out = set().union(*(items_of(data, name, user) for name in hidden)) - wanted
+        ranked = [item for item in np.argsort(-scores[user]) if item != 0 and item not in left_out][:k]
+        gain = sum(1 / np.log2(place + 2) for place, item in enumerate(ranked) if item in wanted)
+        found.append(gain / sum(1 / np.log2(place + 2) for place in range(min(k, len(wanted)))))
+    return np.mean(found)
+
+
+def test_only_training_items_are_hidden_at_test_and_nothing_else_changes(settings):
+    stock = split_of(settings)
+    theirs_first = next(iter(stock.train))
+    data = split_of(settings, eval_mask="train")
+    first = next(iter(data.train))
+    assert all(torch.equal(first[name], theirs_first[name]) for name in first.interaction)
+    assert data.fingerprint == stock.fingerprint
+    held_out = 0
+    for user in data.test.uid_list.tolist():
+        hidden, theirs = (set(one.test.uid2history_item[user].tolist()) for one in (data, stock))
+        assert hidden == items_of(data, "train", user)
+        assert theirs == items_of(data, "train", user) | items_of(data, "valid", user)
+        held_out += len(theirs - hidden)
+        assert set(data.test.uid2positive_item[user].tolist()) == items_of(data, "test", user)
+    assert held_out
+    for user in data.valid.uid_list.tolist():
+        assert torch.equal(data.valid.uid2history_item[user], stock.valid.uid2history_item[user])
+
+
+def test_the_metrics_of_all_three_are_those_counted_by_hand_and_nothing_is_trained_for_them(settings, monkeypatch):
+    keys = {**settings, "metric_decimal_place": 8, "eval_args": {"split": {"RS": [0.5, 0.3, 0.2]}}}
+    stock = run_kd("SLD", config_dict=keys)
+    trained = []
+    train = fit.train
+    monkeypatch.setattr(fit, "train", lambda config, *args, **how: trained.append(1) or train(config, *args, **how))
+    found = run_kd("SLD", config_dict={**keys, "eval_mask": "train", "resume": True})
+    assert not trained
+    data = split_of(keys)
+    for name in ("teacher", "student_alone", "distilled"):
+        assert found[name]["checkpoint"] == stock[name]["checkpoint"]
+        weights = read_checkpoint(found[name]["checkpoint"])["state_dict"]
+        scores = (weights["user_embedding.weight"] @ weights["item_embedding.weight"].T).numpy()
+        theirs, ours = (ndcg_by_hand(scores, data, "test", hidden) for hidden in (("train", "valid"), ("train",)))
+        assert stock[name]["test_result"]["ndcg@10"] == pytest.approx(theirs, abs=1e-6)
+        assert found[name]["test_result"]["ndcg@10"] == pytest.approx(ours, abs=1e-6)
+        assert theirs != ours
+        assert found[name]["valid_result"] == stock[name]["valid_result"]
+
+
+def test_a_loaded_student_is_evaluated_under_the_mask_of_its_run(settings):
+    keys = {**settings, "eval_mask": "train", "baseline": False}
+    found = run_kd("SLD", config_dict=keys)["distilled"]
+    config, model, dataset, *loaders = load_student(found["checkpoint"])
+    data = fit.Split(dataset, *loaders, pairs={}, tokens=(), fingerprint=None)
+    assert evaluate(config, model, data)[1] == found["test_result"]
+
+
+def test_a_comparison_measures_again_under_another_mask_and_a_key_at_its_default_changes_no_name(settings, workdir):
+    shared = {
+        key: value for key, value in settings.items() if key not in ("dataset", "checkpoint_dir", "show_progress")
+    }
+    content = {"datasets": ["toy"], "seeds": [1], "methods": ["SLD"], "folder": str(workdir / "compare")}
+    plans = [plan_runs(make_plan({**content, "keys": {**shared, **more}})) for more in ({}, {"eval_mask": "all"})]
+    masked = plan_runs(make_plan({**content, "keys": {**shared, "eval_mask": "train"}}))
+    for stock, same, other in zip(*plans, masked, strict=True):
+        assert stock.key == same.key != other.key
+    config = make_config("SLD", config_dict=settings).final_config_dict
+    assert "eval_mask" in config and "eval_mask" not in fit.decisive(config, ("eval_mask",))
+
+
+@pytest.mark.parametrize("keys", [
+    {"eval_mask": "train", "eval_args": {"mode": "uni20"}},
+    {"eval_mask": "valid"},
+    {"teacher.eval_mask": "train"},
+])  # fmt: skip
+def test_what_cannot_be_masked_is_refused_before_anything_is_written(keys, settings, workdir):
+    with pytest.raises(KDError, match="eval_mask"):
+        run_kd("SLD", config_dict={**settings, **keys})
+    assert not list(workdir.rglob("*.pth")) and not list(workdir.rglob("*.log"))
