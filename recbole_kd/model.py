@@ -18,6 +18,7 @@ from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.fit import pairs_of, split
 from recbole_kd.teacher.initial import new_model
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
+from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.resume import kept_randomness, own_randomness
 from recbole_kd.term import Batch, Term, get_term
 
@@ -93,7 +94,7 @@ class Distiller(GeneralRecommender):
             base = self.student.calculate_loss(interaction)
             base = sum(base) if isinstance(base, tuple) else base
             if self.config["kd_reduction"] == "sum":
-                base = base * len(user) / self.config["train_neg_sample_args"]["sample_num"]
+                base = summed(base, len(user), self.config)
             batch = Batch(user, pos, neg, view, interaction)
             weight = math.prod(term.base_weight for term in self.terms)
             losses = {"base": self.config["kd_base_weight"] * weight * base}
@@ -163,6 +164,7 @@ def config_of(layers):
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
     for side in (config, *(plan.config for plan in config.teachers if plan.config is not None)):
         check_valid_metric(side)
+        check_sum(side)
     check_student(config)
     for name in term_names_of(config):
         get_term(name).check(config)
@@ -188,6 +190,14 @@ def check_valid_metric(config):
     names = [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
     if config["valid_metric"].lower() not in names:
         raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+
+
+def check_sum(config):
+    """Refuse to sum the loss of a model that is not trained by RecBole's Trainer, the only one that asks us for it.
+    Raises KDError.
+    """
+    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
+        raise KDError(f"kd_reduction=sum cannot reach {config['model']}, which has a trainer of its own: leave it out")
 
 
 def check_kinds(student, teacher):

@@ -6,8 +6,12 @@ from conformance import Bench
 from recbole.utils import init_seed
 
 from recbole_kd import KDError, KDTrainer
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import get_student_alone, make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.reduction import summed
 
 
 def trainer_of(bench, file):
@@ -98,6 +102,36 @@ def test_the_base_weight_and_the_sum_reduction(settings):
     assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
     users = len(batch[bench.data.dataset.uid_field].unique())
     assert float(total[1].detach()) == pytest.approx(users * float(mean[1].detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize("student", ["BPR", "LightGCN"])
+def test_under_a_sum_the_student_alone_is_what_is_distilled_at_weight_zero(settings, workdir, student):
+    decay = {"kd_reduction": "sum", "kd_rows": 0, "weight_decay": 1.0, "student_model": student}
+    bench = Bench("SLD", settings, sld_weight=0.0, **decay)
+    distilled = bench.trained(workdir / "x.pth")["state_dict"]
+    alone = read_checkpoint(get_student_alone(bench.config, bench.student_config, bench.data)[1])["state_dict"]
+    assert all(torch.equal(alone[name], distilled[name]) for name in distilled)
+    mean = Bench("SLD", settings, **{**decay, "kd_reduction": "mean"})
+    other = read_checkpoint(get_student_alone(mean.config, mean.student_config, mean.data)[1])["state_dict"]
+    assert not any(torch.equal(alone[name], other[name]) for name in alone)  # the same decay weighs more beside a mean
+
+
+def test_the_sum_reaches_the_teacher_by_its_own_key_alone(settings):
+    config = make_config("SLD", config_dict={**settings, "kd_reduction": "sum"})
+    assert (plain_config(config)["kd_reduction"], config.teacher["kd_reduction"]) == ("sum", None)
+    config = make_config("SLD", config_dict={**settings, "teacher.kd_reduction": "sum"})
+    assert (config["kd_reduction"], plain_config(config)["kd_reduction"]) == ("mean", None)
+    assert config.teacher["kd_reduction"] == "sum"
+    with pytest.raises(KDError, match="kd_reduction=sum cannot reach EASE"):
+        make_config("SLD", config_dict={**settings, "teacher_model": "EASE", "teacher.kd_reduction": "sum"})
+
+
+def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
+    for model, rows in (("BPR", 12), ("NeuMF", 36)):
+        args = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
+                "candidate_num": 0}}  # fmt: skip
+        config = make_config("SLD", config_dict={**settings, **args, "teacher_model": model}).teacher
+        assert summed((torch.tensor(0.5), torch.tensor(0.25)), 36, config) == pytest.approx(rows * 0.75)
 
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):

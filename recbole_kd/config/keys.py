@@ -40,8 +40,8 @@ _TYPES: dict[str, Any] = {
     "paths": (str, list, tuple),
 }
 # keys of ours that are of a model, distilled or not: a plain Config keeps them where they are set
-OF_MODELS = ("eval_mask", "init_std")
-ONE_SIDE = ("init_std",)  # those that may stand in the block of one side
+OF_MODELS = ("eval_mask", "init_std", "kd_reduction")
+ONE_SIDE = ("init_std", "kd_reduction")  # those that may stand in the block of one side
 _SEVERAL = {"names": "name, or a list of names", "paths": "path, or a list of paths"}
 
 

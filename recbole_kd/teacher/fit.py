@@ -16,7 +16,7 @@ from recbole.utils import get_trainer, init_seed
 
 from recbole_kd import processes
 from recbole_kd.config import KDError
-from recbole_kd.config.keys import OF_MODELS, unset
+from recbole_kd.config.keys import unset
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
 from recbole_kd.teacher.initial import new_model
 from recbole_kd.teacher.mask import mask_training
@@ -30,6 +30,7 @@ OUTWARD = {
     "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
     "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
+LATER = ("eval_mask", "init_std")
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,12 @@ def sentence(error):
 def decisive(settings, more=()):
     """Of a config's settings those that decide a run's outcome, as text; ``more``: outward ones that count here too.
 
-    A key OF_MODELS counts where it is set: what was made before there was such a key is found again.
+    One of the keys that came LATER counts where it is set: what was made before there was such a key is found again.
     """
     return {
         key: str(value)
         for key, value in settings.items()
-        if (key not in OUTWARD or key in more) and not (key in OF_MODELS and unset(key, value))
+        if (key not in OUTWARD or key in more) and not (key in LATER and unset(key, value))
     }
 
 

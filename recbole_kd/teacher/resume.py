@@ -17,6 +17,7 @@ from recbole.trainer import Trainer
 
 from recbole_kd.config import plain_config
 from recbole_kd.teacher.checkpoint import to_bytes, write_whole
+from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.trajectory import States
 
 COUNTERS = (
@@ -75,7 +76,12 @@ class ResumableTrainer(Trainer):
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._begin(epoch_idx)
+        if loss_func is None and self.config["kd_reduction"] == "sum":
+            loss_func = self._sum
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+
+    def _sum(self, interaction):
+        return summed(self.model.calculate_loss(interaction), len(interaction), self.config)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)
