@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from recbole.quick_start import run_recbole
 
 from recbole_kd import KDError, load_student, run_kd
 from recbole_kd.compare.plan import make_plan
@@ -95,6 +96,15 @@ def test_a_comparison_measures_again_under_another_mask_and_a_key_at_its_default
         assert stock.key == same.key != other.key
     config = make_config("SLD", config_dict=settings).final_config_dict
     assert "eval_mask" in config and "eval_mask" not in fit.decisive(config, ("eval_mask",))
+
+
+def test_a_stock_teacher_that_was_evaluated_on_samples_may_teach_under_a_mask(settings, workdir):
+    ours = ("dataset", "teacher", "resume_interval")
+    theirs = {**{key: value for key, value in settings.items() if key not in ours}, "eval_args": {"mode": "uni20"}}
+    run_recbole(model="BPR", dataset="toy", config_dict={**theirs, "checkpoint_dir": str(workdir / "stock")})
+    file = next((workdir / "stock").glob("BPR-*.pth"))
+    keys = {**settings, "teacher": {}, "teacher_path": str(file), "eval_mask": "train", "baseline": False}
+    assert run_kd("SLD", config_dict=keys)["teacher"]["checkpoint"] == str(file)
 
 
 @pytest.mark.parametrize("keys", [

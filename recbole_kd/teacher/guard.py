@@ -131,7 +131,8 @@ def _rebuild(theirs, config):
             again.final_config_dict[key] = theirs[key]
     for key in ("valid_neg_sample_args", "test_neg_sample_args"):
         again.final_config_dict[key] = theirs.get(key, config[key])
-    for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders"):
+    # a mask says nothing of the split, and a teacher's own evaluation may be of a kind that has none
+    for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders", "eval_mask"):
         again.final_config_dict[key] = None
     return split(again)
 
