@@ -96,3 +96,18 @@ def test_the_table_of_several_teachers_is_that_of_its_result_file():
     faster = found["learning_rate_0.005"]["distilled"]
     for row, part in ((faster, "valid_result"), (faster, "test_result"), (found["distilled"], "valid_result")):
         assert f"{row[part]['ndcg@10']:.4f}" in text
+
+
+def test_the_table_of_protocol_a_is_that_of_its_result_file():
+    text = (ROOT / "docs/protocol-a.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/protocol-a.json").read_text())
+    rows = found["datasets"]["citeulike-fileorder"]["rows"]
+    assert list(rows)[:2] == ["teacher", "student alone"] and len(found["seeds"]) == 1
+    for name, row in rows.items():
+        test = row["metrics"]
+        cells = [f"{test[metric]['mean']:.4f}" for metric in ("recall@10", "ndcg@10", "recall@20", "ndcg@20")]
+        share = test["ndcg@10"].get("share")
+        cells.append("" if share is None else f"{share:.0%}")
+        assert f"| {name} | {' | '.join(cells)} | {row['epochs']:.0f} |".replace("|  |", "| |") in text
+    for said in re.findall(r"`(properties/recipe/[\w.-]+|benchmarks/plans/[\w.-]+)`", text):
+        assert (ROOT / said).is_file(), said
