@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import itertools
 import random
 import sys
 from pathlib import Path
@@ -93,6 +94,12 @@ def test_the_checksum_of_pairs_knows_no_names_and_no_order_but_every_pair(prepar
     user = pairs[7][0]
     changed = [*pairs[:7], (user, next(item for _, item in pairs if (user, item) not in pairs)), *pairs[8:]]
     assert prepare.sum_of_pairs(changed) != prepare.sum_of_pairs(pairs) != prepare.sum_of_pairs(pairs[1:])
+    swapped = next(
+        {*pairs} - {one, two} | {(two[0], one[1]), (one[0], two[1])}
+        for one, two in itertools.combinations(pairs, 2)
+        if one[0] != two[0] and not {(two[0], one[1]), (one[0], two[1])} & {*pairs}
+    )
+    assert prepare.sum_of_pairs(swapped) != prepare.sum_of_pairs(pairs)  # everyone has as many as before
 
 
 def test_equal_is_said_where_it_is_equal(prepare, tmp_path, capsys, monkeypatch):
