@@ -1,0 +1,160 @@
+"""Print docs/cost.md, from the result files: ``python docs/cost.py > docs/cost.md``."""
+
+import json
+import statistics
+from pathlib import Path
+
+from tabulate import tabulate
+
+RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
+AIMS = {
+    **dict.fromkeys(("KD", "CD", "RD", "UnKD"), 2), **dict.fromkeys(("RRD", "SLD", "RCEKD", "NKD"), 3),
+    **dict.fromkeys(("MKD", "DE", "PCKD", "HTD", "DCD", "HetComp"), 5),
+}  # fmt: skip
+
+PAGE = """# What it costs
+
+Made by `python docs/cost.py > docs/cost.md` from the files in `benchmarks/results/`. One thread throughout, on a
+machine of two cores: seconds mean little elsewhere, ratios carry over.
+
+## A training epoch
+
+Over an epoch of plain RecBole's BPR 20 under BPR 200 on citeulike, default settings, without evaluation; epochs in turn
+(plain, method, plain, …), medians of {pairs} pairs. Memory is the peak beyond plain training's {rss:.0f} MiB. Set-up is
+what is read of the teacher and made of it before the first epoch, once: it is kept on disk for later runs.
+(`benchmarks/cost.py`, `cost-citeulike.json`)
+
+{epochs}
+
+{over}
+
+With a LightGCN student of three layers (batches of 8,192 rows, `kd_rows` 512; `cost-citeulike-lightgcn.json`; aim 1.5):
+{lightgcn}.
+
+## When it pays for itself
+
+Seconds until the distilled student's validation ndcg@10 reaches the best that plain training ever reaches, reading the
+teacher included and training it not, over plain training's seconds to that best. BPR 200 -> 20 on citeulike, methods at
+`learning_rate` 0.01, plain training at 0.001, better than 0.003 on validation.
+(`benchmarks/payback.py`, `payback-citeulike.json`)
+
+{payback}
+
+## Where an epoch's time goes
+
+Milliseconds a step on citeulike, before and after the last round of work on speed: top-K lists without sorting what
+cannot be among them, orders by sorting packed numbers, gradients of scored pairs turned by counting, one fused step for
+the terms' own weights. (`benchmarks/profile_epoch.py`, `profile-citeulike.json`)
+
+{profile}
+
+## Large data
+
+{scale}
+
+## Serving
+
+Ranking the whole catalogue for a user, milliseconds, and what the item tables take: teacher of width {wide}, student of
+width {small}, and {ensemble} such teachers asked one after the other. (`benchmarks/serving.py`, `serving.json`)
+
+{serving}
+
+Where the search for the best ten takes most of the time, both pay the same for it; where reading the item table does,
+the student reads a tenth."""
+
+
+def read(name):
+    """A result file."""
+    return json.loads((RESULTS / name).read_text())
+
+
+def table(rows, heads):
+    """Rows of text as Markdown."""
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True)
+
+
+def epochs(found):
+    """The table of what an epoch costs, the cheapest method first."""
+    rows = [
+        [name, f"{row['ratio']:.1f}", f"{row['spread'][0]:.1f} to {row['spread'][1]:.1f}", str(AIMS.get(name, "")),
+         f"{row['extra_rss_mib']:+.0f}", f"{row['setup_seconds']:.1f}"]
+        for name, row in sorted(found.items(), key=lambda item: item[1]["ratio"])
+    ]  # fmt: skip
+    return table(rows, ["method", "epoch / plain", "spread", "aim", "MiB over plain", "set-up, seconds"])
+
+
+def over(found):
+    """A sentence on what misses its aim."""
+    slow = [name for name, row in found.items() if round(row["ratio"], 1) > AIMS.get(name, 99)]
+    large = [name for name, row in found.items() if row["extra_rss_mib"] > 300]
+    late = [name for name, row in found.items() if row["setup_seconds"] > 5 * row["plain_seconds"]]
+    parts = [f"over their aim: {', '.join(slow) or 'none'}", f"over 300 MiB: {', '.join(large) or 'none'}"]
+    return f"Epochs {parts[0]}; {parts[1]}; set-up of more than five plain epochs: {', '.join(late) or 'none'}."
+
+
+def payback(found):
+    """The table of when distillation has paid."""
+    rows = []
+    for method in found["runs"][0]["methods"]:
+        ratios = [run["methods"][method]["ratio"] for run in found["runs"] if run["methods"][method]]
+        cells = [f"{part(ratios):.2f}" for part in (statistics.median, min, max)] if ratios else ["never"] * 3
+        rows.append([method, *cells, f"{len(ratios)} of {len(found['runs'])}"])
+    return table(rows, ["method", "time / plain", "from", "to", "seeds that reach it"])
+
+
+def profile(found):
+    """Milliseconds by part, before and now, a column pair a method."""
+    now, before = found["ms_a_step"], found["before"]
+    parts = dict.fromkeys(part for side in (now, before) for method in now for part in side[method])
+    pairs = [(side[method]) for method in now for side in (before, now)]
+    rows = [[part, *(f"{column[part]:.1f}" if part in column else "" for column in pairs)] for part in parts]
+    rows.append(["together", *(f"{sum(column.values()):.1f}" for column in pairs)])
+    return table(rows, ["ms a step", *(f"{method}, {when}" for method in now for when in ("before", "now"))])
+
+
+def scale():
+    """What the runs on synthetic data took."""
+    rows, heads = [], ["method", "users x items", "interactions", "teachers x lists", "knowledge, s", "epoch, s",
+                       "peak MiB", "disk MiB"]  # fmt: skip
+    for file in sorted(RESULTS.glob("scale-*.json")):
+        found = json.loads(file.read_text())
+        asked = found["asked"]
+        rows.append(
+            [asked["method"], f"{asked['users']:,} x {asked['items']:,}", f"{found['interactions']:,}",
+             f"{asked['teachers']} x {asked['states']}", f"{found['knowledge_seconds']:,.0f}",
+             f"{found['epoch_seconds']:,.0f}", f"{found['peak_rss_mib']:,.0f}", f"{found['disk_mib']:,.0f}"]
+        )  # fmt: skip
+    text = """Synthetic data: popularity by a power law, teachers of random factors of width 16. An epoch of
+more than 200 steps is extrapolated from them. (`benchmarks/scale.py`, `scale-*.json`)
+
+"""
+    return text + table(rows, heads)
+
+
+def serving(found):
+    """Milliseconds a user by catalogue and batch."""
+    rows = [
+        [f"{row['items']:,}", str(row["batch"]), f"{row['teacher_ms']:.3f}", f"{row['student_ms']:.3f}",
+         f"{row['ratio']:.1f}", f"{row['ensemble_ms']:.3f}", f"{row['ensemble_ratio']:.1f}",
+         f"{row['teacher_mib']:.0f} / {row['student_mib']:.0f}"]
+        for row in found["rows"]
+    ]  # fmt: skip
+    heads = ["items", "users at once", "teacher", "student", "ratio", "ensemble", "ratio", "MiB, teacher / student"]
+    return table(rows, heads)
+
+
+def page():
+    """The whole page."""
+    cost, served = read("cost-citeulike.json"), read("serving.json")
+    graph = read("cost-citeulike-lightgcn.json")["methods"]
+    return PAGE.format(
+        pairs=5, rss=cost["plain"]["rss_mib"], epochs=epochs(cost["methods"]), over=over(cost["methods"]),
+        lightgcn=", ".join(f"{name} {row['ratio']:.1f}" for name, row in graph.items()),
+        payback=payback(read("payback-citeulike.json")), profile=profile(read("profile-citeulike.json")), scale=scale(),
+        wide=served["asked"]["teacher"], small=served["asked"]["student"], ensemble=served["asked"]["ensemble"],
+        serving=serving(served),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(page())
