@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conformance import same_weights
+from conformance import Bench, same_weights
 
+from recbole_kd import KDError, KDTrainer
 from recbole_kd.cli import main
 from recbole_kd.teacher.checkpoint import read_checkpoint
 
@@ -150,3 +151,18 @@ def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
     _put_back(vars(fresh), torch.load(buffer, weights_only=True)[""])
     assert isinstance(fresh.order, np.ndarray) and fresh.order.tolist() == [3, 1, 2]
     assert fresh.place == 2 and fresh.values.item() == 2.0
+
+
+def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
+    bench = Bench("MKD", settings)
+    trainer = KDTrainer(bench.config, bench.model())
+    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    trainer._keep(1)
+    assert trainer.resume() == 1
+    state = torch.load(trainer.resume_file, weights_only=True)
+    one_group = torch.optim.Adam(trainer.model.parameters()).state_dict()
+    no_counter = {key: value for key, value in state.items() if key != "counters"}
+    for other in ({**state, "optimizer": one_group}, {**state, "model": {}}, no_counter):
+        torch.save(other, trainer.resume_file)
+        with pytest.raises(KDError, match=r"x\.pth\.resume' was written by another version.*remove it"):
+            trainer.resume()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from recbole.trainer import Trainer
 
-from recbole_kd.config import plain_config
+from recbole_kd.config import KDError, plain_config
 from recbole_kd.teacher.checkpoint import to_bytes, write_whole
 from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.trajectory import States
@@ -144,11 +144,26 @@ class ResumableTrainer(Trainer):
         write_whole(self.resume_file, to_bytes(state, protocol=2))  # the one that weights_only reads
 
     def resume(self):
-        """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None."""
+        """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None.
+
+        Raises:
+            KDError: it was written by another version, of which something has another form.
+        """
         if self.resume_file is None or not Path(self.resume_file).is_file():
             return None
         content = Path(self.resume_file).read_bytes()
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        try:
+            self._take(state)
+        except (AttributeError, KeyError, RuntimeError, ValueError) as error:  # its name stands for all settings
+            raise KDError(
+                f"the resume point '{self.resume_file}' was written by another version of recbole_kd: remove it, and "
+                "the training begins anew"
+            ) from error
+        self._resumed = state
+        return self.start_epoch
+
+    def _take(self, state):
         torch.nn.Module.load_state_dict(self.model, state["model"])
         for name, values in state["attributes"].items():
             _put_back(vars(self.model.get_submodule(name)), values)
@@ -156,8 +171,6 @@ class ResumableTrainer(Trainer):
         for name, value in state["counters"].items():
             setattr(self, name, value)
         self.start_epoch = state["epoch"]
-        self._resumed = state
-        return self.start_epoch
 
     def forget(self):
         """Remove the resume point of a training that has ended."""
