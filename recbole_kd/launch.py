@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from recbole_kd.config import KDError
 from recbole_kd.processes import Lost, Place
 
 PORT = 5678  # RecBole's
+MOMENT = 3.0  # seconds that the others have to say what they died of
 
 
 def places(config):
@@ -105,7 +107,10 @@ def _work(local, target, own, args, folder):
             pickle.loads(pickle.dumps(error))
         except Exception:  # an exception with a constructor of its own
             error = RuntimeError(f"{type(caught).__name__}: {caught}")
-    (Path(folder) / str(place.rank)).write_bytes(pickle.dumps((said, error, trace)))
+    try:
+        (Path(folder) / str(place.rank)).write_bytes(pickle.dumps((said, error, trace)))
+    except OSError:  # of a disk that is full, say: the parent finds no answer, or part of one
+        sys.exit(1)
     if error:
         sys.exit(1)
 
@@ -119,14 +124,14 @@ def _end_with_parent():
 
 
 def _wait(processes):
-    """Until all have ended well, or one has not."""
-    left = {process.sentinel: process for process in processes}
-    while left:
-        for sentinel in multiprocessing.connection.wait(list(left)):
+    """Until all have ended well, or one has not; then the others have a moment: it may be one of them that ended it."""
+    left, until = {process.sentinel: process for process in processes}, None
+    while left and (until is None or time.monotonic() < until):
+        for sentinel in multiprocessing.connection.wait(list(left), until and max(0.0, until - time.monotonic())):
             process = left.pop(sentinel)
             process.join()
-            if process.exitcode:
-                return
+            if process.exitcode and until is None:
+                until = time.monotonic() + MOMENT
 
 
 def _end(processes):
@@ -140,7 +145,10 @@ def _end(processes):
 
 
 def _answer(file):
-    return pickle.loads(file.read_bytes()) if file.is_file() else (None, None, "")
+    try:
+        return pickle.loads(file.read_bytes())
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return None, None, ""
 
 
 def _raise_failure(own, codes, answers):
@@ -158,4 +166,7 @@ def _raise_failure(own, codes, answers):
         error, trace = errors[0]
         raise error from RuntimeError(f"in a process of its own:\n{trace}")
     if any(codes):
-        raise ChildProcessError(f"one of {own[0].world} processes ended without a word: exit codes {codes}")
+        raise ChildProcessError(
+            f"one of {own[0].world} processes ended without a word: exit codes {codes}; is there room for temporary "
+            f"files in {tempfile.gettempdir()}?"
+        )

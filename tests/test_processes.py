@@ -4,6 +4,7 @@ import itertools
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -498,6 +499,34 @@ def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
     with pytest.raises(KDError, match="this one's fault"):
         launch.start(fail, pair(), ())
     assert not multiprocessing.active_children()
+
+
+def fail_late(place):
+    """The first one's error, which the other one hears of before it is said."""
+    if place.rank == 0:
+        said = launch.traceback.format_exc
+        launch.traceback.format_exc = lambda: (time.sleep(1.5), said())[1]
+    with processes.joined(place, CPU):
+        if place.rank == 0:
+            raise KDError("the first one's fault")
+        processes.gathered("never answered")
+
+
+def no_room(place):
+    """As where the disk is full: nothing can be written any more."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    return place.rank
+
+
+def test_the_cause_is_said_though_another_ends_before(workdir):
+    with pytest.raises(KDError, match="the first one's fault"):
+        launch.start(fail_late, pair(), ())
+
+
+def test_an_answer_that_cannot_be_written_is_said(workdir, capfd):
+    with pytest.raises(ChildProcessError, match=r"ended without a word.*is there room for temporary files in"):
+        launch.start(no_room, pair(), ())
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def argv_of(settings, folder, *more):
