@@ -63,6 +63,14 @@ def test_the_best_come_first_and_equals_as_they_stand(kind):
     assert torch.equal(best_first(scores), scores.argsort(dim=1, descending=True, stable=True))
 
 
+def test_top_k_of_many_equal_scores_does_not_go_through_all_of_them(monkeypatch):
+    scores = torch.full((20, 2000), -torch.inf)
+    scores[:, 5:9] = torch.arange(4.0)
+    monkeypatch.setattr("numpy.flatnonzero", None)  # lists them
+    values, columns = top_k(scores, 10)
+    assert columns[:, :4].tolist() == 20 * [[8, 7, 6, 5]] and values[:, 4:].eq(-torch.inf).all()
+
+
 @pytest.mark.parametrize("k", [1, 4, 30])
 def test_consensus_adds_up_and_keeps_the_heaviest(k):
     generator = torch.Generator().manual_seed(k)
