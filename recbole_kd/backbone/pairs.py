@@ -56,4 +56,4 @@ def _turned(starts, columns, values, m):
         return tuple(map(torch.from_numpy, (turned.indptr, turned.indices, turned.data)))
     order = torch.argsort(columns, stable=True)
     ends = torch.bincount(columns, minlength=m).cumsum(0)
-    return torch.nn.functional.pad(ends, (1, 0)), order // (len(values) // n), values[order]
+    return torch.nn.functional.pad(ends, (1, 0)), order // max(1, len(values) // max(1, n)), values[order]
