@@ -596,7 +596,7 @@ def names_of_ours():
     names = {"kd_method", "teacher", "student"}
     for file in (PROPERTIES / "overall.yaml", *(PROPERTIES / "model").glob("*.yaml")):
         names |= set(yaml.safe_load(file.read_text()))
-    return names - {"eval_batch_size"}  # RecBole's own
+    return names - {"eval_batch_size", "learning_rate"}  # RecBole's own
 
 
 def everything_of_ours(folder):
@@ -604,6 +604,14 @@ def everything_of_ours(folder):
     own = {"nkd_k": 3, "teacher": {"n_layers": 4}, "student": {"n_layers": 1}, "result_file": "r.json"}
     argv = ["--student_model=LightGCN", "--cpd_k=5", "--teacher.seed=7", "--epochs=6", "--learning_rate=0.5"]
     return made(*argv, config_file_list=[file], config_dict=own)
+
+
+def test_a_methods_own_learning_rate_is_its_students_and_below_the_users():
+    config = made("--model=HetComp", "--dataset=ml-100k")
+    assert config["learning_rate"] == 0.005 and config.teacher["learning_rate"] == 0.001
+    assert plain_config(config)["learning_rate"] == 0.005  # of the student alone
+    config = made("--model=HetComp", "--dataset=ml-100k", "--learning_rate=0.002", "--teacher.learning_rate=0.01")
+    assert config["learning_rate"] == 0.002 and config.teacher["learning_rate"] == 0.01
 
 
 def test_a_saved_config_holds_nothing_of_ours(tmp_path):

@@ -70,7 +70,8 @@ class Config(RecBoleConfig):
         ]
         student_width, widths = _widths(layers, models, found)
         defaults = {name: key.default for name, key in keys.items()}
-        shared = {name: value for name, value in defaults.items() if name not in our_keys()}
+        ones = our_keys() | student_only_keys()  # learning_rate, where a method has a rate of its own
+        shared = {name: value for name, value in defaults.items() if name not in ones}
         own = {"kd_method": layers.method, "student_model": layers.student_model, **_asked(layers.teachers, models)}
 
         self._below = {**defaults, **student_width}
