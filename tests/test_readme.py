@@ -2,11 +2,14 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from recbole_kd.compare.statistics import paired
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,6 +29,19 @@ def test_the_table_of_seeds_is_that_of_its_result_file():
         assert figures == pytest.approx(wanted, abs=5e-5)
     for other in ("student_alone", "teacher"):
         assert f"{found[f'distilled - {other}']['mean']:+.4f}" in README
+
+
+def test_the_student_alone_at_its_better_rate_is_that_of_its_result_file():
+    alone, mkd = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())["test_result"]
+                  for name in ("hetcomp-ml-100k-seeds", "mkd-ml-100k"))  # fmt: skip
+    found = paired(mkd["distilled"]["values"], alone["student_alone"]["values"])
+    assert f"it reaches {alone['student_alone']['mean']:.4f} on" in README
+    assert f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]" in README
+
+
+def test_when_it_pays_for_itself_is_that_of_its_result_file():
+    runs = json.loads((ROOT / "benchmarks/results/payback-citeulike.json").read_text())["runs"]
+    assert f"after {statistics.median(run['methods']['MKD']['ratio'] for run in runs):.0%} of the time" in README
 
 
 def test_the_first_table_is_that_of_the_same_file():
@@ -77,25 +93,36 @@ def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows)
             assert f" {row['cost']['ratio']:.1f} " in line
 
 
+def test_the_page_of_costs_is_that_of_its_result_files():
+    made = subprocess.run([sys.executable, ROOT / "docs/cost.py"], capture_output=True, check=True).stdout
+    assert made.decode() == (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+
+
 def test_the_page_of_keys_is_what_explain_prints():
     run = subprocess.run([sys.executable, "docs/keys.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == (ROOT / "docs/keys.md").read_text(encoding="utf-8"), "run: python docs/keys.py > docs/keys.md"
 
 
-def test_the_table_of_several_teachers_is_that_of_its_result_file():
+def test_the_tables_of_several_teachers_are_those_of_their_result_files():
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
-    found = json.loads((ROOT / "benchmarks/results/hetcomp-ml-100k.json").read_text())
-    rows = {f"teacher {row['label']}": row for row in found["teachers"]}
-    rows |= {"ensemble of them": found["ensemble"], "student alone, BPR 20": found["student_alone"]}
-    rows |= {"distilled by HetComp, BPR 20": found["distilled"]}
-    for label, row in rows.items():
-        test = row["test_result"]
-        assert f"| {label} | {test['recall@10']:.4f} | {test['ndcg@10']:.4f} | {row['parameters']:,} |" in text
-    assert f"{found['recovered_share']['ndcg@10']:.0%} of the way" in text
-    assert f"{found['distilled']['parameters'] / found['ensemble']['parameters']:.1%} of their parameters" in text
-    faster = found["learning_rate_0.005"]["distilled"]
-    for row, part in ((faster, "valid_result"), (faster, "test_result"), (found["distilled"], "valid_result")):
-        assert f"{row[part]['ndcg@10']:.4f}" in text
+    names = ("hetcomp-ml-100k-seeds", "hetcomp-ml-100k-seeds-slow", "hetcomp-ablation-ml-100k")
+    fast, slow, parts = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in names)
+    labels = {"ensemble": "ensemble of them", "student_alone": "student alone, BPR 20",
+              "distilled": "distilled by HetComp, BPR 20"}  # fmt: skip
+    for name, own in fast["runs"][0].items():
+        row = fast["test_result"][name]
+        seeds = " | ".join(f"{value:.4f}" for value in row["values"])
+        whole = f"{row['mean']:.4f} ± {row['sd']:.4f} | {own['parameters']:,} |"
+        assert f"| {labels.get(name, name)} | {seeds} | {whole}" in text
+    for name in ("student_alone", "teacher LightGCN", "ensemble"):
+        found = fast["test_result"][f"distilled - {name}"]
+        assert f"{found['mean']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]" in text
+    for found in (fast, slow):
+        for name in ("distilled", "student_alone"):
+            assert f"{found['valid_result'][name]['mean']:.4f}" in text
+    for name in ("HetComp", "last states only", "no adaptive transfer", "best teacher only"):
+        valid, test = (parts["summary"][part][name] for part in ("valid_result", "test_result"))
+        assert f"| {name} | {valid['mean']:.4f} ± {valid['sd']:.4f} | {test['mean']:.4f} ± {test['sd']:.4f} |" in text
 
 
 def test_the_table_of_protocol_a_is_that_of_its_result_file():
