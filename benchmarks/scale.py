@@ -25,6 +25,7 @@ from recbole_kd.config.keys import keys_of
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.measure import versions
+from recbole_kd.teacher.store import trajectory_name
 from recbole_kd.term import Batch, get_term
 from torch import nn
 
@@ -73,7 +74,8 @@ def read(own, pairs, store):
         seeds = range(1000 * teacher, 1000 * teacher + own.states)
         backbones = [lambda seed=seed: FactorBackbone(Factors(own.users, own.items, own.width, seed)) for seed in seeds]
         states = backbones[:-1] if own.states > 1 else None
-        members.append(Knowledge(backbones[-1](), pairs, store / str(teacher), print, states))
+        name = trajectory_name(own.states) if states else None
+        members.append(Knowledge(backbones[-1](), pairs, store / str(teacher), print, states, name))
     return Ensemble(members, store / "all", print) if own.teachers > 1 else members[0]
 
 

@@ -133,8 +133,8 @@ def scale():
     """What the runs on synthetic data took."""
     rows, heads = [], ["method", "users x items", "interactions", "teachers x lists", "knowledge, s", "epoch, s",
                        "peak MiB", "disk MiB"]  # fmt: skip
-    for file in sorted(RESULTS.glob("scale-*.json")):
-        found = json.loads(file.read_text())
+    runs = [json.loads(file.read_text()) for file in RESULTS.glob("scale-*.json")]
+    for found in sorted(runs, key=lambda run: (run["asked"]["method"], run["asked"]["users"])):
         asked = found["asked"]
         rows.append(
             [asked["method"], f"{asked['users']:,} x {asked['items']:,}", f"{found['interactions']:,}",
@@ -142,7 +142,8 @@ def scale():
              f"{found['epoch_seconds']:,.0f}", f"{found['peak_rss_mib']:,.0f}", f"{found['disk_mib']:,.0f}"]
         )  # fmt: skip
     text = """Synthetic data: popularity by a power law, teachers of random factors of width 16. An epoch of
-more than 200 steps is extrapolated from them. (`benchmarks/scale.py`, `scale-*.json`)
+more than 200 steps is extrapolated from them; HetComp's is its tenth, which compares all users' lists.
+(`benchmarks/scale.py`, `scale-*.json`)
 
 """
     return text + table(rows, heads)
