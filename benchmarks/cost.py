@@ -35,9 +35,7 @@ from tabulate import tabulate
 def config_of(method, rest):
     """The Config of one method with its own keys."""
     name, *keys = shlex.split(method)
-    return make_config(
-        argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--teacher.epochs=1", "--state=ERROR"]
-    )
+    return make_config(argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--state=ERROR"])
 
 
 def plain_trainer(config):
@@ -105,7 +103,7 @@ def main():
         return
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        kept = [*rest, f"--checkpoint_dir={folder}"]
+        kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
         for method in methods:
             config = config_of(method, kept)
             get_teachers(config, fit.split(plain_config(config)))  # trained once, for the processes too

@@ -21,21 +21,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 import torch
+from cost import config_of
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
-
-
-def config_of(method, rest):
-    """The Config of one method with its own keys."""
-    name, *keys = shlex.split(method)
-    return make_config(argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--state=ERROR"])
 
 
 def curve(trainer, data, began, mark=None):

@@ -66,7 +66,7 @@ class Timed:
 
 def profile(method, rest, epochs):
     """Milliseconds a step by part, the mean of some epochs after a first one."""
-    trainer, data, _ = cost.method_trainer(cost.config_of(method, rest))
+    trainer, data, _ = cost.method_trainer(cost.config_of(method, [*rest, "--teacher.epochs=1"]))
     trainer._train_epoch(data.train, 0)
     clock, model = Clock(), trainer.model
     model.start_epoch = clock.timed("read anew at the epoch's start", model.start_epoch)

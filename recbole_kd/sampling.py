@@ -9,7 +9,7 @@ import torch
 
 from recbole_kd.rankings import order_of, top_k
 
-BLOCK = 1_000_000  # numbers looked at at once
+BLOCK = 1_000_000  # numbers in memory at once
 
 
 def rank_weighted(length, k, temperature, generator):

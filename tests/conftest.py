@@ -44,14 +44,20 @@ def workdir(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def settings(data_path, workdir):
-    """What every small run is given: few epochs, small widths, no progress bar."""
-    return {
+@pytest.fixture(scope="session")
+def small(data_path):
+    """What every small run is given, by its folder: few epochs, small widths, no progress bar."""
+    return lambda folder: {
         "dataset": "toy", "data_path": str(data_path), "epochs": 2, "train_batch_size": 128, "learning_rate": 0.01,
         "embedding_size": 4, "teacher": {"embedding_size": 12, "learning_rate": 0.01}, "show_progress": False,
-        "checkpoint_dir": str(workdir / "saved"), "resume_interval": 0, "state": "WARNING",
+        "checkpoint_dir": str(folder / "saved"), "resume_interval": 0, "state": "WARNING",
     }  # fmt: skip
+
+
+@pytest.fixture
+def settings(small, workdir):
+    """The same for a folder of the test's own."""
+    return small(workdir)
 
 
 # a plain RecBole in a process of its own: for each folder that it is given, it loads the student in x.pth

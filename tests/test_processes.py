@@ -227,12 +227,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def module_settings(folder, data_path):
-    return {
-        "dataset": "toy", "data_path": str(data_path), "epochs": 2, "train_batch_size": 126, "learning_rate": 0.01,
-        "embedding_size": 4, "teacher": {"embedding_size": 12, "learning_rate": 0.01}, "show_progress": False,
-        "checkpoint_dir": str(folder / "saved"), "resume_interval": 0, "state": "WARNING",
-    }  # fmt: skip
+def module_settings(folder, small):
+    return {**small(folder), "train_batch_size": 126}  # which halves evenly
 
 
 @pytest.fixture(scope="module")

@@ -55,5 +55,6 @@ def _turned(starts, columns, values, m):
         turned = csr_matrix((values.numpy(), columns.numpy(), starts.numpy()), (n, m)).tocsc()
         return tuple(map(torch.from_numpy, (turned.indptr, turned.indices, turned.data)))
     order = torch.argsort(columns, stable=True)
+    rows = torch.arange(n, device=values.device).repeat_interleave(starts.diff())
     ends = torch.bincount(columns, minlength=m).cumsum(0)
-    return torch.nn.functional.pad(ends, (1, 0)), order // max(1, len(values) // max(1, n)), values[order]
+    return torch.nn.functional.pad(ends, (1, 0)), rows[order], values[order]

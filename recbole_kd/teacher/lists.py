@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 
 from recbole_kd.rankings import top_k
-from recbole_kd.sampling import Excluded
+from recbole_kd.sampling import BLOCK, Excluded
 from recbole_kd.teacher.store import read_arrays, write_arrays
 
-BLOCK = 1_000_000  # scores in memory at once
 STATE_K = 100  # items in the lists of a trajectory
 
 

@@ -10,10 +10,9 @@ from recbole_kd.losses import at_least_float32
 from recbole_kd.rankings import best_first
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.schedule import due
+from recbole_kd.teacher.lists import BLOCK
 from recbole_kd.teacher.resume import kept_randomness, randomness, restore_randomness
 from recbole_kd.term.base import Term
-
-BLOCK = 1_000_000  # scores in memory at once
 
 
 class BD(Term):
