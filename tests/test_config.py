@@ -796,6 +796,23 @@ def test_a_teacher_that_scores_pair_by_pair_is_evaluated_in_smaller_batches():
     assert made("--teacher_model=LightGCN").teacher["eval_batch_size"] == 2_000_000
 
 
+@pytest.mark.parametrize("text", [
+    "[{model: BPR, learning_rate: 1e-3}, {scores: a.tsv}]", "[{'model': 'BPR', 'learning_rate': 1e-3}, {'scores': 'a.tsv'}]",
+])  # fmt: skip
+def test_teachers_on_the_command_line_are_written_as_in_a_file(text, tmp_path):
+    found = layers(f"--teachers={text}").teachers
+    assert found == layers(config_file_list=[yaml_file(tmp_path, f"teachers: {text}")]).teachers
+    assert [entry.name for entry in found] == ["BPR learning_rate=0.001", "a.tsv"]
+
+
+@pytest.mark.parametrize("text", ["[{model: BPR", "__import__('os').system('touch canary')", "!!python/name:os.system"])
+def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KDError, match="teachers=.*list"):
+        layers(f"--teachers={text}")
+    assert not (tmp_path / "canary").exists()
+
+
 @pytest.mark.parametrize("keys", [
     {}, {"teacher_model": "EASE"}, {"teacher_path": "a.pth"}, {"teacher_model": ["BPR", "EASE"]},
     {"teacher_path": ["a.pth", "b.pth"]}, {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},

@@ -101,12 +101,22 @@ def typed(key, value):
         return value
     if key == "teacher_path":
         return path_or_list(value)
+    if key == "teachers":
+        return _as_in_a_file(value)
     if key in PATH_KEYS:
         return None if value == "None" else value
     try:
         return RecBoleConfig._convert_config_dict(None, {key: value})[key]
     except Exception:  # RecBole evaluates the string and lets most errors through: then it is a string
         return value
+
+
+def _as_in_a_file(value):
+    """``[{model: BPR}]`` as a YAML file has it; Python's quotes are YAML too."""
+    try:
+        return yaml.load(value, Loader=RecBoleConfig._build_yaml_loader(None))
+    except yaml.YAMLError as error:
+        raise KDError(f"teachers={value} is no list: write \"[{{model: BPR}}, {{path: a.pth}}]\"") from error
 
 
 def read_yaml(file, what="config file"):
