@@ -1,17 +1,17 @@
 """HetComp and what is left of it without one of its parts, from the same teachers: means, and paired differences.
 
-    python benchmarks/hetcomp.py --seeds=1,2,3 --teachers="['BPR','MultiVAE','ItemKNN']" --dataset=citeulike \
-        --data_path=data --alone="--learning_rate=0.001" --result_file=benchmarks/results/hetcomp-citeulike.json
+    python benchmarks/hetcomp.py --seeds=1,2,3 --dataset=citeulike --data_path=data \
+        --teachers="[{model: BPR}, {model: LightGCN, learning_rate: 0.005}, {model: ItemKNN, k: 500, shrink: 10}]" \
+        --alone="--learning_rate=0.001" --result_file=benchmarks/results/hetcomp-ablation-citeulike.json
 
 The rows: HetComp; from the teachers' last states alone; without adaptive transfer; RRD from the consensus; HetComp from
 the one teacher that is best on validation; and SLD and RCEKD from the mean of the scores. Each seed has its own split,
 teachers and student alone. ``--only`` takes some of the rows, separated by ;. ``--alone`` holds keys for the student
 alone, which may learn best at another rate than HetComp's 0.005 and the others' 0.01. Every other key goes to each run.
-What was trained is found again in checkpoint_dir. Run it from the project's root.
+``--teachers`` is written as run_kd's key. What was trained is found again in checkpoint_dir. Run it from the project's root.
 """
 
 import argparse
-import ast
 import json
 import shlex
 import statistics
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.compare.statistics import paired
 from recbole_kd.config import plain_config
+from recbole_kd.config.layers import typed
 from recbole_kd.quick_start import get_student_alone, make_config
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.measure import evaluate, versions
@@ -55,12 +56,12 @@ def student_alone(keys):
 def runs_of(seed, names, teachers, rest, alone, metric):
     """The rows of one seed: name to {valid_result, test_result, …}."""
     keys = [*rest, f"--seed={seed}"]
-    first = distilled("HetComp", [*keys, f"--teacher_model={teachers}", *ROWS["HetComp"][2]])
+    first = distilled("HetComp", [*keys, f"--teachers={teachers}", *ROWS["HetComp"][2]])
     best = max(first["teachers"], key=lambda row: row["valid_result"][metric])
     given = {
-        "states": f"--teacher_model={teachers}",
+        "states": f"--teachers={teachers}",
         "files": f"--teacher_path={[row['checkpoint'] for row in first['teachers']]}",
-        "best": f"--teacher_model={teachers[first['teachers'].index(best)]}",
+        "best": f"--teachers={[teachers[first['teachers'].index(best)]]}",
     }
     found = {f"teacher {row['label']}": row for row in first["teachers"]}
     found |= {"ensemble": first["ensemble"], "student alone": student_alone([*keys, *alone])}
@@ -86,7 +87,7 @@ def summary(runs, part, metric):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teachers", required=True, help="a list of models")
+    parser.add_argument("--teachers", required=True, help="a list of entries")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--alone", default="", help="keys for the student alone")
     parser.add_argument("--only", default=";".join(ROWS))
@@ -94,7 +95,7 @@ def main():
     parser.add_argument("--with", dest="earlier", action="append", default=[], help="result files of other seeds")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
-    names, teachers = own.only.split(";"), ast.literal_eval(own.teachers)
+    names, teachers = own.only.split(";"), typed("teachers", own.teachers)
     alone = shlex.split(own.alone)
     runs = [
         {"seed": int(seed), "rows": runs_of(seed, names, teachers, rest, alone, own.metric)}
