@@ -797,7 +797,8 @@ def test_a_teacher_that_scores_pair_by_pair_is_evaluated_in_smaller_batches():
 
 
 @pytest.mark.parametrize("text", [
-    "[{model: BPR, learning_rate: 1e-3}, {scores: a.tsv}]", "[{'model': 'BPR', 'learning_rate': 1e-3}, {'scores': 'a.tsv'}]",
+    "[{model: BPR, learning_rate: 1e-3}, {scores: a.tsv}]",
+    "[{'model': 'BPR', 'learning_rate': 1e-3}, {'scores': 'a.tsv'}]",
 ])  # fmt: skip
 def test_teachers_on_the_command_line_are_written_as_in_a_file(text, tmp_path):
     found = layers(f"--teachers={text}").teachers
@@ -808,7 +809,7 @@ def test_teachers_on_the_command_line_are_written_as_in_a_file(text, tmp_path):
 @pytest.mark.parametrize("text", ["[{model: BPR", "__import__('os').system('touch canary')", "!!python/name:os.system"])
 def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(KDError, match="teachers=.*list"):
+    with pytest.raises(KDError, match=r"teachers=.*list"):
         layers(f"--teachers={text}")
     assert not (tmp_path / "canary").exists()
 

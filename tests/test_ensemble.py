@@ -77,6 +77,45 @@ def test_scores_are_the_mean_of_standardised_ones(settings):
     assert top.scores[3].tolist() == pytest.approx(knowledge.score(top.ids.long())[3].tolist(), rel=1e-4)
 
 
+def test_a_teacher_counts_as_much_as_its_weight_says(settings):
+    weights = [1, 0.5, 2.0]
+    ranks = Bench("RRD", settings, teacher_model=THREE, ensemble_weights=weights).knowledge
+    scores = Bench("SLD", settings, teacher_model=THREE, ensemble="score", ensemble_weights=weights).knowledge
+    members, user = [member.top_items(10).ids[5].tolist() for member in ranks.members], torch.tensor([5])
+    shares = [weight * value for weight in weights for value in rank_weights(10, 10.0).tolist()]
+    ids, values = slow_consensus([item for own in members for item in own], shares, 10)
+    assert ranks.top_items(10).ids[5].tolist() == ids
+    assert ranks.top_items(10).scores[5].tolist() == pytest.approx(values)
+    total = torch.zeros(90, dtype=torch.float64)
+    for weight, member in zip(weights, scores.members, strict=True):
+        own = member.score_all(user)[0, 1:].double()
+        total += weight / 3.5 * (own - own.mean()) / own.std()
+    torch.testing.assert_close(scores.score_all(user)[0, 1:].double(), total, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_have_a_store_of_their_own_and_none_is_as_before(settings):
+    def run(**keys):
+        bench = Bench("RRD", settings, teacher_model=THREE, **keys)
+        return bench.knowledge.store, fit.run_key(bench.config, bench.data.fingerprint)
+
+    plain, weighted, others = run(), run(ensemble_weights=[1, 1, 2]), run(ensemble_weights=[1, 2, 1])
+    assert len({plain, weighted, others}) == 3 and plain[0].name == name_of(
+        Bench("RRD", settings, teacher_model=THREE).teachers
+    )
+    assert "ensemble_weights" not in fit.decisive(make_config("RRD", config_dict=settings).final_config_dict)
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [1, 1, 0], [1, 1, -1], [1, 1, True], [1, 1, "2"], [1, 1, float("inf")], 2])
+def test_weights_that_fit_no_teachers_are_refused(settings, weights):
+    with pytest.raises(KDError, match=r"ensemble_weights=.* is out of range"):
+        make_config("RRD", config_dict={**settings, "teacher_model": THREE, "ensemble_weights": weights})
+
+
+def test_one_teacher_has_no_weight(settings):
+    with pytest.raises(KDError, match="there is one"):
+        make_config("RRD", config_dict={**settings, "ensemble_weights": [1]})
+
+
 @pytest.mark.parametrize("method", ["CD", "DCD", "IRRRD", "KD", "RCEKD", "SLD", "UnKD"])
 def test_every_term_that_needs_scores_takes_an_ensemble_of_them(settings, method):
     bench = Bench(method, settings, teacher_model=["BPR", "EASE"], ensemble="score")

@@ -287,3 +287,13 @@ def test_padding_is_in_no_list():
 def test_k_and_v_have_their_ranges(key):
     with pytest.raises(KDError, match=key.partition("=")[0]):
         config_of(read_layers("HetComp", "toy", argv=[f"--{key}"]))
+
+
+def test_a_teacher_that_counts_for_nearly_nothing_is_nearly_not_there():
+    world, alone = arrived(Several(HetComp)), arrived(Several(HetComp))
+    world.term.knowledge.weights = [1.0, 1e-6]
+    world.term._construct()
+    first = alone.term.states[0]
+    expected = torch.where(first[-1] > 0, first[-1], 0)
+    assert torch.equal(world.term.best[:, 0], expected[:, 0].int())
+    assert not torch.equal(world.term.best, alone.term.best)

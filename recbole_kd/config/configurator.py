@@ -1,5 +1,6 @@
 """RecBole's Config for the student, with the method's keys in it, and the plain ones of student and teacher."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,7 @@ class Config(RecBoleConfig):
             Plan(entry, label, _teacher_config(layers, entry, model, theirs or {}, {**shared, **width}))
             for entry, label, model, theirs, width in zip(layers.teachers, labels, models, found, widths, strict=True)
         )
+        _check_weights(self["ensemble_weights"], self.teachers)
         configs = [plan.config for plan in self.teachers if plan.config is not None]
         for config in configs:
             for name in shared | {key: config[key] for key in ONE_SIDE if config[key] is not None}:
@@ -155,6 +157,17 @@ def _asked(entries, models):
     """The keys that say who teaches, as they stand in the config."""
     names = models[0] if len(models) == 1 else [model for model in models if model] or None
     return {"teacher_path": None, "teachers": None, **as_keys(entries), "teacher_model": names}
+
+
+def _check_weights(weights, teachers):
+    if weights is None:
+        return
+    numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one < math.inf for one in weights)
+    if len(teachers) < 2 or len(weights) != len(teachers) or not numbers:
+        raise KDError(
+            f"ensemble_weights={weights!r} is out of range: it takes a number above 0 for each of several teachers, "
+            f"and there {'is one' if len(teachers) == 1 else f'are {len(teachers)}'}"
+        )
 
 
 def _labels(entries, models):

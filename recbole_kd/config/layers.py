@@ -116,7 +116,7 @@ def _as_in_a_file(value):
     try:
         return yaml.load(value, Loader=RecBoleConfig._build_yaml_loader(None))
     except yaml.YAMLError as error:
-        raise KDError(f"teachers={value} is no list: write \"[{{model: BPR}}, {{path: a.pth}}]\"") from error
+        raise KDError(f'teachers={value} is no list: write "[{{model: BPR}}, {{path: a.pth}}]"') from error
 
 
 def read_yaml(file, what="config file"):

@@ -12,24 +12,26 @@ TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
 class Ensemble(Scored):
     r"""Teachers of any kinds over one vocabulary.
 
-    By rank an item weighs :math:`\sum_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what is
-    offered. By score it has the mean of the teachers' scores, each standardised over a user's catalogue, since scores
-    of unlike models have no common scale; then scores are offered.
+    By rank an item weighs :math:`\sum_x w_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what
+    is offered. By score it has the mean, weighted by w, of the teachers' scores, each standardised over a user's
+    catalogue, since scores of unlike models have no common scale; then scores are offered.
 
     Args:
         members: what is read of each teacher, a Lists each.
         store, log: as of Lists.
         by_score: whether scores are averaged; every member must offer them.
+        weights: w, a number above 0 for each member; None: 1 each.
 
     Source: the importance of Kang et al., WWW 2023 (HetComp, Eq. 8), reconstructed after their ConCF.
     """
 
     width = None
 
-    def __init__(self, members, store=None, log=lambda text: None, by_score=False):
+    def __init__(self, members, store=None, log=lambda text: None, by_score=False, weights=None):
         first = members[0]
         positives = first.positive_users, first.positive_items
         super().__init__(first.n_users, first.n_items, positives, first.device, store, log)
+        self.weights = weights or [1.0] * len(members)
         self.members, self.by_score, self.offers = members, by_score, "scores" if by_score else "ranks"
 
     def top_items(self, k, seen=False):
@@ -64,9 +66,9 @@ class Ensemble(Scored):
     def _mean(self, scores, rows):
         moments = self._kept("moments", self._moments, "the scale of each teacher's scores")
         total = torch.zeros_like(scores[0])
-        for own, mean, sd in zip(scores, moments["mean"], moments["sd"], strict=True):
-            total += (own - rows(mean)[:, None]) / rows(sd)[:, None]
-        return total / len(scores)
+        for weight, own, mean, sd in zip(self.weights, scores, moments["mean"], moments["sd"], strict=True):
+            total += weight * ((own - rows(mean)[:, None]) / rows(sd)[:, None])
+        return total / sum(self.weights)
 
     def _moments(self):
         shape = (len(self.members), self.n_users)
@@ -85,11 +87,15 @@ class Ensemble(Scored):
         ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
         weights = torch.zeros(self.n_users, k, device=self.device)
         for users in self._blocks(sum(own.shape[1] for own in lists)):
-            ids[users], weights[users] = of_lists([own[users] for own in lists], k, TEMPERATURE)
+            ids[users], weights[users] = of_lists([own[users] for own in lists], k, TEMPERATURE, self.weights)
         return {"ids": ids, "scores": torch.where(ids > 0, weights, -torch.inf)}
 
 
-def of_lists(lists, k, temperature):
-    """The consensus of several lists of the same users, each int [b, K_x] and best first: as ``rankings.consensus``."""
-    weights = [rank_weights(own.shape[1], temperature, own.device) for own in lists]
+def of_lists(lists, k, temperature, shares):
+    """The consensus of several lists of the same users, each int [b, K_x] and best first, where list x counts
+    ``shares[x]`` times: as ``rankings.consensus``.
+    """
+    weights = [
+        share * rank_weights(own.shape[1], temperature, own.device) for share, own in zip(shares, lists, strict=True)
+    ]
     return consensus(torch.cat(lists, 1), torch.cat(weights), k)

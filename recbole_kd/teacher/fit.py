@@ -30,7 +30,7 @@ OUTWARD = {
     "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
     "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
-LATER = ("eval_mask", "init_std")
+LATER = ("ensemble_weights", "eval_mask", "init_std")
 
 
 @dataclass(frozen=True)

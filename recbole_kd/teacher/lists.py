@@ -3,6 +3,7 @@
 Nothing of size users x items is ever there: lists are made in blocks of users.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +43,12 @@ class Lists:
 
     Attributes:
         offers: what can be given, one of OFFERS.
+        weights: how much each of the teachers counts; one, where there is one.
         positive_users, positive_items: the training pairs, sorted by user, then item.
     """
 
     offers = "ranks"
+    weights: Sequence[float] = (1.0,)
 
     def __init__(self, n_users, n_items, positives, device, store=None, log=lambda text: None):
         self.n_users, self.n_items, self.device = n_users, n_items, device

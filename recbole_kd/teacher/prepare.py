@@ -207,14 +207,20 @@ def get_knowledge(config: Config, data: fit.Split, teachers):
         found = [_read(config, data, teacher) for teacher in teachers]
         if len(found) == 1:
             return found[0]
-        store = Path(config["checkpoint_dir"]) / "knowledge" / name_of(teachers)
-        return Ensemble(found, store, logging.getLogger().info, config["ensemble"] == "score")
+        weights = config["ensemble_weights"]
+        name = name_of(teachers) if weights is None else _hash(name_of(teachers), *map(str, weights))
+        store = Path(config["checkpoint_dir"]) / "knowledge" / name
+        return Ensemble(found, store, logging.getLogger().info, config["ensemble"] == "score", weights)
 
 
 def name_of(teachers):
     """What stands for the teachers of a run, their trajectories, and its training pairs."""
     names = [f"{teacher.name} {teacher.trajectory}" if teacher.trajectory else teacher.name for teacher in teachers]
-    return names[0] if names == [teachers[0].name] else hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
+    return names[0] if names == [teachers[0].name] else _hash(*names)
+
+
+def _hash(*names):
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
 
 def _read(config, data, teacher):

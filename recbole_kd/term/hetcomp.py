@@ -171,7 +171,7 @@ class HetComp(Term):
         everyone = torch.arange(self.place.shape[1], device=self.best.device)
         for users in everyone.split(max(1, BLOCK // (STATE_K * len(self.states)))):
             lists = [states[self.place[x, users].long(), users] for x, states in enumerate(self.states)]
-            self.best[users] = of_lists(lists, self.k, self.key("temperature"))[0]
+            self.best[users] = of_lists(lists, self.k, self.key("temperature"), self.knowledge.weights)[0]
 
 
 def _joined(tail, scores, there):
