@@ -6,7 +6,7 @@
 
 The rows: HetComp; from the teachers' last states alone; without adaptive transfer; RRD from the consensus; HetComp from
 the one teacher that is best on validation; and SLD and RCEKD from the mean of the scores. Each seed has its own split,
-teachers and student alone. ``--only`` takes some of the rows, separated by ;. ``--alone`` holds keys for the student
+teachers and student alone. ``--only`` takes some of the rows, separated by ;, each with keys of its own behind it. ``--alone`` holds keys for the student
 alone, which may learn best at another rate than HetComp's 0.005 and the others' 0.01. Every other key goes to each run.
 ``--teachers`` is written as run_kd's key. What was trained is found again in checkpoint_dir. Run it from the project's
 root.
@@ -67,8 +67,10 @@ def runs_of(seed, names, teachers, rest, alone, metric):
     found = {f"teacher {row['label']}": row for row in first["teachers"]}
     found |= {"ensemble": first["ensemble"], "student alone": student_alone([*keys, *alone])}
     for name in names:
-        model, source, own = ROWS[name]
-        found[name] = distilled(model, [*keys, given[source], *own])["distilled"]
+        row, _, more = name.partition(" --")
+        model, source, own = ROWS[row]
+        words = {word.partition("=")[0]: word for word in [*own, *shlex.split(more and f"--{more}")]}
+        found[name] = distilled(model, [*keys, given[source], *words.values()])["distilled"]
         print(f"seed {seed} {name}: {found[name]['test_result'][metric]:.4f}", flush=True)
     shown = ("label", "best_epoch", "parameters", "ms_per_user", "valid_result", "test_result")
     return {name: {key: row[key] for key in shown if key in row} for name, row in found.items()}
