@@ -6,10 +6,10 @@
 
 The rows: HetComp; from the teachers' last states alone; without adaptive transfer; RRD from the consensus; HetComp from
 the one teacher that is best on validation; and SLD and RCEKD from the mean of the scores. Each seed has its own split,
-teachers and student alone. ``--only`` takes some of the rows, separated by ;, each with keys of its own behind it. ``--alone`` holds keys for the student
-alone, which may learn best at another rate than HetComp's 0.005 and the others' 0.01. Every other key goes to each run.
-``--teachers`` is written as run_kd's key. What was trained is found again in checkpoint_dir. Run it from the project's
-root.
+teachers and student alone. ``--only`` takes some of the rows, separated by ;, each with keys of its own behind it.
+``--alone`` holds keys for the student alone, which may learn best at another rate than HetComp's 0.005 and the others'
+0.01. Every other key goes to each run. ``--teachers`` is written as run_kd's key. What was trained is found again in
+checkpoint_dir. Run it from the project's root.
 """
 
 import argparse
