@@ -23,13 +23,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
-from recbole_kd.compare.statistics import recovered_share
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
-from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.measure import evaluate, recovered_share, versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from seeds import paired
 from tabulate import tabulate

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd
 from recbole_kd.compare.statistics import paired as compared_pairs
-from recbole_kd.compare.statistics import recovered_share
+from recbole_kd.teacher.measure import recovered_share
 from tabulate import tabulate
 
 

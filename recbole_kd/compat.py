@@ -34,6 +34,7 @@ def mend():
     _mend_config()
     _import_quick_start()
     _mend_download()
+    _mend_collector()
 
 
 def mend_loading(load):
@@ -185,6 +186,28 @@ def _mend_download():
             ) from error
 
     Dataset._download = download
+
+
+def _mend_collector():
+    """Metrics of the whole catalogue (GiniIndex, ItemCoverage, …) end in an error: ``Collector.get_data_struct`` moves
+    all that was collected to the CPU, counts that are no tensors too (2194, 2191).
+    """
+    from recbole.evaluator.collector import Collector
+
+    stock = Collector.get_data_struct
+    if hasattr(stock, "__wrapped__"):
+        return
+
+    @functools.wraps(stock)
+    def get_data_struct(self):
+        collected = self.data_struct._data_dict
+        counts = {name: collected.pop(name) for name in list(collected) if not hasattr(collected[name], "cpu")}
+        found = stock(self)
+        collected.update(counts)
+        found._data_dict.update(counts)
+        return found
+
+    Collector.get_data_struct = get_data_struct
 
 
 @contextlib.contextmanager

@@ -234,6 +234,11 @@ def check_student(config):
         raise KDError(_no_student(name, "has a trainer of its own"))
     if getattr(kind, "input_type", None) != InputType.PAIRWISE:
         raise KDError(_no_student(name, "does not train on pairs of a positive and a negative item"))
+    if (config["train_neg_sample_args"] or {}).get("distribution", "none") == "none":
+        raise KDError(
+            f"train_neg_sample_args={config['train_neg_sample_args']!r} draws no negative items, which {name} trains "
+            "on: leave it out, or write {distribution: uniform}"
+        )
 
 
 def check_teachers(config, dataset):

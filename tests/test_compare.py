@@ -18,16 +18,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from recbole_kd import KDError
 from recbole_kd.cli import main
 from recbole_kd.compare import compare
 from recbole_kd.compare import runs as runs_module
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.runs import plan_runs
-from recbole_kd.compare.statistics import bootstrap, describe, holm, paired, recovered_share
+from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
 from recbole_kd.compare.summary import ranked
 from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text
 from recbole_kd.compare.tail import popularity_bins, recall_by_bin
+from recbole_kd.teacher.measure import recovered_share
 from recbole_kd.teacher.resume import ResumableTrainer
 
 REPO = Path(__file__).resolve().parent.parent
@@ -135,6 +137,34 @@ def test_only_what_a_change_reaches_is_run_again(done, content):
     for one in ({"epochs": 4}, {"metrics": ["NDCG", "MRR"]}):
         assert missing(keys={**content["keys"], **one}) == NAMES * 2
     assert missing(keys={**content["keys"], "resume_interval": 7}) == []
+
+
+def test_several_teachers_made_one_otherwise_are_another_teacher(content, workdir):
+    def keys(**more):
+        keys = {**content["keys"], "teacher_model": ["BPR", "ItemKNN"], **more}
+        plan = make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys})
+        return {run.name: run.key for run in plan_runs(plan)}
+
+    asked = ({}, {"ensemble": "score"}, {"ensemble_weights": [1, 2]}, {"ensemble_weights": [2, 1]})
+    found = [keys(**more) for more in asked]
+    for name in ("teacher", "RRD"):
+        assert len({own[name] for own in found}) == len(asked)
+    assert len({own["student alone"] for own in found}) == 1
+    own = [{"model": "RRD", "ensemble_weights": [1, 2]}]
+    with pytest.raises(KDError, match="another teacher"):
+        plan_runs(make_plan({**content, "methods": own, "keys": {**content["keys"], "teacher_model": ["BPR", "EASE"]}}))
+
+
+def test_a_given_teacher_is_known_by_what_is_in_its_file(done, content, workdir):
+    first, second = (next((done[0].folder / f"models/toy/seed-{seed}/teacher").glob("*.pth")) for seed in (1, 2))
+
+    def keys(file):
+        (workdir / "t.pth").write_bytes(file.read_bytes())
+        given = {key: value for key, value in content["keys"].items() if key != "teacher"} | {"teacher_path": "t.pth"}
+        return {run.name: run.key for run in plan_runs(make_plan({**content, "folder": "c", "keys": given}))}
+
+    one, again, other = keys(first), keys(first), keys(second)
+    assert one == again and all(one[name] != other[name] for name in ("teacher", "SLD", "RRD, half"))
 
 
 def test_a_changed_dataset_is_noticed(content, tmp_path):

@@ -1,7 +1,9 @@
 """The main job from Python: the table's content, what is reused, what is handled."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conformance import same_weights
@@ -11,6 +13,9 @@ from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_kd
 from recbole_kd import KDError, KDTrainer, NonFiniteLoss, load_student, objective_function, run_kd
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import read_checkpoint
 
 ROW = {"test_result", "valid_result", "parameters", "bytes", "ms_per_user", "checkpoint"}
@@ -28,6 +33,16 @@ def test_the_result_holds_three_rows_and_is_what_the_file_holds(result, workdir)
     assert result["teacher"]["parameters"] == 3 * result["distilled"]["parameters"]
     assert result["distilled"]["bytes"] == 4 * result["distilled"]["parameters"]
     assert result["versions"]["recbole"] == "1.2.1" and result["config"]["kd_method"] == "MKD"
+
+
+def test_metrics_of_the_whole_catalogue_are_measured_and_less_may_be_better(settings):
+    keys = {"metrics": ["NDCG", "GiniIndex", "ItemCoverage", "AveragePopularity", "ShannonEntropy", "TailPercentage"]}
+    result = run_kd("RRD", config_dict={**settings, **keys, "topk": [5], "valid_metric": "NDCG@5"})
+    rows = [result[name]["test_result"] for name in ("distilled", "student_alone", "teacher")]
+    assert all(len(row) == 6 for row in rows)
+    own, alone, teacher = (row["giniindex@5"] for row in rows)
+    expected = (own - alone) / (teacher - alone) if teacher < alone else None
+    assert result["recovered_share"]["giniindex@5"] == (None if expected is None else pytest.approx(expected))
 
 
 def test_recovered_share_is_of_the_gap_and_none_without_one(result):
@@ -154,10 +169,6 @@ def test_global_names_are_about_fifteen():
 
 
 def test_a_stored_model_is_taken_only_where_all_that_decides_it_is_the_same(settings):
-    from recbole_kd.config import plain_config
-    from recbole_kd.quick_start import make_config
-    from recbole_kd.teacher import fit
-
     def key(**keys):
         config = make_config("MKD", config_dict={**settings, **keys})
         return fit.run_key(config, fit.split(plain_config(config)).fingerprint)
@@ -167,3 +178,49 @@ def test_a_stored_model_is_taken_only_where_all_that_decides_it_is_the_same(sett
         assert key(**{name: value}) == stock
     for name, value in {"learning_rate": 0.02, "seed": 1, "sld_tau": 2.0, "epochs": 3, "stopping_step": 4}.items():
         assert key(**{name: value}) != stock
+    assert key(worker=2) != stock == key(worker=0)  # its processes draw the negatives
+
+
+def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(settings, data_path, tmp_path):
+    def split():
+        columns = {"inter": ["user_id", "item_id", "timestamp"]}
+        keys = {"data_path": str(tmp_path), "eval_args": in_order, "load_col": columns}
+        config = make_config("RRD", config_dict={**settings, **keys})
+        return fit.split(plain_config(config))
+
+    in_order = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
+    (tmp_path / "toy").mkdir()
+    lines = (data_path / "toy" / "toy.inter").read_text().splitlines()
+    rows = [row.split("\t") for row in lines[1:]]
+    files = []
+    for extra in (0, 1):  # the first row of each user once, then twice, before all others
+        again = [f"{user}\t{item}\t-1" for user, item, when in rows if when == "0"] * (1 + extra)
+        (tmp_path / "toy" / "toy.inter").write_text("\n".join([lines[0], *again, *lines[1:]]) + "\n")
+        files.append(split())
+    assert files[0].fingerprint.train != files[1].fingerprint.train
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, ["RS", "three parts"]),
+    ({"benchmark_filename": ["train", "test"]}, ["benchmark_filename", "three parts"]),
+    ({"eval_args": {"mode": "labeled"}}, ["eval_args", "mode: full"]),
+    ({"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id"]}}, ["order: TO", "load_col"]),
+    ({"topk": [200], "valid_metric": "NDCG@200"}, ["topk=[200]", "90"]),
+    ({"train_neg_sample_args": None}, ["train_neg_sample_args", "uniform"]),
+    ({"train_neg_sample_args": {"distribution": "none", "sample_num": "none"}}, ["train_neg_sample_args", "uniform"]),
+    ({"clip_grad_norm": 5}, ["clip_grad_norm", "max_norm: 5"]),
+    ({"teacher_model": "NCL"}, ["NCL", "needs a package", "faiss"]),
+])  # fmt: skip
+def test_what_recbole_would_stumble_over_ends_in_a_sentence(settings, keys, words):
+    with pytest.raises(KDError) as caught:
+        run_kd("RRD", config_dict={**settings, **keys})
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_paths_and_numpys_numbers_are_taken_as_what_they_say(settings):
+    keys = {"checkpoint_dir": Path(settings["checkpoint_dir"]), "data_path": Path(settings["data_path"])}
+    result = run_kd("RRD", config_dict={**settings, **keys, "rrd_k": np.int64(5), "topk": [np.int64(10)]})
+    assert load_student(result["distilled"]["checkpoint"])[0]["data_path"] == settings["data_path"] + "/toy"
+    assert run_kd("RRD", config_dict={**settings, "rrd_k": 5})["teacher"]["test_result"]
+    with pytest.raises(KDError, match="rrd_k holds a set"):
+        run_kd("RRD", config_dict={**settings, "rrd_k": {5}})

@@ -17,6 +17,7 @@ from conformance import Bench, same_weights
 from recbole_kd import KDError, KDTrainer
 from recbole_kd.cli import main
 from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.fit import complete
 
 RUN = [sys.executable, str(Path(__file__).resolve().parent.parent / "run_kd.py")]
 
@@ -131,8 +132,9 @@ def test_a_resume_point_runs_no_code(tmp_path):
 
     trainer = object.__new__(ResumableTrainer)
     trainer.resume_file = tmp_path / "x.resume"
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(KDError, match="is damaged") as caught:
         trainer.resume()
+    assert "weights_only" in str(caught.value.__cause__)
 
 
 def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
@@ -153,6 +155,24 @@ def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
     assert fresh.place == 2 and fresh.values.item() == 2.0
 
 
+@pytest.mark.parametrize("junk", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02]q\x00."])
+def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workdir):
+    bench = Bench("RRD", settings)
+    trainer = KDTrainer(bench.config, bench.model())
+    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    (workdir / "x.pth.resume").write_bytes(junk)
+    with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged.*remove it"):
+        trainer.resume()
+
+
+def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):
+    bench = Bench("RRD", settings)
+    mark = workdir / f"{bench.teacher.file}.json"
+    mark.write_bytes(mark.read_bytes()[:7])
+    assert complete(bench.teacher.file) is None
+    assert complete(Bench("RRD", settings).teacher.file)["epochs"] == 2  # trained again
+
+
 def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
     bench = Bench("MKD", settings)
     trainer = KDTrainer(bench.config, bench.model())
@@ -164,5 +184,5 @@ def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, 
     no_counter = {key: value for key, value in state.items() if key != "counters"}
     for other in ({**state, "optimizer": one_group}, {**state, "model": {}}, no_counter):
         torch.save(other, trainer.resume_file)
-        with pytest.raises(KDError, match=r"x\.pth\.resume' was written by another version.*remove it"):
+        with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged, or of another version.*remove it"):
             trainer.resume()

@@ -29,13 +29,21 @@ def trained(config, name, data):
 
 
 def teachers_of(config):
-    """What says who teaches: a teacher's plain settings, or the file that it is."""
-    return [
-        plan.config.final_config_dict
-        if plan.config
-        else {"scores": hashlib.sha256(Path(plan.entry.scores).read_bytes()).hexdigest()}
-        for plan in config.teachers
-    ]
+    """What says who teaches: of each teacher its plain settings and what is in the files that it is, and of several how
+    they are one.
+    """
+    found = []
+    for plan in config.teachers:
+        files = [file for file in (plan.entry.path, plan.entry.scores, *plan.entry.states) if file]
+        settings = plan.config.final_config_dict if plan.config else {}
+        found.append({**settings, "files": [_content(file) for file in files]} if files else settings)
+    if len(found) > 1:
+        found.append({key: config[key] for key in ("ensemble", "ensemble_weights")})
+    return found
+
+
+def _content(file):
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def members(model):

@@ -57,14 +57,3 @@ def holm(p_values):
         highest = max(highest, min(1.0, (len(places) - rank) * p_values[place]))
         adjusted[place] = highest
     return adjusted
-
-
-def recovered_share(method, alone, teacher, smaller=False):
-    """(method - alone) / (teacher - alone) of the means over the same seeds; None where the teacher is no better.
-
-    ``smaller``: less of the metric is better.
-    """
-    if not len(method):
-        return None
-    gap = float(np.mean(teacher) - np.mean(alone))
-    return float(np.mean(method) - np.mean(alone)) / gap if (gap < 0 if smaller else gap > 0) else None

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from recbole.evaluator import smaller_metrics
-
 from recbole_kd.compare.plan import ENDS
 from recbole_kd.compare.runs import ALONE, TEACHER, speed_file
-from recbole_kd.compare.statistics import describe, holm, paired, recovered_share
+from recbole_kd.compare.statistics import describe, holm, paired
+from recbole_kd.teacher.measure import recovered_share, smaller_is_better
 
 AGAINST = ("against_alone", "against_rival")
 
@@ -97,7 +96,7 @@ def _compared(found, by_name, metric):
     values = {
         name: {seed: row["test_result"][metric] for seed, row in seeds.items()} for name, seeds in by_name.items()
     }
-    smaller = metric.partition("@")[0] in smaller_metrics
+    smaller = smaller_is_better(metric)
     methods = [name for name in values if name not in ENDS]
     for name, own in values.items():
         entry = {"values": {str(seed): value for seed, value in own.items()}, **describe(list(own.values()))}
@@ -136,7 +135,7 @@ def _share(own, alone, teacher, smaller):
 
 def ranked(rows, metric):
     """The methods among a summary's rows, the best mean first."""
-    smaller = metric.partition("@")[0] in smaller_metrics
+    smaller = smaller_is_better(metric)
     return sorted(
         (name for name in rows if name not in ENDS),
         key=lambda name: rows[name]["metrics"][metric]["mean"],

@@ -12,6 +12,7 @@ from recbole_kd.config.keys import (
     OF_MODELS,
     ONE_SIDE,
     KDError,
+    check_clip,
     check_recbole_number,
     chosen_terms,
     keys_of,
@@ -95,6 +96,7 @@ class Config(RecBoleConfig):
         for side, config in (("student", self), *(("teacher", config) for config in configs)):
             for name in recbole_numbers():
                 check_recbole_number(name, config[name])
+            check_clip(config["clip_grad_norm"])
             _check_width(side, config)
 
     @property

@@ -4,6 +4,7 @@ import difflib
 import functools
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Key:
         elif fits and self.range:
             fits = _within(value, self.range)
         if not fits:
-            wanted = f"{self.type} in {self.range}" if self.range else _SEVERAL.get(self.type, self.type)
+            wanted = f"value of type {self.type} in {self.range}" if self.range else _SEVERAL.get(self.type, self.type)
             raise KDError(f"{self.name}={value!r} is out of range: it takes a {wanted} (default {self.default!r})")
         return value
 
@@ -205,6 +206,12 @@ def check_recbole_number(name, value):
     number = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
     if not number or not low <= value <= high:  # false for NaN
         raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in [{low}, {high}]")
+
+
+def check_clip(value):
+    """Raise KDError where RecBole's clip_grad_norm is no dict of what torch's function takes."""
+    if value is not None and not isinstance(value, Mapping):
+        raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
 
 
 def model_keys(model):

@@ -1,10 +1,12 @@
 """The user's layers: files < config_dict < command line, each parted into plain keys and teacher / student blocks."""
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import yaml
 from recbole.config import Config as RecBoleConfig
 
@@ -98,7 +100,7 @@ def parse_argv(argv):
 def typed(key, value):
     """A string of the command line or of config_dict as RecBole types it; paths as they stand."""
     if not isinstance(value, str):
-        return value
+        return plain_value(key, value)
     if key == "teacher_path":
         return path_or_list(value)
     if key == "teachers":
@@ -111,8 +113,29 @@ def typed(key, value):
         return value
 
 
+def plain_value(key, value):
+    """A value as a YAML file could have it: the config goes into every checkpoint, and its reader takes no others.
+
+    Raises:
+        KDError: there is no such value.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {inner: plain_value(key, part) for inner, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain_value(key, part) for part in value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise KDError(f"{key} holds a {type(value).__name__}, {value!r}: write plain numbers, strings, lists and dicts")
+
+
 def _as_in_a_file(value):
     """``[{model: BPR}]`` as a YAML file has it; Python's quotes are YAML too."""
+    if value == "None":
+        return None
     try:
         return yaml.load(value, Loader=RecBoleConfig._build_yaml_loader(None))
     except yaml.YAMLError as error:
@@ -150,9 +173,9 @@ def _part(layer, origin, as_text):
             blocks[key].update(value or {})
         else:
             plain[str(key)] = value
-    if as_text:
-        plain = {key: typed(key, value) for key, value in plain.items()}
-        blocks = {side: {key: typed(key, value) for key, value in own.items()} for side, own in blocks.items()}
+    read = typed if as_text else plain_value
+    plain = {key: read(key, value) for key, value in plain.items()}
+    blocks = {side: {key: read(key, value) for key, value in own.items()} for side, own in blocks.items()}
     return plain, blocks
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
-from recbole.utils import get_trainer, init_seed
+from recbole.utils import EvaluatorType, get_trainer, init_seed
 
 from recbole_kd import processes
 from recbole_kd.config import KDError
@@ -24,13 +24,14 @@ from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
 
 # keys that say where and how a run is shown, not what comes out of it
 OUTWARD = {
-    "gpu_id", "use_gpu", "worker", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb",
+    "gpu_id", "use_gpu", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb",
     "wandb_project", "save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files",
     "metrics", "topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc",
     "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
     "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
 LATER = ("ensemble_weights", "eval_mask", "init_std")
+PARTS = 3  # of a split: train, valid and test
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def split(config):
         KDError: the dataset is not there or does not fit its settings.
     """
     init_seed(config["seed"], config["reproducibility"])
+    _check_split(config)
     try:
         dataset = create_dataset(config)
         _check_columns(config, dataset)
@@ -93,8 +95,10 @@ def split(config):
     tokens = tuple(
         np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
     )
-    fingerprint = Fingerprint(_hash(*tokens), *(_hash(pairs[name]) for name in ("train", "valid", "test")))
     train, valid, test = loaders
+    doubles = _doubles(train._dataset)  # a pair that stands twice is trained on twice
+    trained = _hash(pairs["train"], doubles) if len(doubles) else _hash(pairs["train"])
+    fingerprint = Fingerprint(_hash(*tokens), trained, _hash(pairs["valid"]), _hash(pairs["test"]))
     if config["eval_mask"] == "train":
         mask_training(test, pairs["train"])
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
@@ -102,10 +106,20 @@ def split(config):
 
 def pairs_of(dataset):
     """The distinct pairs of a RecBole dataset as user * n_items + item, sorted, int64."""
+    return np.unique(_rows(dataset))
+
+
+def _doubles(dataset):
+    """The pairs that stand there more than once, and how often, int64, shape [2, c]."""
+    pairs, counts = np.unique(_rows(dataset), return_counts=True)
+    return np.stack([pairs[counts > 1], counts[counts > 1]])
+
+
+def _rows(dataset):
     users, items = (
         dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field)
     )
-    return np.unique(users * dataset.item_num + items)
+    return users * dataset.item_num + items
 
 
 def _hash(*parts):
@@ -118,12 +132,36 @@ def _hash(*parts):
     return digest.hexdigest()
 
 
+def _check_split(config):
+    """Refuse what no model can be trained and ranked with, and RecBole would stumble over. Raises KDError."""
+    files, asked = config["benchmark_filename"], config["eval_args"] or {}
+    ratios = (asked.get("split") or {}).get("RS")
+    key, parts = ("benchmark_filename", files) if files else ("eval_args: {split: {RS: …}}", ratios)
+    if parts is not None and len(parts) != PARTS:
+        raise KDError(f"{key} is {parts!r}: three parts are needed, for training, validation and test")
+    mode = asked.get("mode")
+    modes = mode.values() if isinstance(mode, dict) else [mode]
+    if config["eval_type"] == EvaluatorType.VALUE or "labeled" in modes:
+        raise KDError(
+            f"eval_args={asked!r} and metrics={config['metrics']!r} measure predicted values: students are measured by "
+            "what they rank, so write mode: full and metrics such as NDCG"
+        )
+
+
 def _check_columns(config, dataset):
     for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
         if config[key] not in dataset.field2id_token:
             raise KDError(
                 f"the dataset '{config['dataset']}' has no column '{config[key]}': set {key} to the name it has"
             )
+    if (config["eval_args"] or {}).get("order") == "TO" and config["TIME_FIELD"] not in dataset.inter_feat.columns:
+        raise KDError(
+            f"eval_args: order: TO sorts by the column '{config['TIME_FIELD']}', which was not read: write "
+            f"load_col: {{inter: [{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {config['TIME_FIELD']}]}}"
+        )
+    longest = max(config["topk"])
+    if longest > dataset.item_num:
+        raise KDError(f"topk={config['topk']} asks for {longest} items of {dataset.item_num - 1}: take smaller ones")
 
 
 def sentence(error):
@@ -137,12 +175,15 @@ def decisive(settings, more=()):
     """Of a config's settings those that decide a run's outcome, as text; ``more``: outward ones that count here too.
 
     One of the keys that came LATER counts where it is set: what was made before there was such a key is found again.
+    So does ``worker``, whose processes draw the negatives each for itself.
     """
-    return {
-        key: str(value)
-        for key, value in settings.items()
-        if (key not in OUTWARD or key in more) and not (key in LATER and unset(key, value))
-    }
+
+    def counts(key, value):
+        if key == "worker":
+            return bool(value)
+        return (key not in OUTWARD or key in more) and not (key in LATER and unset(key, value))
+
+    return {key: str(value) for key, value in settings.items() if counts(key, value)}
 
 
 def run_key(config, fingerprint, *more):
@@ -239,7 +280,10 @@ def _rewrite(file, extra):
 def complete(file):
     """What the mark beside a checkpoint says, or None where its training has not ended."""
     mark = Path(f"{file}.json")
-    return json.loads(mark.read_text()) if Path(file).is_file() and mark.is_file() else None
+    try:
+        return json.loads(mark.read_text()) if Path(file).is_file() and mark.is_file() else None
+    except ValueError:  # damaged: as if it were not there
+        return None
 
 
 def load_weights(config, dataset, file, content=None):

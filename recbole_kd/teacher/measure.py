@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import recbole
 import torch
+from recbole.evaluator import smaller_metrics
 from recbole.utils import get_trainer, init_seed
 from scipy.sparse import issparse
 
@@ -111,7 +112,7 @@ def compared(config, data, teachers, knowledge, alone, distilled):
     result |= found
     result["distilled"]["method"] = config.method
     if alone:
-        result["recovered_share"] = recovered_share(result)
+        result["recovered_share"] = _shares(result)
     progress = (fit.complete(distilled[2]) or {}).get("progress")
     result |= {"progress": progress} if progress else {}
     theirs = [_readable(plan.config) if plan.config is not None else None for plan in config.teachers]
@@ -140,17 +141,30 @@ def _together(teachers, model, data):
     return row
 
 
-def recovered_share(result):
-    """(distilled - alone) / (teacher - alone) for each test metric, several teachers taken together; None where the
-    teacher is no better.
+def recovered_share(method, alone, teacher, smaller=False):
+    """(method - alone) / (teacher - alone) of the means over the same seeds; None where the teacher is no better.
+
+    ``smaller``: less of the metric is better.
     """
-    ends = ("ensemble" if "ensemble" in result else "teacher", "student_alone", "distilled")
-    teacher, alone, distilled = (result[name]["test_result"] for name in ends)
-    share = {}
-    for metric in distilled:
-        gap = teacher[metric] - alone[metric]
-        share[metric] = (distilled[metric] - alone[metric]) / gap if gap > 0 else None
-    return share
+    if not len(method):
+        return None
+    gap = float(np.mean(teacher) - np.mean(alone))
+    return float(np.mean(method) - np.mean(alone)) / gap if (gap < 0 if smaller else gap > 0) else None
+
+
+def _shares(result):
+    """The recovered share of each test metric, several teachers taken together."""
+    ends = ("distilled", "student_alone", "ensemble" if "ensemble" in result else "teacher")
+    own, alone, teacher = (result[name]["test_result"] for name in ends)
+    return {
+        metric: recovered_share([own[metric]], [alone[metric]], [teacher[metric]], smaller_is_better(metric))
+        for metric in own
+    }
+
+
+def smaller_is_better(metric):
+    """Whether less of a metric, by RecBole's name with or without @k, is better."""
+    return metric.partition("@")[0] in smaller_metrics
 
 
 def versions():

@@ -196,9 +196,13 @@ def untrained(config, dataset):
         try:
             return backbone_of(fit.build(config, dataset))
         except ImportError as error:
-            raise KDError(f"{config['model']} needs a package that is not installed: {error}") from error
+            raise _lacks(config, error) from error
         except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
             raise KDError(f"a {config['model']} cannot be made with these settings: {fit.sentence(error)}") from error
+
+
+def _lacks(config, error):
+    return KDError(f"{config['model']} needs a package that is not installed: {error}")
 
 
 def get_knowledge(config: Config, data: fit.Split, teachers):
@@ -280,7 +284,10 @@ def _find_or_train(config, data, plan, file):
         )
     if states is None:
         States(file, 1).forget()  # of a training that was stopped: from here on some would be missing
-    fit.train(teacher, file, own, states=states, **resuming(config))
+    try:
+        fit.train(teacher, file, own, states=states, **resuming(config))
+    except ImportError as error:  # NCL asks for faiss when its training begins
+        raise _lacks(teacher, error) from error
 
 
 def _has_trajectory(config, data, file, states):

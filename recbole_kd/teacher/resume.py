@@ -147,18 +147,18 @@ class ResumableTrainer(Trainer):
         """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None.
 
         Raises:
-            KDError: it was written by another version, of which something has another form.
+            KDError: it is damaged, or of another version, of which something has another form.
         """
         if self.resume_file is None or not Path(self.resume_file).is_file():
             return None
         content = Path(self.resume_file).read_bytes()
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             self._take(state)
-        except (AttributeError, KeyError, RuntimeError, ValueError) as error:  # its name stands for all settings
+        except Exception as error:  # its name stands for all settings; a damaged file fails with anything
             raise KDError(
-                f"the resume point '{self.resume_file}' was written by another version of recbole_kd: remove it, and "
-                "the training begins anew"
+                f"the resume point '{self.resume_file}' is damaged, or of another version of recbole_kd: remove it, "
+                "and the training begins anew"
             ) from error
         self._resumed = state
         return self.start_epoch
