@@ -192,7 +192,7 @@ def test_a_value_out_of_range_is_refused(argv, capsys):
     ("--valid_metric=5", "RecBole"), ("--eval_args={'mode': 5}", "RecBole"),
     ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"),
     ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
-    ("--eval_args={'split': {'RS': [8, 2]}}", "toy"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
+    ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
     ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"), ("--train_neg_sample_args=5", "train_neg_sample_args"),
     ("--load_col=5", "toy"),
 ])  # fmt: skip
