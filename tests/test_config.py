@@ -771,7 +771,11 @@ RECIPES = [
 def test_a_recipe_is_taken_as_it_stands(file):
     config = make_config(file.stem.partition("-")[0], "toy", [str(file)])
     content = yaml.safe_load(file.read_text())
+    block = content.pop("teacher", {})
     assert {key: config[key] for key in content} == content
+    for plan, entry in zip(config.teachers, content.get("teachers", [{}]), strict=True):
+        keys = {**block, **entry}
+        assert {key: plan.config[key] for key in keys} == keys
     assert re.search(rf"--config_files=.*properties/recipe/{file.name}", file.read_text())
     assert not set(content) - set(keys_of(config.method)) - recbole_keys()
 
