@@ -198,6 +198,8 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
         (tmp_path / "toy" / "toy.inter").write_text("\n".join([lines[0], *again, *lines[1:]]) + "\n")
         files.append(split())
     assert files[0].fingerprint.train != files[1].fingerprint.train
+    plain = fit.split(plain_config(make_config("RRD", config_dict=settings)))
+    assert plain.fingerprint.train == fit._hash(plain.pairs["train"])  # what was stored before this counted is found
 
 
 @pytest.mark.parametrize(("keys", "words"), [

@@ -97,7 +97,7 @@ def split(config):
     )
     train, valid, test = loaders
     doubles = _doubles(train._dataset)  # a pair that stands twice is trained on twice
-    trained = _hash(pairs["train"], doubles) if len(doubles) else _hash(pairs["train"])
+    trained = _hash(pairs["train"], doubles) if doubles.size else _hash(pairs["train"])
     fingerprint = Fingerprint(_hash(*tokens), trained, _hash(pairs["valid"]), _hash(pairs["test"]))
     if config["eval_mask"] == "train":
         mask_training(test, pairs["train"])
