@@ -84,6 +84,7 @@ class TestDERRD(Conformance):
 
 class TestPCKD(Conformance):
     method = "PCKD"
+    loses = "level with the student alone, as DE is (-0.003), at the weight that is better on citeulike's validation"
 
 
 class TestNKD(Conformance):
