@@ -27,7 +27,7 @@ from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher.measure import versions
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
@@ -40,13 +40,13 @@ def config_of(method, rest):
 
 def plain_trainer(config):
     """RecBole's own Trainer of the student, and a fresh split."""
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     return Trainer(plain_config(config), fit.build(plain_config(config), data.train._dataset)), data
 
 
 def method_trainer(config):
     """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
     began = time.perf_counter()
     knowledge = get_knowledge(config, data, teachers)
@@ -106,7 +106,7 @@ def main():
         kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
         for method in methods:
             config = config_of(method, kept)
-            get_teachers(config, fit.split(plain_config(config)))  # trained once, for the processes too
+            get_teachers(config, parts.split(plain_config(config)))  # trained once, for the processes too
             if not found:
                 plain = peak_elsewhere(method, kept, "plain")
             found[method] = epochs(config, own.pairs)

@@ -25,7 +25,7 @@ from recbole_kd.compare.statistics import paired
 from recbole_kd.config import plain_config
 from recbole_kd.config.layers import typed
 from recbole_kd.quick_start import get_student_alone, make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.measure import evaluate, versions
 from tabulate import tabulate
 
@@ -49,7 +49,7 @@ def distilled(model, keys):
 def student_alone(keys):
     """The row of the student that nobody teaches."""
     config = make_config(argv=["--model=HetComp", *keys, "--show_progress=False", "--resume=True"])
-    own, data = plain_config(config), fit.split(plain_config(config))
+    own, data = plain_config(config), parts.split(plain_config(config))
     valid, test = evaluate(own, get_student_alone(config, own, data)[0], data)
     return {"valid_result": valid, "test_result": test}
 

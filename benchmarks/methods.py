@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate, recovered_share, versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
@@ -44,7 +44,7 @@ def row_of(config, model, file, data, part):
     kept = Path(f"{file}.{part}-{asked:08x}")
     if not kept.is_file():
         if part == "valid_result":
-            data = fit.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
+            data = parts.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
         valid, test = evaluate(config, model, data)
         kept.write_text(json.dumps(valid if part == "valid_result" else test))
     mark = fit.complete(file) or {}
@@ -64,7 +64,7 @@ def runs_of(seed, methods, rest, part, for_alone):
 
     # teacher and student alone do not depend on any method's own keys
     common = made(methods[0].split()[0])
-    data = fit.split(plain_config(common))
+    data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)
     lone = made(methods[0].split()[0], *for_alone)

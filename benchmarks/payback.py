@@ -26,7 +26,7 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 from recbole_kd.config import plain_config
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
@@ -49,7 +49,7 @@ def curve(trainer, data, began, mark=None):
 
 def plain(config):
     """The curve of RecBole's own Trainer."""
-    config, data = plain_config(config), fit.split(plain_config(config))
+    config, data = plain_config(config), parts.split(plain_config(config))
     init_seed(config["seed"], config["reproducibility"])
     trainer = Trainer(config, fit.build(config, data.train._dataset))
     return curve(trainer, data, time.process_time())
@@ -57,7 +57,7 @@ def plain(config):
 
 def distilled(config, mark):
     """The curve of a method, from the reading of its teacher on; nothing that was read before is found again."""
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
     with tempfile.TemporaryDirectory() as folder:
         config["checkpoint_dir"] = folder

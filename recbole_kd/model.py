@@ -15,8 +15,8 @@ from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.fit import pairs_of, split
 from recbole_kd.teacher.initial import new_model
+from recbole_kd.teacher.parts import pairs_of, split
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
 from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.resume import kept_randomness, own_randomness

@@ -17,7 +17,7 @@ from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_factors, check_shares, check_teachers, config_of, term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.shared import SharedTrainer, quiet
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
 from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.measure import compared, evaluate
@@ -73,7 +73,7 @@ def _one_of_several(place, asked):
         quiet(config)
         file = processes.from_first()  # once teachers and knowledge are there
         if file is not None:
-            data = fit.split(plain_config(config))
+            data = parts.split(plain_config(config))
             _distil(config, taught(config, data)[0], file)
     return None
 
@@ -97,7 +97,7 @@ def opened(config):
     if config["result_file"]:
         check_new_file("result_file", config["result_file"])
     with locked(config["checkpoint_dir"]):
-        data = fit.split(plain_config(config))
+        data = parts.split(plain_config(config))
         check_factors(config, data.train._dataset)
         check_teachers(config, data.train._dataset)
         yield data
@@ -192,7 +192,7 @@ def train_one(side, config, knowledge, file, watch=None):
 
 
 def _distil(config, knowledge, file, watch=None):
-    fresh = fit.split(plain_config(config))  # its loaders have not been drawn from
+    fresh = parts.split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     with processes.first_before_others():  # what is read of the teacher is stored, and found by the others
         model = method_class(config.method)(config, fresh.train._dataset, knowledge)
@@ -229,7 +229,7 @@ def load_student(model_file, data_path=None):
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
     if config["eval_mask"] == "train":
-        mask_training(loaders[2], fit.pairs_of(loaders[0]._dataset))
+        mask_training(loaders[2], parts.pairs_of(loaders[0]._dataset))
     config.final_config_dict.update(named)
     model = fit.load_weights(config, loaders[0]._dataset, model_file, content)
     return config, model, dataset, *loaders

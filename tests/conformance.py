@@ -14,7 +14,7 @@ from recbole_kd.config import plain_config
 from recbole_kd.model import term_names_of
 from recbole_kd.quick_start import _distil, get_student_alone, make_config
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
@@ -29,7 +29,7 @@ class Bench:
     def __init__(self, method, settings, **keys):
         self.config = make_config(method, config_dict={**settings, **keys})
         self.student_config = plain_config(self.config)
-        self.data = fit.split(self.student_config)
+        self.data = parts.split(self.student_config)
         self.teachers = get_teachers(self.config, self.data)
         self.teacher = self.teachers[0]
         self.knowledge = get_knowledge(self.config, self.data, self.teachers)
@@ -43,7 +43,7 @@ class Bench:
 
     def batch(self):
         """The first batch of a fresh loader."""
-        return next(iter(fit.split(self.student_config).train))
+        return next(iter(parts.split(self.student_config).train))
 
     def trained(self, file):
         """The checkpoint of a whole training."""
@@ -117,7 +117,7 @@ class Conformance:
         for term in model.terms:
             loss = term.loss
             term.loss = lambda batch, loss=loss: called.append(1) or loss(batch)
-        model.calculate_loss(fit.split(plain_config(model.config)).train.__iter__().__next__())
+        model.calculate_loss(parts.split(plain_config(model.config)).train.__iter__().__next__())
         assert len(called) == len(model.terms)
 
     def test_teacher_is_untouched(self, bench, workdir):
@@ -186,7 +186,7 @@ class Conformance:
                 super()._check_nan(loss)
 
         def trainer(kind):
-            data = fit.split(bench.student_config)
+            data = parts.split(bench.student_config)
             fit.init_seed(bench.config["seed"], True)
             model = method_class(self.method)(bench.config, data.train._dataset, bench.knowledge)
             made = kind(bench.config, model)

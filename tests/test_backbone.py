@@ -7,12 +7,12 @@ from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 
 
 def model_of(name, settings, **keys):
     config = make_config("SLD", config_dict={**settings, "student_model": "BPR", "teacher_model": name, **keys}).teacher
-    data = fit.split(config)
+    data = parts.split(config)
     return fit.build(config, data.train._dataset), data
 
 

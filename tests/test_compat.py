@@ -31,7 +31,7 @@ from recbole.utils.case_study import full_sort_scores, full_sort_topk
 from scipy.sparse import dok_matrix
 
 from recbole_kd import KDError, compat
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import load_for_recbole
 
 REPO = Path(__file__).resolve().parent.parent
@@ -501,7 +501,7 @@ def test_a_dataset_that_nobody_knows_ends_in_a_sentence(keys, tmp_path):
     sentence = refused(lambda: create_dataset(config), tmp_path, FileNotFoundError, "no-such")
     assert "no-such.inter" in sentence and "data_path" in sentence
     with pytest.raises(KDError, match=re.escape(str(tmp_path / "data" / "no-such"))):
-        fit.split(config)
+        parts.split(config)
 
 
 def test_a_download_that_is_interrupted_leaves_nothing_behind(answering, fetch, tmp_path, monkeypatch):

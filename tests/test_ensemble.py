@@ -14,7 +14,7 @@ from recbole_kd.cli import main
 from recbole_kd.config import KDError, plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.rankings import rank_weights
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.list_model import ListModel
@@ -288,7 +288,7 @@ def states(settings, workdir):
 
 def made(settings, entry):
     config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     return get_knowledge(config, data, get_teachers(config, data))
 
 
@@ -344,7 +344,7 @@ def test_students_of_other_states_are_told_apart(states):
     names = set()
     for entry in ({"path": files[2]}, {"path": files[2], "states": files[:1]}, {"path": files[2], "states": files[:2]}):
         config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
-        names.add(name_of(get_teachers(config, fit.split(plain_config(config)))))
+        names.add(name_of(get_teachers(config, parts.split(plain_config(config)))))
     assert len(names) == 3
 
 
@@ -381,7 +381,7 @@ def ranks(settings, workdir):
 
 def read(settings, name, method="RRD"):
     config = make_config(method, config_dict={**settings, "teachers": [{"scores": name}]})
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     return get_knowledge(config, data, get_teachers(config, data))
 
 
@@ -410,7 +410,7 @@ def test_of_items_in_training_the_files_order_comes_first(ranks):
     write, knowledge, settings = ranks
     users, items = (part.tolist() for part in (knowledge.positive_users, knowledge.positive_items))
     of_one = [item for user, item in zip(users, items, strict=True) if user == 1]
-    tokens = fit.split(plain_config(make_config("RRD", config_dict=settings))).tokens
+    tokens = parts.split(plain_config(make_config("RRD", config_dict=settings))).tokens
     last = of_one[-1]
     name = write(more=[f"{tokens[0][1]}\t{tokens[1][last]}\t99"])
     seen = read(settings, name).top_seen(4)[1].tolist()

@@ -16,7 +16,7 @@ from recbole.utils import get_model, init_seed
 from recbole_kd import KDError, read_checkpoint
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, guard
+from recbole_kd.teacher import fit, guard, parts
 from recbole_kd.teacher.checkpoint import to_bytes
 from recbole_kd.teacher.prepare import get_teachers
 
@@ -90,7 +90,7 @@ def ask(keys):
 
     def teacher(file, **own):
         config = make_config("NKD", "here", config_dict={**keys, **own, "teacher_path": file})
-        return get_teachers(config, fit.split(plain_config(config)))[0]
+        return get_teachers(config, parts.split(plain_config(config)))[0]
 
     return teacher
 
@@ -234,7 +234,7 @@ def test_warn_takes_the_teacher_and_says_what_is_wrong(stock, ask, caplog):
 def counted(monkeypatch):
     """How often the guard makes the teacher's split again."""
     calls = []
-    monkeypatch.setattr(guard, "split", lambda config: calls.append(config) or fit.split(config))
+    monkeypatch.setattr(guard, "split", lambda config: calls.append(config) or parts.split(config))
     return calls
 
 
@@ -329,7 +329,7 @@ def streams():
 def test_the_global_random_streams_are_left_where_they_were(stock, keys, given):
     path = {"teacher_path": stock()} if given else {}
     config = make_config("NKD", "here", config_dict={**keys, **path})
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     random.random(), np.random.rand(), torch.rand(1)
     before = streams()
     get_teachers(config, data)
@@ -338,7 +338,7 @@ def test_the_global_random_streams_are_left_where_they_were(stock, keys, given):
 
 def test_the_streams_are_left_alone_by_a_refusal_too(stock, keys):
     config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7)})
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     before = streams()
     with pytest.raises(KDError):
         get_teachers(config, data)
@@ -347,7 +347,7 @@ def test_the_streams_are_left_alone_by_a_refusal_too(stock, keys):
 
 def test_this_run_s_config_is_left_as_it_was(stock, keys):
     config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7), "teacher_check": "warn"})
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     before = {name: str(value) for name, value in vars(config).items()}
     get_teachers(config, data)
     assert {name: str(value) for name, value in vars(config).items()} == before

@@ -6,14 +6,14 @@ import torch
 from recbole_kd import KDError, run_kd
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import _distil, get_student_alone, make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 
 
 def made(settings, **keys):
     config = make_config("SLD", config_dict={**settings, **keys})
-    return config, fit.split(plain_config(config))
+    return config, parts.split(plain_config(config))
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF"])

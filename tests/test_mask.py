@@ -10,13 +10,13 @@ from recbole_kd.compare.plan import make_plan
 from recbole_kd.compare.runs import plan_runs
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
 
 
 def split_of(settings, **keys):
-    return fit.split(plain_config(make_config("SLD", config_dict={**settings, **keys})))
+    return parts.split(plain_config(make_config("SLD", config_dict={**settings, **keys})))
 
 
 def items_of(data, part, user):
@@ -81,7 +81,7 @@ def test_a_loaded_student_is_evaluated_under_the_mask_of_its_run(settings):
     keys = {**settings, "eval_mask": "train", "baseline": False}
     found = run_kd("SLD", config_dict=keys)["distilled"]
     config, model, dataset, *loaders = load_student(found["checkpoint"])
-    data = fit.Split(dataset, *loaders, pairs={}, tokens=(), fingerprint=None)
+    data = parts.Split(dataset, *loaders, pairs={}, tokens=(), fingerprint=None)
     assert evaluate(config, model, data)[1] == found["test_result"]
 
 

@@ -28,7 +28,7 @@ from recbole_kd.processes import Place
 from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
 from recbole_kd.shared import SharedTrainer, check_alike, draw_apart, level
-from recbole_kd.teacher import fit, lists
+from recbole_kd.teacher import fit, lists, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
 from recbole_kd.term.nkd import NKD
@@ -138,7 +138,7 @@ def training(settings, method, keys):
     """A whole training with early stopping: lists and weights at each epoch, scores, and when it ended."""
     bench = Bench(method, {**settings, "epochs": 12, "stopping_step": 1}, **keys)
     trainer = Watching(bench.config, model_of(bench))
-    data = fit.split(bench.student_config)
+    data = parts.split(bench.student_config)
     fit.run(trainer, data, f"{settings['checkpoint_dir']}/{method}-{processes.rank()}.pth")
     left = sorted(str(file) for file in Path(settings["checkpoint_dir"]).glob(f"{method}-*"))
     return {
@@ -161,7 +161,7 @@ def evaluation(settings):
 def drawing(settings):
     """What each process is given in two epochs: users, positive and negative items, the terms' own draws."""
     bench = Bench("MKD", settings)
-    data, model = fit.split(bench.student_config), model_of(bench)
+    data, model = parts.split(bench.student_config), model_of(bench)
     processes.share(data.train, even=True)
     found = []
     for epoch in range(2):
@@ -319,7 +319,7 @@ def test_metrics_are_of_all_users_each_once(found, folder, module_settings, monk
 
 
 def test_together_they_see_the_batches_that_one_would_and_draw_their_own_negatives(found, folder, module_settings):
-    data = fit.split(plain_config(make_config("MKD", config_dict=module_settings)))
+    data = parts.split(plain_config(make_config("MKD", config_dict=module_settings)))
     for epoch in range(2):
         whole = [sorted(zip(batch["user_id"].tolist(), batch["item_id"].tolist(), strict=True)) for batch in data.train]
         (mine, own), (theirs, other) = found[0]["drawing"][epoch], found[1]["drawing"][epoch]
@@ -453,7 +453,7 @@ def test_searches_and_recboles_own_run_refuse_several_processes(settings, workdi
 
 def test_a_student_of_several_processes_is_stored_as_another_one(settings, here, monkeypatch):
     config = make_config("SLD", config_dict=settings)
-    data, files = fit.split(plain_config(config)), []
+    data, files = parts.split(plain_config(config)), []
     monkeypatch.setattr(quick_start, "_distil", lambda config, knowledge, file: files.append(file))
     monkeypatch.setattr(fit, "load_weights", lambda *args: None)
     monkeypatch.setattr(processes, "from_first", lambda what=None: what)

@@ -16,7 +16,7 @@ import recbole_kd
 from recbole_kd import KDError, KDTrainer, NonFiniteLoss, load_student, objective_function, run_kd
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 
 ROW = {"test_result", "valid_result", "parameters", "bytes", "ms_per_user", "checkpoint"}
@@ -172,7 +172,7 @@ def test_global_names_are_about_fifteen():
 def test_a_stored_model_is_taken_only_where_all_that_decides_it_is_the_same(settings):
     def key(**keys):
         config = make_config("MKD", config_dict={**settings, **keys})
-        return fit.run_key(config, fit.split(plain_config(config)).fingerprint)
+        return fit.run_key(config, parts.split(plain_config(config)).fingerprint)
 
     stock = key()
     for name, value in {"checkpoint_dir": "x", "resume": True, "result_file": "r.json", "topk": [10, 20]}.items():
@@ -187,7 +187,7 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
         columns = {"inter": ["user_id", "item_id", "timestamp"]}
         keys = {"data_path": str(tmp_path), "eval_args": in_order, "load_col": columns}
         config = make_config("RRD", config_dict={**settings, **keys})
-        return fit.split(plain_config(config))
+        return parts.split(plain_config(config))
 
     in_order = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
     (tmp_path / "toy").mkdir()
@@ -199,8 +199,8 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
         (tmp_path / "toy" / "toy.inter").write_text("\n".join([lines[0], *again, *lines[1:]]) + "\n")
         files.append(split())
     assert files[0].fingerprint.train != files[1].fingerprint.train
-    plain = fit.split(plain_config(make_config("RRD", config_dict=settings)))
-    assert plain.fingerprint.train == fit._hash(plain.pairs["train"])  # what was stored before this counted is found
+    plain = parts.split(plain_config(make_config("RRD", config_dict=settings)))
+    assert plain.fingerprint.train == parts.hashed(plain.pairs["train"])  # what was stored before this counted is found
 
 
 @pytest.mark.parametrize(("keys", "words"), [

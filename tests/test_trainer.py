@@ -9,7 +9,7 @@ from recbole_kd import KDError, KDTrainer
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import get_student_alone, make_config
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.reduction import summed
 
@@ -137,7 +137,7 @@ def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
 def test_a_single_epoch_runs_without_fit(settings, workdir):
     bench = Bench("RRD", settings)
     trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
-    losses = trainer._train_epoch(fit.split(bench.student_config).train, 0)
+    losses = trainer._train_epoch(parts.split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 
 
@@ -147,7 +147,7 @@ def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_kno
     kind = type(trainer.model)
     try:
         kind.last_phase = property(lambda model: 2 if trainer.epoch >= 2 else 10**9)
-        data = fit.split(bench.student_config)
+        data = parts.split(bench.student_config)
         fit.run(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
     finally:
         del kind.last_phase

@@ -9,7 +9,7 @@ from conformance import Bench, same_weights
 
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from recbole_kd.teacher.resume import ResumableTrainer
@@ -77,7 +77,7 @@ def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
             kept[epoch] = {name: weight.clone() for name, weight in self.model.state_dict().items()}
 
     config = bench.config.teacher
-    data = fit.split(config)
+    data = parts.split(config)
     model = fit.build(config, data.train._dataset)
     trainer = Watching(config, model)
     trainer.saved_model_file = str(workdir / "again.pth")
@@ -117,14 +117,14 @@ def test_a_checkpoint_and_a_model_without_epochs_are_one_state(long):
         **{key: value for key, value in long.items() if key != "teacher_model"}, "hetcomp_k": 10,
         "teachers": [{"path": file}, {"model": "ItemKNN"}],
     })  # fmt: skip
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     knowledge = get_knowledge(config, data, get_teachers(config, data))
     assert [len(lists) for lists in knowledge.trajectories(4, 10)] == [1, 1]
 
 
 def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
     config = make_config("HetComp", config_dict={**long, "hetcomp_k": 10}).teacher
-    data = fit.split(config)
+    data = parts.split(config)
     file = workdir / "x.pth"
 
     class Killed(Exception):
@@ -189,7 +189,7 @@ def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, 
 def test_states_that_were_kept_for_fewer_are_not_taken_for_more(long, workdir):
     long = {**long, "epochs": 12, "hetcomp_k": 10}
     config = make_config("HetComp", config_dict={**long, "teacher_states": 2})
-    get_teachers(config, fit.split(plain_config(config)))  # stopped before they were read
+    get_teachers(config, parts.split(plain_config(config)))  # stopped before they were read
     found = Bench("HetComp", long).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
     assert torch.equal(found, Bench("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])

@@ -13,7 +13,7 @@ from recbole_kd import KDError, NonFiniteLoss, cli, objective_function, run_kd
 from recbole_kd.config import method_names, plain_config, read_layers
 from recbole_kd.config.keys import PROPERTIES, keys_of
 from recbole_kd.model import config_of
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import parts
 from recbole_kd.tune import trial, tune
 from recbole_kd.tune.search import GRACE, STARTUP, RandomSearch, TPESearch, best_until
 from recbole_kd.tune.space import Choice, Interval, checked, content_of, laid_over, read_space, set_by_user, space_of
@@ -228,8 +228,8 @@ class Untouched:
 
 @pytest.fixture
 def no_test_part(monkeypatch):
-    split = fit.split
-    monkeypatch.setattr(fit, "split", lambda config: replace(split(config), test=Untouched()))
+    split = parts.split
+    monkeypatch.setattr(parts, "split", lambda config: replace(split(config), test=Untouched()))
 
 
 @pytest.mark.parametrize("side", ["method", "alone", "teacher"])

@@ -17,7 +17,7 @@ from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
 from recbole_kd.model import check_factors, check_teachers
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
 from recbole_kd.teacher.measure import evaluate, latencies, size, versions
 from recbole_kd.teacher.resume import NonFiniteLoss
@@ -139,7 +139,7 @@ def _data_hash(config):
     """Of the dataset's files; RecBole is made to fetch or refuse a dataset that is not there."""
     folder, name = Path(config["data_path"]), config["dataset"]
     if not any(folder.glob(f"{name}*.inter")):
-        fit.split(plain_config(config))
+        parts.split(plain_config(config))
     digest = hashlib.sha256()
     for file in sorted(folder.glob(f"{name}.*")):
         if file.is_file():
@@ -163,7 +163,7 @@ def check_data(runs):
         here = [run for run in runs if run.dataset == dataset]
         here = [run for run in here if run.seed == here[0].seed]
         first = make_config(config_dict=here[0].keys)
-        split = fit.split(plain_config(first))
+        split = parts.split(plain_config(first))
         for run in here:
             config = make_config(config_dict=run.keys)
             try:
@@ -181,7 +181,7 @@ def _check_split(config, first, split):
     def decisive(one):
         return {key: str(value) for key, value in one.final_config_dict.items() if key not in harmless}
 
-    if decisive(config) != decisive(first) and fit.split(plain_config(config)).fingerprint != split.fingerprint:
+    if decisive(config) != decisive(first) and parts.split(plain_config(config)).fingerprint != split.fingerprint:
         raise KDError("its own keys give it another split than the rest: write filters and eval_args under 'keys'")
 
 
@@ -221,7 +221,7 @@ def _named(run):
 def _measured(run):
     config = make_config(config_dict=run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
-    data = fit.split(plain_config(config))
+    data = parts.split(plain_config(config))
     own, model, file = trained(config, run.name, data)
     exact = _exact(own)
     valid, test = evaluate(exact, model, data)
@@ -258,7 +258,7 @@ def time_models(runs, file, key):
     quiet()
     try:
         configs = {run.name: make_config(config_dict=run.keys) for run in runs}
-        data = fit.split(plain_config(configs[runs[0].name]))
+        data = parts.split(plain_config(configs[runs[0].name]))
         models = {run.name: members(trained(configs[run.name], run.name, data)[1]) for run in runs}
         users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
         each = {(name, place): one for name, several in models.items() for place, one in enumerate(several)}

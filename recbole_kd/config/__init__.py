@@ -1,7 +1,7 @@
 """Keys, their layers, and RecBole's Config for the student and the teacher."""
 
 from recbole_kd.config.configurator import Config, plain_config
-from recbole_kd.config.keys import KDError, about, explain, method_names, term_names
+from recbole_kd.config.keys import KDError, about, explain, method_names, sentence, term_names
 from recbole_kd.config.layers import Layers, read_layers
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "method_names",
     "plain_config",
     "read_layers",
+    "sentence",
     "term_names",
 ]

@@ -50,6 +50,13 @@ class KDError(ValueError):
     """Bad input, said in one sentence: what, where, what would work. The command line ends with exit code 2."""
 
 
+def sentence(error):
+    """What an exception of RecBole's says, on one line."""
+    text = " ".join(str(error).split())
+    known = isinstance(error, (ValueError, OSError, NotImplementedError)) and text
+    return text if known else f"RecBole failed with {type(error).__name__} {text}".strip()
+
+
 @dataclass(frozen=True)
 class Key:
     """One of our keys, as its YAML line says."""

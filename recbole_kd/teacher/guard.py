@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_kd.config import KDError, plain_config
+from recbole_kd.config import KDError, plain_config, sentence
 from recbole_kd.config.keys import model_keys
-from recbole_kd.teacher.fit import Fingerprint, sentence, split
+from recbole_kd.teacher.parts import Fingerprint, split
 
 FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item",

@@ -13,8 +13,8 @@ import torch
 from recbole.utils import ModelType
 
 from recbole_kd.backbone import backbone_of
-from recbole_kd.config import Config, KDError
-from recbole_kd.teacher import fit
+from recbole_kd.config import Config, KDError, sentence
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.guard import check_file, check_states, check_teacher
@@ -57,7 +57,7 @@ class Teacher:
     frame: Any = None
 
 
-def get_teachers(config: Config, data: fit.Split, given=None):
+def get_teachers(config: Config, data: parts.Split, given=None):
     """The teachers of a run, a Teacher each. The global generators are left where they were.
 
     Args:
@@ -76,7 +76,7 @@ def get_teachers(config: Config, data: fit.Split, given=None):
     return _all_different([found[place] for place in range(len(config.teachers))])
 
 
-def given_teachers(config: Config, data: fit.Split):
+def given_teachers(config: Config, data: parts.Split):
     """Those that are files, by their place, checked. Raises KDError."""
     found = {}
     with kept_randomness():
@@ -168,7 +168,7 @@ def _said_which(config, place):
     except Exception as error:
         if len(config.teachers) == 1:
             raise
-        said = str(error) if isinstance(error, (KDError, NonFiniteLoss)) else fit.sentence(error)
+        said = str(error) if isinstance(error, (KDError, NonFiniteLoss)) else sentence(error)
         text = f"teacher {place + 1} of {len(config.teachers)}, {config.teachers[place].label}, failed: {said}"
         if place:
             text += "; the next run finds those that were trained before it"
@@ -198,14 +198,14 @@ def untrained(config, dataset):
         except ImportError as error:
             raise _lacks(config, error) from error
         except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
-            raise KDError(f"a {config['model']} cannot be made with these settings: {fit.sentence(error)}") from error
+            raise KDError(f"a {config['model']} cannot be made with these settings: {sentence(error)}") from error
 
 
 def _lacks(config, error):
     return KDError(f"{config['model']} needs a package that is not installed: {error}")
 
 
-def get_knowledge(config: Config, data: fit.Split, teachers):
+def get_knowledge(config: Config, data: parts.Split, teachers):
     """What the terms read of the teachers: of one teacher its Knowledge, of several an Ensemble."""
     with kept_randomness():
         found = [_read(config, data, teacher) for teacher in teachers]
@@ -276,7 +276,7 @@ def _find_or_train(config, data, plan, file):
         logger.info(f"the teacher {plan.label} was trained before, but not its trajectory kept: training it again")
     else:
         logger.info(f"no teacher of these settings in {file.parent}: training {plan.label} now, in plain RecBole")
-    own = fit.split(teacher)
+    own = parts.split(teacher)
     if own.fingerprint != data.fingerprint:
         raise KDError(
             f"the teacher {plan.label} would be trained on another split than the student {config['model']}: "

@@ -1,0 +1,146 @@
+"""RecBole's split of a dataset: its three parts, the pairs in them, and the fingerprint that two models share."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import EvaluatorType, init_seed
+
+from recbole_kd.config import KDError, sentence
+from recbole_kd.teacher.mask import mask_training
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What makes two models comparable: hashes of the vocabulary and of the pairs of each part of the split."""
+
+    vocabulary: str
+    train: str
+    valid: str
+    test: str
+
+    @property
+    def whole(self):
+        """All of it in one hash."""
+        return hashed(self.vocabulary, self.train, self.valid, self.test)
+
+
+@dataclass(frozen=True)
+class Split:
+    """RecBole's dataset and loaders of one config, and the pairs in them.
+
+    Attributes:
+        pairs: for train, valid and test: sorted distinct user * n_items + item, int64.
+        tokens: users' and items' tokens by id.
+    """
+
+    dataset: Any
+    train: Any
+    valid: Any
+    test: Any
+    pairs: dict
+    tokens: tuple
+    fingerprint: Fingerprint
+
+    @property
+    def train_pairs(self):
+        """The training pairs as two int64 tensors, users and items."""
+        size = len(self.tokens[1])
+        return torch.from_numpy(self.pairs["train"] // size), torch.from_numpy(self.pairs["train"] % size)
+
+
+def split(config):
+    """RecBole's split of a config, exactly as ``run_recbole`` makes it: seeded first, nothing drawn in between.
+
+    Raises:
+        KDError: the dataset is not there or does not fit its settings.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    _check_split(config)
+    try:
+        dataset = create_dataset(config)
+        _check_columns(config, dataset)
+        loaders = data_preparation(config, dataset)
+    except KDError:
+        raise
+    except Exception as error:  # RecBole's own refusals, and what a file of another form makes it stumble over
+        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {sentence(error)}") from error
+    pairs = {name: pairs_of(loader._dataset) for name, loader in zip(PARTS, loaders, strict=True)}
+    if not len(pairs["train"]):
+        raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
+    tokens = tuple(
+        np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
+    )
+    train, valid, test = loaders
+    doubles = _doubles(train._dataset)  # a pair that stands twice is trained on twice
+    trained = hashed(pairs["train"], doubles) if doubles.size else hashed(pairs["train"])
+    fingerprint = Fingerprint(hashed(*tokens), trained, hashed(pairs["valid"]), hashed(pairs["test"]))
+    if config["eval_mask"] == "train":
+        mask_training(test, pairs["train"])
+    return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
+
+
+def pairs_of(dataset):
+    """The distinct pairs of a RecBole dataset as user * n_items + item, sorted, int64."""
+    return np.unique(_rows(dataset))
+
+
+def _doubles(dataset):
+    """The pairs that stand there more than once, and how often, int64, shape [2, c]."""
+    pairs, counts = np.unique(_rows(dataset), return_counts=True)
+    return np.stack([pairs[counts > 1], counts[counts > 1]])
+
+
+def _rows(dataset):
+    users, items = (
+        dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field)
+    )
+    return users * dataset.item_num + items
+
+
+def hashed(*parts):
+    """Arrays, texts and bytes in one SHA-256, as hex digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            part = part.tobytes() if part.dtype.kind == "i" else "\0".join(part.tolist()).encode()
+        digest.update(part if isinstance(part, bytes) else str(part).encode())
+        digest.update(b"\1")
+    return digest.hexdigest()
+
+
+def _check_split(config):
+    """Refuse what no model can be trained and ranked with, and RecBole would stumble over. Raises KDError."""
+    files, asked = config["benchmark_filename"], config["eval_args"] or {}
+    ratios = (asked.get("split") or {}).get("RS")
+    key, parts = ("benchmark_filename", files) if files else ("eval_args: {split: {RS: …}}", ratios)
+    if parts is not None and len(parts) != len(PARTS):
+        raise KDError(f"{key} is {parts!r}: three parts are needed, for training, validation and test")
+    mode = asked.get("mode")
+    modes = mode.values() if isinstance(mode, dict) else [mode]
+    if config["eval_type"] == EvaluatorType.VALUE or "labeled" in modes:
+        raise KDError(
+            f"eval_args={asked!r} and metrics={config['metrics']!r} measure predicted values: students are measured by "
+            "what they rank, so write mode: full and metrics such as NDCG"
+        )
+
+
+def _check_columns(config, dataset):
+    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+        if config[key] not in dataset.field2id_token:
+            raise KDError(
+                f"the dataset '{config['dataset']}' has no column '{config[key]}': set {key} to the name it has"
+            )
+    if (config["eval_args"] or {}).get("order") == "TO" and config["TIME_FIELD"] not in dataset.inter_feat.columns:
+        raise KDError(
+            f"eval_args: order: TO sorts by the column '{config['TIME_FIELD']}', which was not read: write "
+            f"load_col: {{inter: [{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {config['TIME_FIELD']}]}}"
+        )
+    longest = max(config["topk"])
+    if longest > dataset.item_num:
+        raise KDError(f"topk={config['topk']} asks for {longest} items of {dataset.item_num - 1}: take smaller ones")
