@@ -51,20 +51,42 @@ def without_replacement(logits, there, k, generator):
     logits, step = logits.expand(n, longest), max(1, BLOCK // max(1, longest))
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        drawn = _gumbel_top(logits[rows], there[rows], min(k, longest), generator)
-        filled[rows, : drawn.shape[1]] = drawn < longest
-        columns[rows, : drawn.shape[1]] = torch.where(drawn < longest, drawn, 0)
+        keys = torch.rand(there[rows].shape, generator=generator, device=there.device)
+        keys.clamp_(min=1e-38).log_().neg_().log_().neg_()  # Gumbel(0, 1)
+        keys += logits[rows]
+        width = min(k, longest)
+        columns[rows, :width], filled[rows, :width] = winners(keys, there[rows], width)
     return columns, filled
 
 
-def _gumbel_top(logits, there, k, generator):
-    """Columns drawn without replacement, ascending; those that cannot be filled are one past the last."""
-    keys = torch.rand(there.shape, generator=generator, device=there.device)
-    keys.clamp_(min=1e-38).log_().neg_().log_().neg_()  # Gumbel(0, 1)
-    keys += logits
-    keys.masked_fill_(~there, -torch.inf)
-    best, columns = top_k(keys, k)
-    return torch.where(best > -torch.inf, columns, there.shape[1]).sort(dim=1).values
+def race(weights, generator):
+    r"""Keys of which the k largest among some columns are k columns drawn without replacement, each in proportion to
+    its weight: :math:`\log(u) / w`, minus an arrival time of rate w. Draws from different columns may share them.
+
+    Args:
+        weights: >= 0, shape [n, L]; 0 is never drawn.
+        generator: as for rank_weighted.
+
+    Returns:
+        shape [n, L], negative.
+    """
+    draw = torch.rand(weights.shape, generator=generator, device=weights.device)
+    return draw.clamp_(min=1e-38).log_().div_(weights)
+
+
+def winners(keys, there, k):
+    """The columns of the k largest keys of each row, ascending, and which of them there are: as rank_weighted's ranks.
+
+    Args:
+        keys: shape [n, L].
+        there: which columns count, bool, shape [n, L]; a key of -inf counts for none.
+        k: at most L.
+    """
+    longest = keys.shape[1]
+    best, columns = top_k(keys.masked_fill(~there, -torch.inf), k)
+    drawn = torch.where(best > -torch.inf, columns, longest).sort(dim=1).values
+    filled = drawn < longest
+    return torch.where(filled, drawn, 0), filled
 
 
 def rank_tournament(length, k, temperature, generator):

@@ -46,6 +46,21 @@ def test_values_equal_gathering_and_multiplying(parts):
     torch.testing.assert_close(pair_scores(*parts), gathered(*parts))
 
 
+@pytest.mark.parametrize("c", [M - 1, M, M + 1, 3 * M])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_where_a_list_is_about_as_long_as_the_table(c, dtype):
+    users, table = draw(N, D, seed=1, dtype=dtype), draw(M, D, seed=2, dtype=dtype)
+    items = torch.randint(0, M, (N, c), generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(pair_scores(users, table, items), gathered(users, table, items))
+
+
+def test_a_table_that_is_a_part_or_a_transpose_of_another():
+    users, table = draw(N, D, seed=1), draw(2 * D, M, seed=2)
+    items = torch.randint(0, M, (N, C), generator=torch.Generator().manual_seed(3))
+    for part in (table[:D].T, table[::2].T):
+        torch.testing.assert_close(pair_scores(users, part, items), gathered(users, part, items))
+
+
 @pytest.mark.parametrize("ids", [torch.int32, torch.int64])
 def test_gradients_equal_gathering_and_multiplying(parts, ids):
     users, table, items = parts

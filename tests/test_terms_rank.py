@@ -190,8 +190,8 @@ class SlowDCD:
                 scores = {y: self.score(side, old, x, y) for y in top[x]}
                 ranks[x] = {y: sum(other > scores[y] for other in scores.values()) for y in scores}
             two = []
+            draw = torch.rand(len(some), min(keys["dcd_max_k"], size), generator=generator).tolist()
             for sign in (1, -1):  # too low, too high
-                draw = torch.rand(len(some), min(keys["dcd_max_k"], size), generator=generator).tolist()
                 drawn = {}
                 for x, row in zip(some, draw, strict=True):
                     gaps = {y: sign * (ranks[x][y] - place) for place, y in enumerate(top[x])}
@@ -550,10 +550,14 @@ def test_dcd_draws_anew_each_step():
 def test_dcd_draws_in_proportion_to_the_places_between_the_ranks(epsilon):
     term = World(DCD, dcd_epsilon=epsilon).term
     places = [3, 1, 0, -2, 2, -4]
-    drawn, there = term._draw(torch.tensor(places).expand(20000, -1), 1)
-    shares = torch.bincount(drawn[:, 0], minlength=len(places)) / len(drawn)
-    chances = [math.tanh(epsilon * max(place, 0)) for place in places]
-    assert there.all() and shares.tolist() == pytest.approx([chance / sum(chances) for chance in chances], abs=0.015)
+    under, over = term._draw(torch.tensor(places).expand(20000, -1), 1)
+    for sign, (drawn, there) in ((1, under), (-1, over)):
+        shares = torch.bincount(drawn[:, 0], minlength=len(places)) / len(drawn)
+        chances = [math.tanh(epsilon * max(sign * place, 0)) for place in places]
+        wanted = [chance / sum(chances) for chance in chances]
+        assert there.all() and shares.tolist() == pytest.approx(wanted, abs=0.015)
+    both = torch.stack([under[0][:, 0], over[0][:, 0]]).double()
+    assert abs(torch.corrcoef(both)[0, 1]) < 0.03  # one race, and yet drawn apart
 
 
 @EACH

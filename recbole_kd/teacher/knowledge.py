@@ -5,6 +5,7 @@ Read once, in blocks of users, and kept on disk for the next run.
 
 import torch
 
+from recbole_kd.backbone.pairs import inner_products
 from recbole_kd.rankings import top_k
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import STATE_K, TopList, best_of
@@ -57,8 +58,7 @@ class Knowledge(Scored):
         for users in self._blocks(asked if self.offers == "factors" or self.backbone.by_pairs else self.n_items):
             chosen = items[users].long()
             if self.offers == "factors":
-                vectors = self._factors["item"][chosen]
-                out[users] = torch.bmm(vectors, self._factors["user"][users].unsqueeze(-1)).squeeze(-1)
+                out[users] = inner_products(self._factors["user"][users], self._factors["item"], chosen)
             else:
                 with torch.no_grad():
                     out[users] = self.backbone.score_pairs(users, chosen).float()

@@ -3,6 +3,7 @@
 import torch
 from torch.nn.functional import normalize, pad
 
+from recbole_kd.backbone.pairs import pair_scores
 from recbole_kd.layers import Projector
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import cosine_loss, pair_consistency
@@ -104,7 +105,7 @@ class CPD(Term):
         some, place = items.unique(return_inverse=True)
         user, item = student.users(users).detach(), student.items(some).detach()
         projected = self._unit("user", users, user), self._unit("item", some, item)
-        return [torch.einsum("nd,ncd->nc", u, i[place]) for u, i in ((user, item), projected)]
+        return [pair_scores(u, i, place) for u, i in ((user, item), projected)]
 
     def _unit(self, side, ids, vectors):
         projected = at_least_float32(self.through(side, ids, vectors))

@@ -5,7 +5,7 @@ from torch import nn
 
 from recbole_kd.losses.ranking import plackett_luce
 from recbole_kd.rankings import best_first
-from recbole_kd.sampling import without_replacement
+from recbole_kd.sampling import race, winners
 from recbole_kd.schedule import due
 from recbole_kd.teacher.lists import BLOCK
 from recbole_kd.term.base import Term
@@ -103,12 +103,13 @@ class DCD(Term):
 
     def _side(self, lists, ids, score):
         rows, k = self.some(ids), self.key("k")
-        behind = lists.behind(rows)
-        (under, under_there), (over, over_there) = self._draw(behind, k), self._draw(-behind, k)
+        (under, under_there), (over, over_there) = self._draw(lists.behind(rows), min(k, lists.ranks.shape[1]))
         scores = score(rows, torch.gather(lists.top.ids[rows], 1, torch.cat([under, over], 1)))
-        loss = plackett_luce(scores[:, :k], scores[:, k:], under_there, over_there)
-        return self.reduce(loss, len(ids), parts=k)
+        listed, tail = scores.chunk(2, dim=1)
+        return self.reduce(plackett_luce(listed, tail, under_there, over_there), len(ids), parts=k)
 
-    def _draw(self, places, k):
-        weights = torch.tanh(self.key("epsilon") * places.clamp(min=0))
-        return without_replacement(weights.log(), weights > 0, k, self.generator)
+    def _draw(self, behind, k):
+        """Places in the teacher's list of what the student ranks too low, and of what too high."""
+        # nothing is both: one race decides either draw
+        keys = race(torch.tanh(self.key("epsilon") * behind.abs()), self.generator)
+        return winners(keys, behind > 0, k), winners(keys, behind < 0, k)
