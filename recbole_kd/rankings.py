@@ -31,14 +31,53 @@ def top_k(scores, k):
     above = values >= bound[:, None]
     if np.count_nonzero(above) > values.size // 8:  # many are equal, and little is left out
         return scores.topk(k, dim=1)
-    found = np.flatnonzero(above)
+    left, ids = _packed(above, values, 0)
+    best, at = left.topk(k, dim=1)
+    return best, ids.gather(1, at)
+
+
+def top_k_of_parts(parts, k):
+    """``top_k`` of scores that come in parts, side by side, and are never there as a whole.
+
+    What is not above the k-th best of the parts before is left out; what is waits until there is as much of it as of
+    the best.
+
+    Args:
+        parts: float32 on a CPU, shape [n, c] each, the first of them with k columns at least.
+        k: at most as many as there are columns.
+    """
+    parts = iter(parts)
+    scores = next(parts)
+    best, columns = top_k(scores, k)
+    first, waiting, number = scores.shape[1], [], 0
+    for scores in parts:
+        waiting.append(_packed(scores.numpy() > best[:, -1:].numpy(), scores.numpy(), first))
+        first += scores.shape[1]
+        number += waiting[-1][0].numel()
+        if number > best.numel():
+            best, columns = _merged(best, columns, waiting)
+            waiting, number = [], 0
+    return _merged(best, columns, waiting)
+
+
+def _merged(best, columns, waiting):
+    """The best and what waits, as one list of the same length."""
+    best, at = torch.cat([best, *(values for values, _ in waiting)], 1).topk(best.shape[1], dim=1)
+    return best, torch.cat([columns, *(ids for _, ids in waiting)], 1).gather(1, at)
+
+
+def _packed(chosen, values, first):
+    """The chosen columns of each row, moved to the left: their values, -inf where a row has fewer, and their ids, the
+    first column's being ``first``.
+    """
+    n, m = chosen.shape
+    found = np.flatnonzero(chosen)
     rows, columns = np.divmod(found, m)
     counts = np.bincount(rows, minlength=n)
     place = np.arange(len(found)) - (counts.cumsum() - counts)[rows]
     left, ids = np.full((n, counts.max()), -np.inf, np.float32), np.zeros((n, counts.max()), np.int64)
-    left[rows, place], ids[rows, place] = values.reshape(-1)[found], columns
-    best, at = torch.from_numpy(left).topk(k, dim=1)
-    return best, torch.from_numpy(ids).gather(1, at)
+    left[rows, place], ids[rows, place] = values.reshape(-1)[found], columns + first
+    return torch.from_numpy(left), torch.from_numpy(ids)
 
 
 def is_in(ids, lists):

@@ -6,9 +6,10 @@ import torch
 from conformance import Bench
 
 from recbole_kd.sampling import uniform_outside
+from recbole_kd.teacher import lists
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.lists import BLOCK
+from recbole_kd.teacher.lists import BLOCK, ROWS
 from recbole_kd.teacher.store import read_arrays, store_name, write_arrays
 
 
@@ -126,10 +127,26 @@ def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
     sizes = []
     score_all = bench.knowledge.score_all
     bench.knowledge.score_all = lambda users: sizes.append(len(users)) or score_all(users)
-    blocked = bench.knowledge._top_arrays(5, False)
+    blocked = bench.knowledge.unseen_top(bench.knowledge.score_all, 5)
     assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK
     monkeypatch.undo()
-    assert torch.equal(blocked["ids"], bench.knowledge._top_arrays(5, False)["ids"])
+    assert torch.equal(blocked.ids, bench.knowledge._top_arrays(5, False)["ids"])
+
+
+@pytest.mark.parametrize("read", ["top_items", "seen", "top_users", "near"])
+def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypatch, read):
+    knowledge = bench.knowledge
+    function = {
+        "top_items": lambda: knowledge._top_arrays(5, False)["ids"],
+        "seen": lambda: knowledge._top_arrays(5, True)["ids"],
+        "top_users": lambda: knowledge._top_users(5)["ids"],
+        "near": lambda: knowledge._near("item", 4, 3),
+    }[read]
+    whole, sizes, mask = function(), [], lists.mask
+    monkeypatch.setattr(lists, "BLOCK", 7 * ROWS)
+    monkeypatch.setattr(lists, "mask", lambda scores, *rest: sizes.append(scores.shape) or mask(scores, *rest))
+    assert torch.equal(function(), whole)
+    assert read == "seen" or max(n * m for n, m in sizes) <= 7 * ROWS
 
 
 def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_list(bench):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from recbole_kd.rankings import best_first, consensus, discrepancy, order_of, rank_weights, top_k
+from recbole_kd.rankings import best_first, consensus, discrepancy, order_of, rank_weights, top_k, top_k_of_parts
 
 
 def slow_consensus(ids, weights, k):
@@ -26,6 +26,20 @@ def test_top_k_is_the_head_of_a_sort(n, m, k, masked):
     scores = torch.randn(n, m, generator=generator)
     scores[torch.rand(n, m, generator=generator) < masked] = -torch.inf
     best, columns = top_k(scores, k)
+    assert torch.equal(best, scores.sort(dim=1, descending=True).values[:, :k])
+    assert torch.equal(scores.gather(1, columns), best)
+    assert all(len(set(row)) == k for row in columns.tolist())
+
+
+@pytest.mark.parametrize("k", [1, 7, 100])
+@pytest.mark.parametrize("kind", ["as drawn", "ever better", "ever worse", "masked"])
+def test_top_k_of_parts_is_that_of_the_whole(k, kind):
+    scores = torch.randn(6, 3000, generator=torch.Generator().manual_seed(k))
+    if kind == "masked":
+        scores[:, 120:2900] = -torch.inf
+    elif kind != "as drawn":
+        scores = scores.sort(dim=1, descending=kind == "ever worse").values
+    best, columns = top_k_of_parts(scores.split(130, dim=1), k)
     assert torch.equal(best, scores.sort(dim=1, descending=True).values[:, :k])
     assert torch.equal(scores.gather(1, columns), best)
     assert all(len(set(row)) == k for row in columns.tolist())

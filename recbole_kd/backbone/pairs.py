@@ -55,8 +55,8 @@ class _PairScores(torch.autograd.Function):
         users, item_table, items = ctx.saved_tensors
         m = len(item_table)
         sparse = _matrix(items, grad.to(users.dtype).reshape(-1), m)
-        turned = _turned(sparse.crow_indices(), sparse.col_indices(), sparse.values(), m)
-        transposed = torch.sparse_csr_tensor(*turned, (m, len(users)), check_invariants=False)
+        starts, rows, turned = _turned(sparse.crow_indices(), sparse.col_indices(), sparse.values(), m)
+        transposed = torch.sparse_csr_tensor(starts, rows, turned, (m, len(users)), check_invariants=False)
         with torch.autocast(users.device.type, enabled=False):
             return sparse @ item_table, transposed @ users, None
 

@@ -5,10 +5,10 @@ Read once, in blocks of users, and kept on disk for the next run.
 
 import torch
 
+from recbole_kd.backbone.base import View
 from recbole_kd.backbone.pairs import inner_products
-from recbole_kd.rankings import top_k
 from recbole_kd.teacher import lists
-from recbole_kd.teacher.lists import STATE_K, TopList, best_of
+from recbole_kd.teacher.lists import STATE_K, TopList, best_inner
 from recbole_kd.teacher.scored import Scored
 
 
@@ -104,29 +104,29 @@ class Knowledge(Scored):
         return self._kept(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
 
     def _near(self, side, k, components):
-        table = self._factors[side][1:].float()
-        table = table - table.mean(0)
+        table = self._factors[side].float()
+        table = table - table[1:].mean(0)
         if components < table.shape[1]:
-            covariance = table.T @ table
+            covariance = table[1:].T @ table[1:]
             table = table @ torch.linalg.eigh(covariance).eigenvectors[:, -components:]
-        squares = table.square().sum(1)
-        ids = torch.zeros(len(table) + 1, k, dtype=torch.int32, device=self.device)
-        for rows in torch.arange(len(table), device=self.device).split(max(1, lists.BLOCK // len(table))):
-            nearness = (2 * table[rows]) @ table.T - squares
-            nearness[torch.arange(len(rows)), rows] = -torch.inf
-            ids[rows + 1] = (top_k(nearness, k)[1] + 1).int()
-        return ids
+        # the nearest are those of the largest 2 x.y - y.y
+        twice = torch.nn.functional.pad(2 * table, (0, 1), value=-1.0)
+        table = torch.cat([table, table.square().sum(1, keepdim=True)], 1)
+        everyone = torch.arange(len(table) + 1, device=self.device)
+        itself = everyone[:-1], everyone[:-1], everyone
+        return best_inner(lambda rows: twice[rows], table, k, len(table), itself).ids
 
     def _top_arrays(self, k, seen):
-        top = self.unseen_top(self.score_all, k, seen)
+        factors = self.offers == "factors"
+        scores = View(self._factors["user"], self._factors["item"]) if factors else self.score_all
+        top = self.unseen_top(scores, k, seen)
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_users(self, k):
         if self.offers != "factors":
             return super()._top_users(k)
         users, items = self._factors["user"], self._factors["item"]
-        known = self._pairs_by_item()
-        top = best_of(lambda rows: items[rows] @ users.T, k, self.n_items, self.n_users, known, self.device)
+        top = best_inner(lambda rows: items[rows], users, k, self.n_items, self._pairs_by_item())
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_seen(self, k):
@@ -165,7 +165,7 @@ class Knowledge(Scored):
 
 
 def scorer(backbone):
-    """A function from users [b] to the scores of all items, [b, m + 1]."""
+    """A backbone's scores as ``unseen_top`` reads them."""
     if backbone.offers == "factors":
-        return backbone.tables().score_all
+        return backbone.tables()
     return torch.no_grad()(backbone.score_block)

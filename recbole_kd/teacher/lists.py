@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 
-from recbole_kd.rankings import top_k
+from recbole_kd.backbone.base import View
+from recbole_kd.rankings import top_k, top_k_of_parts
 from recbole_kd.sampling import BLOCK, Excluded
 from recbole_kd.teacher.store import read_arrays, write_arrays
 
 STATE_K = 100  # items in the lists of a trajectory
+ROWS = 64  # rows at least whose scores are made together: a product of fewer is slower a row
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,18 @@ class Lists:
         """How many training pairs each item has, shape [m + 1]."""
         return torch.bincount(self.positive_items, minlength=self.n_items)
 
-    def unseen_top(self, score_all, k, seen=False):
-        """The TopList of a scoring function over unseen items (over all where ``seen``):
-        ``score_all(users [b]) -> [b, m + 1]``, overwritten.
+    def unseen_top(self, scores, k, seen=False):
+        """A TopList over unseen items (over all where ``seen``).
+
+        Args:
+            scores: a View, or a function ``score_all(users [b]) -> [b, m + 1]``, whose result is overwritten.
+            k: length of a list; clipped.
         """
         known = None if seen else (self.positive_users, self.positive_items, self._starts)
-        return best_of(score_all, min(k, self.n_items - 1), self.n_users, self.n_items, known, self.device)
+        k = min(k, self.n_items - 1)
+        if isinstance(scores, View):
+            return best_inner(scores.users, scores.item_table, k, self.n_users, known)
+        return best_of(scores, k, self.n_users, self.n_items, known, self.device)
 
     def _mask(self, scores, users):
         """Training positives to -inf, in the scores of consecutive users."""
@@ -195,8 +203,42 @@ def best_of(score, k, n, size, known, device):
     return TopList(ids, best, (ids > 0).sum(1))
 
 
-def mask(scores, rows, known):
-    """Known pairs to -inf, in the scores of consecutive rows."""
+def best_inner(vectors, table, k, n, known):
+    """``best_of`` the inner products of row vectors and a table's; of a table too long for many of its columns to be
+    in memory at once, in parts.
+
+    Args:
+        vectors: the rows' vectors, ``vectors(rows [b]) -> [b, d]``.
+        table: the columns' vectors, shape [size, d].
+    """
+    size, device = len(table), table.device
+    width = max(BLOCK // ROWS, k + 1)
+    if size <= width or device.type != "cpu" or table.dtype != torch.float32:
+        return best_of(lambda rows: vectors(rows) @ table.T, k, n, size, known, device)
+
+    def parts(rows):
+        own = vectors(rows).detach()
+        for first in range(0, size, width):
+            scores = own @ table[first : first + width].detach().T
+            scores[:, : int(first == 0)] = -torch.inf
+            if known is not None:
+                mask(scores, rows, known, first)
+            yield scores
+
+    ids = torch.zeros(n, k, dtype=torch.int32)
+    best = torch.full((n, k), -torch.inf)
+    for rows in blocks(n, width, device):
+        top, columns = top_k_of_parts(parts(rows), k)
+        best[rows] = top
+        ids[rows] = torch.where(top > -torch.inf, columns, 0).int()
+    ids[0], best[0] = 0, -torch.inf
+    return TopList(ids, best, (ids > 0).sum(1))
+
+
+def mask(scores, rows, known, first=0):
+    """Known pairs to -inf, in the scores of consecutive rows, whose columns begin at ``first``."""
     of_row, columns, starts = known
     start, stop = int(starts[rows[0]]), int(starts[rows[-1] + 1])
-    scores[of_row[start:stop] - rows[0], columns[start:stop]] = -torch.inf
+    row, column = of_row[start:stop] - rows[0], columns[start:stop] - first
+    here = (column >= 0) & (column < scores.shape[1])
+    scores[row[here], column[here]] = -torch.inf

@@ -66,4 +66,4 @@ class CD(Term):
 
     def _students(self, student):
         with student.still() as view:
-            return self.knowledge.unseen_top(view.score_all, self.key("max_k"))
+            return self.knowledge.unseen_top(view, self.key("max_k"))

@@ -93,7 +93,7 @@ class HetComp(Term):
     def start_epoch(self, epoch, student):
         if not self._all_final() and epoch >= self.key("warm_up") and due(epoch, self.key("refresh")):
             with student.still() as view:
-                own = self.knowledge.unseen_top(view.score_all, self.key("agree_k")).ids
+                own = self.knowledge.unseen_top(view, self.key("agree_k")).ids
             self._move(own, epoch // self.key("refresh"))
             self._construct()
         if self._all_final() and self.marks[0] < 0:

@@ -31,7 +31,7 @@ class KD(Term):
     def start_epoch(self, epoch, student):
         if self.guide == "student":
             with student.still() as view:
-                own = self.knowledge.unseen_top(view.score_all, self.key("k"), self.key("seen"))
+                own = self.knowledge.unseen_top(view, self.key("k"), self.key("seen"))
             self.top = replace(own, scores=self.knowledge.score(own.ids))
 
     def loss(self, batch):

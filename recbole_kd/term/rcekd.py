@@ -49,7 +49,7 @@ class RCEKD(Term):
     def start_epoch(self, epoch, student):
         if due(epoch, self.key("refresh")):
             with student.still() as view:
-                own = self.knowledge.unseen_top(view.score_all, max(self.k, self.key("max_k")), self.key("seen"))
+                own = self.knowledge.unseen_top(view, max(self.k, self.key("max_k")), self.key("seen"))
             self._draw(own.ids)
 
     def loss(self, batch):

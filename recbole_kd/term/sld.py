@@ -65,7 +65,7 @@ class SLD(Term):
         drawn = [(listed, there)]
         if self.student_k:
             with student.still() as view:
-                own = self.knowledge.unseen_top(view.score_all, self.key("student_max_k"))
+                own = self.knowledge.unseen_top(view, self.key("student_max_k"))
             drawn.append(self._from_list(own, self.student_k)[:2])
         if self.key("uniform_k"):
             drawn.append(uniform_outside(self.outside, self.key("uniform_k"), self.generator))
