@@ -1,15 +1,17 @@
-"""What a term costs on large, synthetic data: reading the teachers, memory, disk, and an epoch.
+"""What a method costs on large, synthetic data: reading the teachers, memory, disk, and an epoch.
 
     python benchmarks/scale.py --method=HetComp --users=200000 --items=100000 --interactions=4000000 \
         --teachers=4 --states=4 --result_file=benchmarks/results/scale-hetcomp.json
 
 Users and items are as popular as a power law has it, teachers are random factors, and a teacher's earlier states are
 random factors too: what is measured is time and size, not accuracy. An epoch is run up to --steps steps and scaled up.
-The term, its knowledge and its store are those of a run; RecBole's dataset is left out. Run it from the project's root.
+The terms, their knowledge and its store are those of a run; RecBole's dataset is left out. Run it from the project's
+root.
 """
 
 import argparse
 import json
+import math
 import resource
 import sys
 import tempfile
@@ -22,6 +24,7 @@ import torch
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.config import explain
 from recbole_kd.config.keys import keys_of
+from recbole_kd.register import method_class
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.measure import versions
@@ -79,18 +82,28 @@ def read(own, pairs, store):
     return Ensemble(members, store / "all", print) if own.teachers > 1 else members[0]
 
 
-def epoch(own, term, pairs, generator):
+def terms_of(method, keys, knowledge):
+    """The method's terms, as its class puts them together."""
+    kind = method_class(method)
+    kinds = [get_term(name) for name in keys.get("terms") or (method,)]
+    return kind.build_terms(object.__new__(kind), kinds, keys, knowledge, STUDENT)
+
+
+def epoch(own, terms, pairs, generator):
     """Seconds of an epoch's start and of a step."""
     student = Factors(own.users, own.items, STUDENT, 7)
     for table in student.parameters():
         table.requires_grad_(True)
     backbone = FactorBackbone(student)
-    optimiser = torch.optim.Adam([*student.parameters(), *term.parameters()])
+    weights = {id(weight): weight for term in terms for weight in term.parameters()}  # terms may share some
+    optimiser = torch.optim.Adam([*student.parameters(), *weights.values()])
     began = time.perf_counter()
     for number in range(own.first_epoch + 1):
         if number in (0, own.first_epoch):
+            began = time.perf_counter()
             with torch.no_grad():
-                term.start_epoch(number, backbone)
+                for term in terms:
+                    term.start_epoch(number, backbone)
     started = time.perf_counter() - began
     steps = min(own.steps, len(pairs[0]) // BATCH)
     order = torch.randperm(len(pairs[0]), generator=generator)
@@ -100,8 +113,10 @@ def epoch(own, term, pairs, generator):
         negatives = torch.randint(1, own.items + 1, items.shape, generator=generator)
         with backbone.step() as view:
             scores = (view.users(users)[:, None] * view.items(torch.stack([items, negatives], 1))).sum(2)
-            base = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
-            loss = term.base_weight * base + term.weight * term.loss(Batch(users, items, negatives, view))
+            loss = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
+            loss = loss * math.prod(term.base_weight for term in terms)
+            batch = Batch(users, items, negatives, view)
+            loss = loss + sum(term.weight * term.loss(batch) for term in terms)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -110,7 +125,7 @@ def epoch(own, term, pairs, generator):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="RRD", help="a term")
+    parser.add_argument("--method", default="RRD", help="a term, or a method of several")
     for name, default in (
         ("users", 10_000), ("items", 10_000), ("interactions", 500_000), ("teachers", 1), ("states", 1),
         ("width", 16), ("steps", 200), ("first_epoch", 0), ("seed", 0),
@@ -129,10 +144,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         knowledge = read(own, pairs, Path(folder))
-        term = get_term(own.method)(keys, knowledge, STUDENT)
+        terms = terms_of(own.method, keys, knowledge)
         knowing = time.perf_counter() - began
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*.npy"))
-        start, step = epoch(own, term, pairs, generator)
+        start, step = epoch(own, terms, pairs, generator)
     steps = len(pairs[0]) // BATCH
     found = {
         "knowledge_seconds": knowing, "disk_mib": disk / 2**20, "epoch_start_seconds": start,
