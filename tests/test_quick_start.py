@@ -213,6 +213,8 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
     ({"train_neg_sample_args": {"distribution": "none", "sample_num": "none"}}, ["train_neg_sample_args", "uniform"]),
     ({"clip_grad_norm": 5}, ["clip_grad_norm", "max_norm: 5"]),
     ({"teacher_model": "NCL"}, ["NCL", "needs a package", "faiss"]),
+    ({"dataset": ["toy"]}, ["dataset=['toy']", "not a name"]),
+    ({"teacher_model": "LightGCN", "enable_amp": True}, ["LightGCN", "enable_amp", "one side"]),
 ])  # fmt: skip
 def test_what_recbole_would_stumble_over_ends_in_a_sentence(settings, keys, words, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)  # as where it is not installed

@@ -208,6 +208,8 @@ def _resolve(plain, blocks):
         raise KDError(f"no method was given: write --model= and one of {', '.join(method_names())}")
     if dataset is None:
         raise KDError("no dataset was given: write --dataset=ml-100k, say")
+    if not isinstance(dataset, str):
+        raise KDError(f"dataset={dataset!r} is not a name: write --dataset=ml-100k, say, one dataset a run")
     if method not in method_names():
         if is_recbole_model(method):
             raise KDError(f"'{method}' is a RecBole model, not a method: write --model=MKD --student_model={method}")

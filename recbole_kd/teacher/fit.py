@@ -106,6 +106,13 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
         if "nan" in str(error):  # of a trainer of a model's own
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
         raise
+    except RuntimeError as error:
+        if config["enable_amp"]:  # RecBole casts all of a model, its sparse products too, which torch does not know
+            raise KDError(
+                f"{config['model']} cannot be trained with enable_amp on this device: leave it out, or set it for one "
+                f"side alone, student.enable_amp or teacher.enable_amp ({sentence(error)})"
+            ) from error
+        raise
     if not writes:
         return
     if not Path(file).is_file():
