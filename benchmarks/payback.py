@@ -11,6 +11,7 @@ learn best at another rate. Run it from the project's root.
 
 import argparse
 import json
+import math
 import shlex
 import statistics
 import sys
@@ -32,8 +33,10 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
 
-def curve(trainer, data, began, mark=None):
-    """(seconds, validation score) after each epoch: until ``mark`` is reached, or until RecBole would stop early."""
+def curve(trainer, data, began, mark=None, seconds=math.inf):
+    """(seconds, validation score) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over, or
+    until RecBole would stop early.
+    """
     points, best, idle, watched = [], -1.0, 0, 0.0
     for epoch in range(trainer.epochs):
         trainer._train_epoch(data.train, epoch)
@@ -42,7 +45,7 @@ def curve(trainer, data, began, mark=None):
         watched += time.process_time() - paused
         points.append((time.process_time() - began - watched, float(score)))
         best, idle = (score, 0) if score > best else (best, idle + 1)
-        if idle > trainer.stopping_step or (mark is not None and score >= mark):
+        if idle > trainer.stopping_step or points[-1][0] >= seconds or (mark is not None and score >= mark):
             break
     return points
 
@@ -55,7 +58,7 @@ def plain(config):
     return curve(trainer, data, time.process_time())
 
 
-def distilled(config, mark):
+def distilled(config, mark=None, seconds=math.inf):
     """The curve of a method, from the reading of its teacher on; nothing that was read before is found again."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
@@ -65,7 +68,7 @@ def distilled(config, mark):
         began = time.process_time()
         knowledge = get_knowledge(config, data, teachers)
         trainer = recbole_kd.KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
-        return curve(trainer, data, began, mark)
+        return curve(trainer, data, began, mark, seconds)
 
 
 def main():

@@ -72,27 +72,18 @@ def panel(found, measure, left, top):
 
 def svg(found):
     """Four panels."""
+    sizes = [run["asked"]["users"] for runs in found.values() for run in runs]
     width, height = 2 * (WIDE + GAP) + LEFT - GAP + 30, TOP + 2 * (HIGH + GAP)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" '
         'font-size="11">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="8" y="20" font-size="14">As many users as items: {min_of(found):,} to {max_of(found):,} of each</text>',
+        f'<text x="8" y="20" font-size="14">As many users as items, {min(sizes):,} to {max(sizes):,} of each</text>',
     ]
     for place, measure in enumerate(PANELS):
         row, column = divmod(place, 2)
         lines += panel(found, measure, LEFT + column * (WIDE + GAP), TOP + 16 + row * (HIGH + GAP))
     return "\n".join([*lines, "</svg>"])
-
-
-def min_of(found):
-    """The fewest users of any run."""
-    return min(runs[0]["asked"]["users"] for runs in found.values())
-
-
-def max_of(found):
-    """The most users of any run."""
-    return max(runs[-1]["asked"]["users"] for runs in found.values())
 
 
 if __name__ == "__main__":
