@@ -21,7 +21,8 @@ def square_runs():
     found = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("scale-*.json"))]
     found = [run for run in found if run["asked"]["users"] == run["asked"]["items"]]
     found.sort(key=lambda run: run["asked"]["users"])
-    return {name: [run for run in found if run["asked"]["method"] == name] for name in COLOURS}
+    by_method = {name: [run for run in found if run["asked"]["method"] == name] for name in COLOURS}
+    return {name: runs for name, runs in by_method.items() if runs}
 
 
 def exponent(runs, measure):

@@ -174,6 +174,12 @@ def test_lists_are_evaluated_as_the_model_that_they_are_read_of(settings):
     )
 
 
+def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
+    keys = {"teacher_model": ["BPR", "ItemKNN"], "eval_step": 3, "epochs": 3}
+    labels = [row["label"] for row in run_kd("RRD", config_dict={**settings, **keys})["teachers"]]
+    assert labels == ["BPR", "ItemKNN"]
+
+
 def test_sampled_evaluation_reads_the_same_order(settings):
     eval_args = {"mode": {"valid": "uni20", "test": "uni20"}}
     bench = Bench("RRD", settings, eval_args=eval_args)

@@ -51,9 +51,14 @@ def test_the_first_table_is_that_of_the_same_file():
         assert f"| {name} | {found[row]['mean']:.4f} ± {found[row]['sd']:.4f} |" in README
 
 
-def test_the_picture_is_that_of_its_result_file():
-    made = subprocess.run([sys.executable, ROOT / "docs/picture.py"], capture_output=True, check=True).stdout
-    assert made.decode() == (ROOT / "docs/methods.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("script", "page"), [
+    ("picture.py", "methods.svg"), ("scale.py", "scale.svg"), ("cost.py", "cost.md"), ("goals.py", "goals.md"),
+    ("keys.py", "keys.md"),
+])  # fmt: skip
+def test_what_is_made_of_the_result_files_is_as_it_is_made(script, page):
+    run = subprocess.run([sys.executable, f"docs/{script}"], cwd=ROOT, capture_output=True, check=True)
+    asked = f"run: python docs/{script} > docs/{page}"
+    assert run.stdout.decode() == (ROOT / "docs" / page).read_text(encoding="utf-8"), asked
 
 
 @pytest.mark.parametrize("dataset", ["ml-1m", "citeulike"])
@@ -91,16 +96,6 @@ def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows)
         assert all(cell in line for cell in cells)
         if "cost" in row:
             assert f" {row['cost']['ratio']:.1f} " in line
-
-
-def test_the_page_of_costs_is_that_of_its_result_files():
-    made = subprocess.run([sys.executable, ROOT / "docs/cost.py"], capture_output=True, check=True).stdout
-    assert made.decode() == (ROOT / "docs/cost.md").read_text(encoding="utf-8")
-
-
-def test_the_page_of_keys_is_what_explain_prints():
-    run = subprocess.run([sys.executable, "docs/keys.py"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout == (ROOT / "docs/keys.md").read_text(encoding="utf-8"), "run: python docs/keys.py > docs/keys.md"
 
 
 def test_the_tables_of_several_teachers_are_those_of_their_result_files():

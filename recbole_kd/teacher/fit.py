@@ -89,6 +89,8 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
     config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
     extra = {"fingerprint": vars(data.fingerprint)}
     trainer.saved_model_file = str(file)
+    # RecBole's own bound; its TraditionalTrainer leaves one epoch afterwards, which would not be evaluated, nor kept
+    trainer.eval_step = min(trainer.eval_step, trainer.epochs)
     writes = processes.rank() == 0
     if writes:
         Path(f"{file}.json").unlink(missing_ok=True)
