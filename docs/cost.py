@@ -146,7 +146,8 @@ more than 200 steps is extrapolated from them; HetComp's is its tenth, which com
 (`benchmarks/scale.py`, `scale-*.json`)
 
 """
-    return text + table(rows, heads)
+    picture = "\n\n![Time, memory and disk by the number of users and items, on logarithmic axes](scale.svg)"
+    return text + table(rows, heads) + picture
 
 
 def serving(found):
