@@ -97,13 +97,11 @@ def epoch(own, terms, pairs, generator):
     backbone = FactorBackbone(student)
     weights = {id(weight): weight for term in terms for weight in term.parameters()}  # terms may share some
     optimiser = torch.optim.Adam([*student.parameters(), *weights.values()])
-    began = time.perf_counter()
-    for number in range(own.first_epoch + 1):
-        if number in (0, own.first_epoch):
-            began = time.perf_counter()
-            with torch.no_grad():
-                for term in terms:
-                    term.start_epoch(number, backbone)
+    for number in sorted({0, own.first_epoch}):
+        began = time.perf_counter()
+        with torch.no_grad():
+            for term in terms:
+                term.start_epoch(number, backbone)
     started = time.perf_counter() - began
     steps = min(own.steps, len(pairs[0]) // BATCH)
     order = torch.randperm(len(pairs[0]), generator=generator)

@@ -14,9 +14,9 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.initial import new_model
-from recbole_kd.teacher.parts import pairs_of, split
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
 from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.resume import kept_randomness, own_randomness
@@ -288,8 +288,8 @@ def _from_recbole(config, method):
 
 
 def _knowledge_for(config, dataset):
-    data = split(plain_config(config))
-    if not np.array_equal(data.pairs["train"], pairs_of(dataset)):
+    data = parts.split(plain_config(config))
+    if not np.array_equal(data.pairs["train"], parts.pairs_of(dataset)):
         raise KDError(
             "the training part handed to the method is not the one that its config makes: "
             "use run_kd, or hand the method its knowledge"

@@ -234,7 +234,8 @@ def test_warn_takes_the_teacher_and_says_what_is_wrong(stock, ask, caplog):
 def counted(monkeypatch):
     """How often the guard makes the teacher's split again."""
     calls = []
-    monkeypatch.setattr(guard, "split", lambda config: calls.append(config) or parts.split(config))
+    again = guard._rebuild
+    monkeypatch.setattr(guard, "_rebuild", lambda *given: calls.append(given) or again(*given))
     return calls
 
 

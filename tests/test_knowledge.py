@@ -133,20 +133,28 @@ def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
     assert torch.equal(blocked.ids, bench.knowledge._top_arrays(5, False)["ids"])
 
 
-@pytest.mark.parametrize("read", ["top_items", "seen", "top_users", "near"])
-def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypatch, read):
-    knowledge = bench.knowledge
+@pytest.mark.parametrize("k", [5, 40, 85])
+@pytest.mark.parametrize("read", ["top_items", "seen", "top_users", "near", "student"])
+def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypatch, read, k):
+    knowledge, student = bench.knowledge, bench.model().backbone
+    k = min(k, 40) if read == "top_users" else k  # of 60
     function = {
-        "top_items": lambda: knowledge._top_arrays(5, False)["ids"],
-        "seen": lambda: knowledge._top_arrays(5, True)["ids"],
-        "top_users": lambda: knowledge._top_users(5)["ids"],
-        "near": lambda: knowledge._near("item", 4, 3),
+        "top_items": lambda: knowledge._top_arrays(k, False)["ids"],
+        "seen": lambda: knowledge._top_arrays(k, True)["ids"],
+        "top_users": lambda: knowledge._top_users(k)["ids"],
+        "near": lambda: knowledge._near("item", k, 3),
+        "student": lambda: knowledge.unseen_top(student.tables(), k).ids,
     }[read]
-    whole, sizes, mask = function(), [], lists.mask
+    whole, widths, merged = function(), [], lists.top_k_of_parts
+    assert (whole[1:] == 0).any() == (k > 60 and read in ("top_items", "student"))  # a row with fewer than k
+
+    def watched(parts, k):
+        return merged((widths.append(part.shape[1]) or part for part in parts), k)
+
     monkeypatch.setattr(lists, "BLOCK", 7 * ROWS)
-    monkeypatch.setattr(lists, "mask", lambda scores, *rest: sizes.append(scores.shape) or mask(scores, *rest))
+    monkeypatch.setattr(lists, "top_k_of_parts", watched)
     assert torch.equal(function(), whole)
-    assert read == "seen" or max(n * m for n, m in sizes) <= 7 * ROWS
+    assert max(widths) == max(7, k + 1) < knowledge.n_items
 
 
 def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_list(bench):

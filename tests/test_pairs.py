@@ -54,6 +54,15 @@ def test_values_where_a_list_is_about_as_long_as_the_table(c, dtype):
     torch.testing.assert_close(pair_scores(users, table, items), gathered(users, table, items))
 
 
+@pytest.mark.parametrize("c", [2, 3 * M])
+@pytest.mark.parametrize("wrong", [-1, M])
+def test_an_id_that_is_not_in_the_table_is_refused(c, wrong):
+    items = torch.zeros(N, c, dtype=torch.int64)
+    items[1, 1] = wrong
+    with pytest.raises(IndexError):
+        pair_scores(draw(N, D, seed=1), draw(M, D, seed=2), items)
+
+
 def test_a_table_that_is_a_part_or_a_transpose_of_another():
     users, table = draw(N, D, seed=1), draw(2 * D, M, seed=2)
     items = torch.randint(0, M, (N, C), generator=torch.Generator().manual_seed(3))

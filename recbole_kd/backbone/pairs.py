@@ -1,4 +1,6 @@
-"""Scores of chosen pairs by sparse products, forward and backward, instead of gathered and scattered rows."""
+"""Scores of chosen pairs by sparse products: backward, and on a CPU forward too, instead of scattered and gathered
+rows.
+"""
 
 import warnings
 
@@ -22,19 +24,26 @@ def pair_scores(users, item_table, items):
     Returns:
         shape [n, c], in float32 at least. The gradient is that of gathering and multiplying, without a row for each
         pair: with the incoming gradient as a sparse matrix of n x m, each side's is one product.
+
+    Raises:
+        IndexError: an id that is not in the table.
     """
-    with torch.autocast(users.device.type, enabled=False):
-        return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
+    return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
 
 
+@torch.no_grad()
 def inner_products(users, item_table, items):
-    """The value of ``pair_scores``, in the dtype of the vectors, without a gradient."""
+    """The value of ``pair_scores``, in the dtype of the vectors."""
     (n, c), m = items.shape, len(item_table)
-    if users.device.type != "cpu" or users.dtype.itemsize < 4 or not 0 < n * c <= n * m:  # torch's own bound
-        return torch.bmm(embedding(items, item_table), users.unsqueeze(-1)).squeeze(-1)
-    # read where they stand: a row copied for each pair takes three to seven times as long
-    places = _matrix(items, users.new_zeros(n * c), m)
-    return torch.sparse.sampled_addmm(places, users, item_table.T, beta=0.0).values().view(n, c)
+    with torch.autocast(users.device.type, enabled=False):
+        if users.device.type != "cpu" or users.dtype.itemsize < 4 or not 0 < n * c <= n * m:  # torch's own bound
+            return torch.bmm(embedding(items, item_table), users.unsqueeze(-1)).squeeze(-1)
+        low, high = items.aminmax()  # torch does not look, and would read whatever stands there
+        if low < 0 or high >= m:
+            raise IndexError(f"the ids go from {low} to {high}, the table from 0 to {m - 1}")
+        # read where they stand: a row copied for each pair takes three to seven times as long
+        places = _matrix(items, users.new_zeros(n * c), m)
+        return torch.sparse.sampled_addmm(places, users, item_table.T, beta=0.0).values().view(n, c)
 
 
 def _matrix(items, values, m):

@@ -12,9 +12,9 @@ from recbole.utils import get_trainer, init_seed
 from recbole_kd import processes
 from recbole_kd.config import KDError, sentence
 from recbole_kd.config.keys import unset
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
 from recbole_kd.teacher.initial import new_model
-from recbole_kd.teacher.parts import hashed, split
 from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
 
 # keys that say where and how a run is shown, not what comes out of it
@@ -45,7 +45,7 @@ def decisive(settings, more=()):
 
 def run_key(config, fingerprint, *more):
     """Sixteen hex digits that stand for all that decides a run's outcome: settings, data, whatever else is given."""
-    return hashed(json.dumps(decisive(config.final_config_dict), sort_keys=True), fingerprint.whole, *more)[:16]
+    return parts.hashed(json.dumps(decisive(config.final_config_dict), sort_keys=True), fingerprint.whole, *more)[:16]
 
 
 def build(config, dataset):
@@ -69,7 +69,7 @@ def train(config, file, own_split=None, states=None, **how):
         states: States, which are kept while it trains, or None.
         resuming: ``resume`` and ``resume_interval``, as ``run`` takes them.
     """
-    data = own_split or split(config)
+    data = own_split or parts.split(config)
     model = build(config, data.train._dataset)
     if not resumable(config):  # a trainer of a model's own may do more between epochs than a resume point holds
         return run(get_trainer(config["MODEL_TYPE"], config["model"])(config, model), data, file, **how)
@@ -109,7 +109,8 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
         raise
     except RuntimeError as error:
-        if config["enable_amp"]:  # RecBole casts all of a model, its sparse products too, which torch does not know
+        # RecBole casts all of a model, its sparse products too, which torch cannot all do in half precision
+        if config["enable_amp"] and any(kind in str(error) for kind in ("BFloat16", "Half")):
             raise KDError(
                 f"{config['model']} cannot be trained with enable_amp on this device: leave it out, or set it for one "
                 f"side alone, student.enable_amp or teacher.enable_amp ({sentence(error)})"

@@ -9,7 +9,7 @@ from recbole.utils.argument_list import dataset_arguments
 
 from recbole_kd.config import KDError, plain_config, sentence
 from recbole_kd.config.keys import model_keys
-from recbole_kd.teacher.parts import Fingerprint, split
+from recbole_kd.teacher import parts
 
 FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item",
@@ -119,7 +119,7 @@ def _matches(written, fingerprint):
     """Whether one of our own checkpoints was trained on this very split."""
     if not isinstance(written, Mapping) or set(written) != set(vars(fingerprint)):
         return False
-    return Fingerprint(**written) == fingerprint
+    return parts.Fingerprint(**written) == fingerprint
 
 
 def _rebuild(theirs, config):
@@ -134,7 +134,7 @@ def _rebuild(theirs, config):
     # a mask says nothing of the split, and a teacher's own evaluation may be of a kind that has none
     for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders", "eval_mask"):
         again.final_config_dict[key] = None
-    return split(again)
+    return parts.split(again)
 
 
 def _equal(one, other):

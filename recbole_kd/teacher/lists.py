@@ -94,7 +94,8 @@ class Lists:
         """A TopList over unseen items (over all where ``seen``).
 
         Args:
-            scores: a View, or a function ``score_all(users [b]) -> [b, m + 1]``, whose result is overwritten.
+            scores: a View, which is read in parts where it is long, or a function ``score_all(users [b]) ->
+                [b, m + 1]``, whose result is overwritten.
             k: length of a list; clipped.
         """
         known = None if seen else (self.positive_users, self.positive_items, self._starts)
@@ -189,18 +190,13 @@ def best_of(score, k, n, size, known, device):
         known: pairs that are left out, sorted by row: rows, columns, and where each row begins; None for none.
         device: where the lists live.
     """
-    ids = torch.zeros(n, k, dtype=torch.int32, device=device)
-    best = torch.full((n, k), -torch.inf, device=device)
-    for rows in blocks(n, size, device):
+
+    def find(rows):
         scores = score(rows).detach().float()
-        scores[:, 0] = -torch.inf
-        if known is not None:
-            mask(scores, rows, known)
-        top, columns = top_k(scores, k)
-        best[rows] = top
-        ids[rows] = torch.where(top > -torch.inf, columns, 0).int()
-    ids[0], best[0] = 0, -torch.inf
-    return TopList(ids, best, (ids > 0).sum(1))
+        hide(scores, rows, known)
+        return top_k(scores, k)
+
+    return _listed(find, k, n, size, device)
 
 
 def best_inner(vectors, table, k, n, known):
@@ -220,19 +216,28 @@ def best_inner(vectors, table, k, n, known):
         own = vectors(rows).detach()
         for first in range(0, size, width):
             scores = own @ table[first : first + width].detach().T
-            scores[:, : int(first == 0)] = -torch.inf
-            if known is not None:
-                mask(scores, rows, known, first)
+            hide(scores, rows, known, first)
             yield scores
 
-    ids = torch.zeros(n, k, dtype=torch.int32)
-    best = torch.full((n, k), -torch.inf)
+    return _listed(lambda rows: top_k_of_parts(parts(rows), k), k, n, width, device)
+
+
+def _listed(find, k, n, width, device):
+    """The TopList of n rows, from ``find(rows [b]) -> (scores, columns)``, of ``width`` numbers a row at once."""
+    ids = torch.zeros(n, k, dtype=torch.int32, device=device)
+    best = torch.full((n, k), -torch.inf, device=device)
     for rows in blocks(n, width, device):
-        top, columns = top_k_of_parts(parts(rows), k)
-        best[rows] = top
-        ids[rows] = torch.where(top > -torch.inf, columns, 0).int()
+        best[rows], columns = find(rows)
+        ids[rows] = torch.where(best[rows] > -torch.inf, columns, 0).int()
     ids[0], best[0] = 0, -torch.inf
     return TopList(ids, best, (ids > 0).sum(1))
+
+
+def hide(scores, rows, known, first=0):
+    """Padding and known pairs, if any, to -inf, in the scores of consecutive rows, whose columns begin at ``first``."""
+    scores[:, : int(first == 0)] = -torch.inf
+    if known is not None:
+        mask(scores, rows, known, first)
 
 
 def mask(scores, rows, known, first=0):
