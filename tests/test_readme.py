@@ -1,5 +1,6 @@
 """The README's figures are those of the result files beside it."""
 
+import importlib.util
 import json
 import re
 import statistics
@@ -133,3 +134,20 @@ def test_the_table_of_protocol_a_is_that_of_its_result_file():
         assert f"| {name} | {' | '.join(cells)} | {row['epochs']:.0f} |".replace("|  |", "| |") in text
     for said in re.findall(r"`(properties/recipe/[\w.-]+|benchmarks/plans/[\w.-]+)`", text):
         assert (ROOT / said).is_file(), said
+
+
+@pytest.mark.parametrize(("ones", "word"), [
+    ([0.3, 0.31, 0.32, 0.33, 0.34], "reached"), ([0.3, 0.31, 0.32, 0.33], "so far"), ([0.3], "one seed"),
+    ([0.1, 0.11, 0.12, 0.13, 0.14], "**no**"), ([0.1, 0.3, 0.19, 0.21, 0.2], "undecided"),
+])  # fmt: skip
+def test_the_word_for_a_goal(ones, word):
+    spec = importlib.util.spec_from_file_location("goals", ROOT / "docs/goals.py")
+    goals = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(goals)
+    rows = [
+        {"MKD --x=1": {"test_result": {"ndcg@10": one}}, "teacher A": {"test_result": {"ndcg@10": 0.2}},
+         "teacher B": {"test_result": {"ndcg@10": 0.1}}} for one in ones
+    ]  # fmt: skip
+    line = goals.row("goal", "file.json", rows, "MKD", "teacher ")
+    assert line[1] == word and line[3] == "0.2000" and line[6] == len(ones)
+    assert goals.row("goal", "file.json", None, "MKD", "teacher ")[1] == "not run"
