@@ -5,8 +5,14 @@ from html import escape
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "methods-citeulike.json"
-LEFT, WIDTH, ROW, TOP = 92, 560, 19, 44  # pixels: the names' column, the bars' field, a row, the head
+LEFT, WIDTH, ROW, TOP = 136, 560, 19, 44  # pixels: the names' column, the bars' field, a row, the head
 METHOD, END, LOSS = "#0072B2", "#8A8A8A", "#D55E00"
+
+
+def label(name):
+    """A row's name without its keys."""
+    bare, keys = name.partition(" --")[::2]
+    return f"{bare}, decay" if bare == "student alone" and "weight_decay" in keys else bare
 
 
 def svg(found, metric="ndcg@10"):
@@ -30,11 +36,11 @@ def svg(found, metric="ndcg@10"):
     ]
     for place, (name, row) in enumerate(rows):
         mean, sd = row[metric]["mean"], row[metric]["sd"]
-        colour = END if name in ("teacher", "student alone") else METHOD if mean > alone else LOSS
+        colour = END if name.startswith(("teacher", "student alone")) else METHOD if mean > alone else LOSS
         y = TOP + ROW * place
         low, high = (LEFT + scale * (mean + sign * sd) for sign in (-1, 1))
         lines += [
-            f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(name.split(" --")[0])}</text>',
+            f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(label(name))}</text>',
             f'<rect x="{LEFT}" y="{y}" width="{scale * mean:.1f}" height="{ROW - 5}" fill="{colour}"/>',
             f'<path d="M{low:.1f} {y + 7}H{high:.1f}" stroke="#000000" stroke-width="1.5"/>',
             f'<text x="{high + 5:.1f}" y="{y + 11}">{mean:.4f}</text>',

@@ -85,7 +85,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     assert f"{found['ratio']:.1f} times" in text and f"{found['extra_rss_mib']:.0f} MiB" in text
 
 
-@pytest.mark.parametrize(("name", "head", "rows"), [("citeulike", "BPR", 23), ("citeulike-lightgcn", "LightGCN", 7)])
+@pytest.mark.parametrize(("name", "head", "rows"), [("citeulike", "BPR", 24), ("citeulike-lightgcn", "LightGCN", 7)])
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     text = text[text.index(f"## On citeulike, {head} 200") :]
