@@ -5,6 +5,8 @@ is padding.
 import numpy as np
 import torch
 
+MARKS = 1_000_000  # ids marked at once, a byte each
+
 
 def top_k(scores, k):
     """The k best columns of each row: what ``scores.topk(k, dim=1)`` gives, in a third of its time on a CPU.
@@ -82,9 +84,22 @@ def _packed(chosen, values, first):
 
 def is_in(ids, lists):
     """Whether each id stands in its row's list; 0 stands in none. Shapes [n, a] and [n, b], result bool [n, a]."""
-    ordered = lists.sort(dim=1).values
-    place = torch.searchsorted(ordered, ids.contiguous()).clamp_(max=ordered.shape[1] - 1)
-    return (torch.gather(ordered, 1, place) == ids) & (ids > 0)
+    size = 1 + max((int(part.max()) for part in (ids, lists) if part.numel()), default=0)
+    if ids.device.type != "cpu" or size > MARKS // 4:
+        ordered = lists.sort(dim=1).values
+        place = torch.searchsorted(ordered, ids.contiguous()).clamp_(max=ordered.shape[1] - 1)
+        return (torch.gather(ordered, 1, place) == ids) & (ids > 0)
+    # what is listed is marked and looked up, a few rows at a time: on a CPU in a quarter of a search's time or less
+    found = torch.empty(ids.shape, dtype=torch.bool)
+    marks = torch.zeros(MARKS // size, size, dtype=torch.bool)
+    for first in range(0, len(ids), len(marks)):
+        rows = slice(first, first + len(marks))
+        part, listed = marks[: len(ids[rows])], lists[rows].long()
+        part.scatter_(1, listed, True)
+        part[:, 0] = False
+        found[rows] = part.gather(1, ids[rows].long())
+        part.scatter_(1, listed, False)
+    return found
 
 
 def order_of(keys):

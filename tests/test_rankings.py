@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from recbole_kd import rankings
 from recbole_kd.rankings import best_first, consensus, discrepancy, order_of, rank_weights, top_k, top_k_of_parts
 
 
@@ -56,6 +57,17 @@ def test_top_k_of_equal_scores_of_nothing_and_of_no_number():
         scores[:, place] = torch.nan
         values, columns = top_k(scores, 3)
         assert torch.equal(columns, scores.topk(3, dim=1).indices) and values[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize("marks", [4, 1000, 1_000_000])  # by searching, a few rows at a time, all at once
+@pytest.mark.parametrize("kinds", [(torch.int32, torch.int32), (torch.int64, torch.int32)])
+def test_what_stands_in_a_list(monkeypatch, marks, kinds):
+    monkeypatch.setattr(rankings, "MARKS", marks)
+    generator = torch.Generator().manual_seed(0)
+    ids, lists = (torch.randint(0, 40, (50, c), generator=generator).to(k) for c, k in zip((9, 5), kinds, strict=True))
+    wanted = [[bool(x) and x in row for x in own] for own, row in zip(ids.tolist(), lists.tolist(), strict=True)]
+    assert rankings.is_in(ids, lists).tolist() == wanted
+    assert rankings.is_in(ids[:0], lists[:0]).shape == (0, 9) and not rankings.is_in(ids, lists * 0).any()
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
