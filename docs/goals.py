@@ -56,10 +56,14 @@ def row(goal, file, rows, name, teachers):
         name: the row that is to be above.
         teachers: how the rows begin that it is to be above of.
     """
-    if rows is None:
+    scores = [
+        {key: one["test_result"][METRIC] for key, one in seed.items() if "test_result" in one} for seed in rows or []
+    ]
+    own = [score for seed in scores for key, score in seed.items() if key.split(" --")[0] == name]
+    if not own:
         return [goal, "not run", "", "", "", "", 0, ""]
-    scores = [{key: one["test_result"][METRIC] for key, one in seed.items() if "test_result" in one} for seed in rows]
-    own = [seed[next(key for key in seed if key.split(" --")[0] == name)] for seed in scores]
+    if len(own) != len(scores):
+        raise ValueError(f"{file}: {name} does not stand once in each seed")
     best = [max(score for key, score in seed.items() if key.startswith(teachers)) for seed in scores]
     found = paired(own, best)
     mean = [f"{sum(values) / len(values):.4f}" for values in (own, best)]

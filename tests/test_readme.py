@@ -150,4 +150,7 @@ def test_the_word_for_a_goal(ones, word):
     ]  # fmt: skip
     line = goals.row("goal", "file.json", rows, "MKD", "teacher ")
     assert line[1] == word and line[3] == "0.2000" and line[6] == len(ones)
-    assert goals.row("goal", "file.json", None, "MKD", "teacher ")[1] == "not run"
+    for nothing in (None, [{"SLD": one["MKD --x=1"]} for one in rows]):
+        assert goals.row("goal", "file.json", nothing, "MKD", "teacher ")[1] == "not run"
+    with pytest.raises(ValueError, match="each seed"):
+        goals.row("goal", "file.json", [*rows, {"teacher A": rows[0]["teacher A"]}], "MKD", "teacher ")
