@@ -24,6 +24,7 @@ import torch
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.config import explain
 from recbole_kd.config.keys import keys_of
+from recbole_kd.model import term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.knowledge import Knowledge
@@ -84,9 +85,8 @@ def read(own, pairs, store):
 
 def terms_of(method, keys, knowledge):
     """The method's terms, as its class puts them together."""
-    kind = method_class(method)
-    kinds = [get_term(name) for name in keys.get("terms") or (method,)]
-    return kind.build_terms(object.__new__(kind), kinds, keys, knowledge, STUDENT)
+    names = term_names_of({"terms": None, "kd_method": method, **keys})
+    return method_class(method).build_terms([get_term(name) for name in names], keys, knowledge, STUDENT)
 
 
 def epoch(own, terms, pairs, generator):

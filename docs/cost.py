@@ -24,7 +24,7 @@ Over an epoch of plain RecBole's BPR 20 under BPR 200 on citeulike, default sett
 what is read of the teacher and made of it before the first epoch, once: it is kept on disk for later runs, and of
 methods that read the same lists, the first in the alphabet paid for them here. Other work ran beside these runs, which
 the spread shows. All of this page was measured before chosen pairs were scored by sampled products, long catalogues
-searched in parts and DCD's draws made in one race: what it says is no less than what it takes now.
+searched in parts and DCD's draws made in one race, and not again since.
 (`benchmarks/cost.py`, `cost-citeulike.json`)
 
 {epochs}

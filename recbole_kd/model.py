@@ -68,7 +68,8 @@ class Distiller(GeneralRecommender):
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
         self.losses = {}
 
-    def build_terms(self, kinds, config, knowledge, width):
+    @classmethod
+    def build_terms(cls, kinds, config, knowledge, width):
         """The terms of the method. A composed method whose terms share a part says so here."""
         return [kind(config, knowledge, width) for kind in kinds]
 
@@ -129,18 +130,19 @@ class MKD(Distiller):
     on unmixed vectors, ``separate`` gives CPD its own, with an alignment loss.
     """
 
-    def build_terms(self, kinds, config, knowledge, width):
+    @classmethod
+    def build_terms(cls, kinds, config, knowledge, width):
         terms = super().build_terms(kinds, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
-            nkd, cpd = terms[:2]
-            cpd.share(nkd)
+            terms[1].share(terms[0])  # CPD, NKD's projectors
         return terms
 
 
 class PCKD(Distiller):
     """DE, whose projectors CPD regularises: Zhu & Zhang, arXiv 2311.04549 v2 (TKDE 2025)."""
 
-    def build_terms(self, kinds, config, knowledge, width):
+    @classmethod
+    def build_terms(cls, kinds, config, knowledge, width):
         de, cpd = super().build_terms(kinds, config, knowledge, width)
         cpd.share(de)
         return [de, cpd]

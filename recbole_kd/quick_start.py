@@ -21,7 +21,7 @@ from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
 from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.measure import compared, evaluate
-from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of, resuming
+from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of
 from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
 
@@ -154,7 +154,7 @@ def get_student_alone(config, student, data):
         logger.info(f"the student was trained alone before: {file}")
     else:
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
-        fit.train(student, file, **resuming(config))
+        fit.train(student, file, **fit.resuming(config))
     return fit.load_weights(student, data.train._dataset, file), str(file)
 
 
@@ -188,7 +188,7 @@ def train_one(side, config, knowledge, file, watch=None):
         _distil(config, knowledge, file, watch)
     else:
         own = config.teacher if side == "teacher" else plain_config(config)
-        fit.train(own, file, **resuming(config), watch=watch)
+        fit.train(own, file, **fit.resuming(config), watch=watch)
 
 
 def _distil(config, knowledge, file, watch=None):
@@ -198,7 +198,7 @@ def _distil(config, knowledge, file, watch=None):
         model = method_class(config.method)(config, fresh.train._dataset, knowledge)
     kind = SharedTrainer if processes.count() > 1 else KDTrainer
     with processes.shared_cores():
-        fit.run(kind(config, model), fresh, file, **resuming(config), watch=watch)
+        fit.run(kind(config, model), fresh, file, **fit.resuming(config), watch=watch)
 
 
 def load_student(model_file, data_path=None):

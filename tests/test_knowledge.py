@@ -84,7 +84,8 @@ def test_neighbours_in_fewer_components_are_those_of_a_pca(bench):
 
 
 def test_duplicate_vectors_do_not_make_an_entity_its_own_neighbour(bench):
-    bench.knowledge._factors["item"][1:6] = bench.knowledge._factors["item"][1]
+    table = bench.knowledge.factors("item")
+    table[1:6] = table[1]
     near = bench.knowledge.neighbours("item", 4, 150)
     assert not (near[1:] == torch.arange(1, len(near))[:, None]).any()
 

@@ -223,6 +223,15 @@ def test_what_recbole_would_stumble_over_ends_in_a_sentence(settings, keys, word
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+def test_no_other_failure_is_put_down_to_enable_amp(settings, monkeypatch):
+    def fit(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("recbole.trainer.Trainer.fit", fit)
+    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+        run_kd("RRD", config_dict={**settings, "enable_amp": True})
+
+
 def test_paths_and_numpys_numbers_are_taken_as_what_they_say(settings):
     keys = {"checkpoint_dir": Path(settings["checkpoint_dir"]), "data_path": Path(settings["data_path"])}
     result = run_kd("RRD", config_dict={**settings, **keys, "rrd_k": np.int64(5), "topk": [np.int64(10)]})

@@ -503,9 +503,8 @@ def test_the_regularisers_train_the_experts_alone():
 
 def test_pckd_puts_cpd_on_des_projectors():
     world = World(DE)
-    method = PCKD.__new__(PCKD)
     with torch.random.fork_rng():
-        de, cpd = PCKD.build_terms(method, [DE, CPD], world.keys, world.knowledge, D_S)
+        de, cpd = PCKD.build_terms([DE, CPD], world.keys, world.knowledge, D_S)
     assert cpd.through == de.project and not cpd.aligns and not list(cpd.parameters())
 
 

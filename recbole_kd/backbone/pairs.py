@@ -28,22 +28,20 @@ def pair_scores(users, item_table, items):
     Raises:
         IndexError: an id that is not in the table.
     """
-    return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
-
-
-@torch.no_grad()
-def inner_products(users, item_table, items):
-    """The value of ``pair_scores``, in the dtype of the vectors."""
-    (n, c), m = items.shape, len(item_table)
     with torch.autocast(users.device.type, enabled=False):
-        if users.device.type != "cpu" or users.dtype.itemsize < 4 or not 0 < n * c <= n * m:  # torch's own bound
-            return torch.bmm(embedding(items, item_table), users.unsqueeze(-1)).squeeze(-1)
-        low, high = items.aminmax()  # torch does not look, and would read whatever stands there
-        if low < 0 or high >= m:
-            raise IndexError(f"the ids go from {low} to {high}, the table from 0 to {m - 1}")
-        # read where they stand: a row copied for each pair takes three to seven times as long
-        places = _matrix(items, users.new_zeros(n * c), m)
-        return torch.sparse.sampled_addmm(places, users, item_table.T, beta=0.0).values().view(n, c)
+        return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
+
+
+def _inner_products(users, item_table, items):
+    (n, c), m = items.shape, len(item_table)
+    if users.device.type != "cpu" or not 0 < n * c <= n * m:  # torch's own bound
+        return torch.bmm(embedding(items, item_table), users.unsqueeze(-1)).squeeze(-1)
+    low, high = items.aminmax()  # torch does not look, and would read whatever stands there
+    if low < 0 or high >= m:
+        raise IndexError(f"the ids go from {low} to {high}, the table from 0 to {m - 1}")
+    # read where they stand: a row copied for each pair takes three to seven times as long
+    places = _matrix(items, users.new_zeros(n * c), m)
+    return torch.sparse.sampled_addmm(places, users, item_table.T, beta=0.0).values().view(n, c)
 
 
 def _matrix(items, values, m):
@@ -57,7 +55,7 @@ class _PairScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx, users, item_table, items):
         ctx.save_for_backward(users, item_table, items)
-        return inner_products(users, item_table, items)
+        return _inner_products(users, item_table, items)
 
     @staticmethod
     def backward(ctx, grad):

@@ -80,6 +80,11 @@ def train(config, file, own_split=None, states=None, **how):
     return run(trainer, data, file, **how)
 
 
+def resuming(config):
+    """How a training of this run is resumed: keywords of ``run``."""
+    return {"resume": config["resume"], "resume_interval": config["resume_interval"]}
+
+
 def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
     """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended.
 
@@ -99,6 +104,27 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
         if resume and trainer.resume() is not None:
             logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
     began = time.perf_counter()
+    score = _fit(trainer, data, watch)
+    if not writes:
+        return
+    if not Path(file).is_file():
+        raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
+    if not can_resume:
+        _rewrite(file, extra)
+    epochs = len(trainer.train_loss_dict)
+    seconds = trainer.seconds if can_resume else time.perf_counter() - began
+    scores = [[epoch, score] for epoch, score in trainer.valid_scores.items()] if can_resume else []
+    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds, "valid_scores": scores}
+    if can_resume and trainer.history:
+        mark["progress"] = trainer.history
+    write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
+    if can_resume:
+        trainer.forget()
+
+
+def _fit(trainer, data, watch):
+    """RecBole's fit; what it would stumble over is said in a sentence. Returns the best validation score."""
+    config = trainer.config
     try:
         score, _ = trainer.fit(
             data.train, data.valid, saved=True, show_progress=config["show_progress"],
@@ -116,21 +142,7 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
                 f"side alone, student.enable_amp or teacher.enable_amp ({sentence(error)})"
             ) from error
         raise
-    if not writes:
-        return
-    if not Path(file).is_file():
-        raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
-    if not can_resume:
-        _rewrite(file, extra)
-    epochs = len(trainer.train_loss_dict)
-    seconds = trainer.seconds if can_resume else time.perf_counter() - began
-    scores = [[epoch, score] for epoch, score in trainer.valid_scores.items()] if can_resume else []
-    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds, "valid_scores": scores}
-    if can_resume and trainer.history:
-        mark["progress"] = trainer.history
-    write_whole(f"{file}.json", json.dumps(mark, indent=1).encode())
-    if can_resume:
-        trainer.forget()
+    return score
 
 
 def _watched(model, watch):

@@ -5,8 +5,6 @@ Read once, in blocks of users, and kept on disk for the next run.
 
 import torch
 
-from recbole_kd.backbone.base import View
-from recbole_kd.backbone.pairs import inner_products
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import STATE_K, TopList, best_inner
 from recbole_kd.teacher.scored import Scored
@@ -35,19 +33,17 @@ class Knowledge(Scored):
         super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
         self.backbone, self.offers, self.states = backbone, backbone.offers, states
         self.trajectory = trajectory
-        if self.offers == "factors":
-            view = backbone.tables()
-            self._factors = {"user": view.user_table, "item": view.item_table}
-        self.width = self._factors["item"].shape[1] if self.offers == "factors" else None
+        self._view = backbone.tables() if self.offers == "factors" else None
+        self.width = self._view.width if self._view else None
 
     def factors(self, side):
         """The factors of ``user`` or ``item``, shape [n + 1, d_T]; their inner product is the score."""
-        return self._factors[side]
+        return getattr(self._view, f"{side}_table")
 
     def score_all(self, users):
         """The teacher's scores of all items, shape [b, m + 1]."""
-        if self.offers == "factors":
-            return self._factors["user"][users] @ self._factors["item"].T
+        if self._view:
+            return self._view.score_all(users)
         with torch.no_grad():
             return self.backbone.score_block(users)
 
@@ -55,10 +51,10 @@ class Knowledge(Scored):
         """The teacher's scores of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
         out = torch.zeros(items.shape, device=self.device)
         asked = items.shape[1] * (self.width or 1)
-        for users in self._blocks(asked if self.offers == "factors" or self.backbone.by_pairs else self.n_items):
+        for users in self._blocks(asked if self._view or self.backbone.by_pairs else self.n_items):
             chosen = items[users].long()
-            if self.offers == "factors":
-                out[users] = inner_products(self._factors["user"][users], self._factors["item"], chosen)
+            if self._view:
+                out[users] = self._view.score(users, chosen)
             else:
                 with torch.no_grad():
                     out[users] = self.backbone.score_pairs(users, chosen).float()
@@ -104,7 +100,7 @@ class Knowledge(Scored):
         return self._kept(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
 
     def _near(self, side, k, components):
-        table = self._factors[side].float()
+        table = self.factors(side).float()
         table = table - table[1:].mean(0)
         if components < table.shape[1]:
             covariance = table[1:].T @ table[1:]
@@ -117,16 +113,13 @@ class Knowledge(Scored):
         return best_inner(lambda rows: twice[rows], table, k, len(table), itself).ids
 
     def _top_arrays(self, k, seen):
-        factors = self.offers == "factors"
-        scores = View(self._factors["user"], self._factors["item"]) if factors else self.score_all
-        top = self.unseen_top(scores, k, seen)
+        top = self.unseen_top(self._view or self.score_all, k, seen)
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_users(self, k):
-        if self.offers != "factors":
+        if not self._view:
             return super()._top_users(k)
-        users, items = self._factors["user"], self._factors["item"]
-        top = best_inner(lambda rows: items[rows], users, k, self.n_items, self._pairs_by_item())
+        top = best_inner(self._view.items, self._view.user_table, k, self.n_items, self._pairs_by_item())
         return {"ids": top.ids, "scores": top.scores}
 
     def _top_seen(self, k):
@@ -147,7 +140,7 @@ class Knowledge(Scored):
         if self.width is not None:
             pairs = torch.arange(len(self.positive_users), device=self.device)
             for rows in pairs.split(max(1, lists.BLOCK // self.width)):
-                user, item = (self._factors[side][ids[rows]] for side, ids in
+                user, item = (self.factors(side)[ids[rows]] for side, ids in
                               (("user", self.positive_users), ("item", self.positive_items)))  # fmt: skip
                 found.append((user * item).sum(1))
             return torch.cat(found)

@@ -285,7 +285,7 @@ def _find_or_train(config, data, plan, file):
     if states is None:
         States(file, 1).forget()  # of a training that was stopped: from here on some would be missing
     try:
-        fit.train(teacher, file, own, states=states, **resuming(config))
+        fit.train(teacher, file, own, states=states, **fit.resuming(config))
     except ImportError as error:  # NCL asks for faiss when its training begins
         raise _lacks(teacher, error) from error
 
@@ -294,8 +294,3 @@ def _has_trajectory(config, data, file, states):
     name = store_name(read_checkpoint(file), data.fingerprint.train)
     stored = Path(config["checkpoint_dir"]) / "knowledge" / name / trajectory_name(config["teacher_states"])
     return states.whole(fit.complete(file)["epochs"]) or read_arrays(stored, "cpu") is not None
-
-
-def resuming(config):
-    """How a training of this run is resumed: keywords of fit.run."""
-    return {"resume": config["resume"], "resume_interval": config["resume_interval"]}
