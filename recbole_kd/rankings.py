@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 MARKS = 1_000_000  # ids marked at once, a byte each
+LOW = (1 << 32) - 1  # the lower half of a key, a column
 
 
 def top_k(scores, k):
-    """The k best columns of each row: what ``scores.topk(k, dim=1)`` gives, in a third of its time on a CPU.
+    """The k best columns of each row: what ``scores.topk(k, dim=1)`` gives, in a fifth of its time on a CPU.
 
     The k-th best of the best of chunks bounds the k-th best of all from below, so what lies below it is left out before
     anything is sorted.
@@ -21,21 +22,8 @@ def top_k(scores, k):
     Returns:
         (values, columns): shape [n, k], best first; of equal scores any may come first.
     """
-    n, m = scores.shape
-    chunk = min(32, m // (4 * k)) if k else 0  # shorter chunks leave fewer columns over, longer ones find them sooner
-    if not n or chunk < 1 or scores.device.type != "cpu" or scores.dtype != torch.float32:
-        return scores.topk(k, dim=1)
-    values, width = scores.numpy(), m // chunk
-    bests = values[:, : chunk * width].reshape(n, chunk, width).max(axis=1)
-    if np.isnan(bests).any() or np.isnan(values[:, chunk * width :]).any():  # what is no number is above no bound
-        return scores.topk(k, dim=1)
-    bound = np.partition(bests, width - k, axis=1)[:, width - k]
-    above = values >= bound[:, None]
-    if np.count_nonzero(above) > values.size // 8:  # many are equal, and little is left out
-        return scores.topk(k, dim=1)
-    left, ids = _packed(above, values, 0)
-    best, at = left.topk(k, dim=1)
-    return best, ids.gather(1, at)
+    keys = _best_keys(scores, k)
+    return scores.topk(k, dim=1) if keys is None else _read(keys)
 
 
 def top_k_of_parts(parts, k):
@@ -50,36 +38,72 @@ def top_k_of_parts(parts, k):
     """
     parts = iter(parts)
     scores = next(parts)
-    best, columns = top_k(scores, k)
+    keys = _best_keys(scores, k)
+    if keys is None:
+        values, columns = scores.topk(k, dim=1)
+        keys = _keys(values.numpy(), columns.numpy())
     first, waiting, number = scores.shape[1], [], 0
     for scores in parts:
-        waiting.append(_packed(scores.numpy() > best[:, -1:].numpy(), scores.numpy(), first))
+        bound = _read(keys[:, -1:])[0].numpy()
+        waiting.append(_chosen(scores.numpy() > bound, scores.numpy(), first))
         first += scores.shape[1]
-        number += waiting[-1][0].numel()
-        if number > best.numel():
-            best, columns = _merged(best, columns, waiting)
-            waiting, number = [], 0
-    return _merged(best, columns, waiting)
+        number += waiting[-1].size
+        if number > keys.size:
+            keys, waiting, number = _sorted([keys, *waiting], k), [], 0
+    return _read(_sorted([keys, *waiting], k))
 
 
-def _merged(best, columns, waiting):
-    """The best and what waits, as one list of the same length."""
-    best, at = torch.cat([best, *(values for values, _ in waiting)], 1).topk(best.shape[1], dim=1)
-    return best, torch.cat([columns, *(ids for _, ids in waiting)], 1).gather(1, at)
+def _best_keys(scores, k):
+    """The keys of the k best columns of each row, best first; None where the short way does not pay."""
+    n, m = scores.shape
+    chunk = min(32, m // (4 * k)) if k else 0  # shorter chunks leave fewer columns over, longer ones find them sooner
+    if not n or chunk < 1 or scores.device.type != "cpu" or scores.dtype != torch.float32:
+        return None
+    values, width = scores.numpy(), m // chunk
+    bests = values[:, : chunk * width].reshape(n, chunk, width).max(axis=1)
+    if np.isnan(bests).any() or np.isnan(values[:, chunk * width :]).any():  # what is no number is above no bound
+        return None
+    bound = np.partition(bests, width - k, axis=1)[:, width - k]
+    above = values >= bound[:, None]
+    if np.count_nonzero(above) > values.size // 8:  # many are equal, and little is left out
+        return None
+    return _sorted([_chosen(above, values, 0)], k)
 
 
-def _packed(chosen, values, first):
-    """The chosen columns of each row, moved to the left: their values, -inf where a row has fewer, and their ids, the
-    first column's being ``first``.
-    """
+def _chosen(chosen, values, first):
+    """The keys of the chosen columns of each row, at its left; the first column is ``first``."""
     n, m = chosen.shape
-    found = np.flatnonzero(chosen)
-    rows, columns = np.divmod(found, m)
-    counts = np.bincount(rows, minlength=n)
-    place = np.arange(len(found)) - (counts.cumsum() - counts)[rows]
-    left, ids = np.full((n, counts.max()), -np.inf, np.float32), np.zeros((n, counts.max()), np.int64)
-    left[rows, place], ids[rows, place] = values.reshape(-1)[found], columns + first
-    return torch.from_numpy(left), torch.from_numpy(ids)
+    found, rows = np.flatnonzero(chosen), np.arange(n)
+    starts = np.searchsorted(found, np.arange(n + 1) * m)
+    counts = np.diff(starts)
+    width = counts.max()
+    keys = np.full((n, width), np.iinfo(np.int64).min)  # below every key
+    place = np.arange(len(found)) + np.repeat(rows * width - starts[:-1], counts)
+    keys.reshape(-1)[place] = _keys(values.reshape(-1)[found], found + np.repeat(first - rows * m, counts))
+    return keys
+
+
+def _keys(values, columns):
+    """Scores and their columns as one number each, int64, in the scores' order, of equal ones the first column above:
+    such numbers are sorted in a fraction of the time that scores take with their places.
+    """
+    return _turned((values + np.float32(0)).view(np.int32)).astype(np.int64) << 32 | LOW - columns
+
+
+def _turned(bits):
+    """float32's bits as int32 in the order of the numbers, -0 made 0 before; and back."""
+    return bits ^ (bits >> 31 & np.int32(0x7FFFFFFF))
+
+
+def _sorted(keys, k):
+    """The k largest of each row of some arrays of keys, largest first."""
+    return np.sort(keys[0] if len(keys) == 1 else np.concatenate(keys, 1), axis=1)[:, : -k - 1 : -1]
+
+
+def _read(keys):
+    """(scores, columns) of keys."""
+    values = _turned((keys >> 32).astype(np.int32)).view(np.float32)
+    return torch.from_numpy(values), torch.from_numpy(LOW - (keys & LOW))
 
 
 def is_in(ids, lists):

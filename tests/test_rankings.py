@@ -46,6 +46,16 @@ def test_top_k_of_parts_is_that_of_the_whole(k, kind):
     assert all(len(set(row)) == k for row in columns.tolist())
 
 
+@pytest.mark.parametrize("k", [1, 20, 120])
+def test_of_equal_scores_the_first_columns_stand_first_whether_in_parts_or_not(k):
+    scores = torch.randint(-300, 300, (6, 3000), generator=torch.Generator().manual_seed(k)).float() / 7
+    scores = torch.where(scores.abs() < 10, 0.0 * scores, scores)  # both zeros
+    scores[3:] -= 100  # and lists of nothing above 0
+    wanted = scores.sort(dim=1, descending=True, stable=True)
+    for values, columns in (top_k(scores, k), top_k_of_parts(scores.split(130, dim=1), k)):
+        assert torch.equal(values, wanted.values[:, :k]) and torch.equal(columns, wanted.indices[:, :k])
+
+
 def test_top_k_of_equal_scores_of_nothing_and_of_no_number():
     assert len(top_k(torch.zeros(2, 500), 3)[1][1].unique()) == 3
     assert all(part.shape == (0, 3) for part in top_k(torch.zeros(0, 500), 3))
