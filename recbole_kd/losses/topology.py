@@ -56,11 +56,13 @@ def group_topology(student, teacher, groups, by="entity", only_positive=False):
     """
     order = torch.argsort(groups, stable=True)
     sizes = groups.unique(return_counts=True)[1].tolist()
+    units = (normalize(at_least_float32(part), dim=-1)[order].split(sizes) for part in (student, teacher))
     within = []
-    for one, other in zip(student[order].split(sizes), teacher[order].split(sizes), strict=True):
-        of_teacher = cosines(other, other)
-        gap = (cosines(one, one) - of_teacher).square()
-        within.append(gap[of_teacher > 0] if only_positive else gap.flatten())
+    with torch.autocast(student.device.type, enabled=False):
+        for one, other in zip(*units, strict=True):
+            of_teacher = other @ other.T
+            gap = (one @ one.T - of_teacher).square()
+            within.append(gap[of_teacher > 0] if only_positive else gap.flatten())
     own, theirs = prototypes(student, groups), prototypes(teacher, groups)
     if by == "entity":
         gap = cosines(own.detach(), student) - cosines(theirs, teacher)
