@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from recbole_kd.sampling import coins
+
 
 class _Stack(nn.Module):
     """M two-layer experts of hidden width h side by side: one network of hidden width M h, in two matrix products."""
@@ -26,7 +28,7 @@ class _Stack(nn.Module):
         if not self.training or self.dropout == 0.0:
             return vectors
         keep = 1.0 - self.dropout
-        return vectors * torch.empty_like(vectors).bernoulli_(keep, generator=generator).div_(keep)
+        return torch.where(coins(vectors.shape, keep, generator, vectors.device), vectors / keep, 0.0)
 
 
 class Projector(_Stack):
