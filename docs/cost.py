@@ -23,17 +23,20 @@ Over an epoch of plain RecBole's BPR 20 under BPR 200 on citeulike, default sett
 (plain, method, plain, …), medians of {pairs} pairs. Memory is the peak beyond plain training's {rss:.0f} MiB. Set-up is
 what is read of the teacher and made of it before the first epoch, once: it is kept on disk for later runs, and of
 methods that read the same lists, the first in the alphabet paid for them here. Other work ran beside these runs, which
-the spread shows. All of this page was measured before chosen pairs were scored by sampled products, long catalogues
-searched in parts and DCD's draws made in one race, and not again since.
-(`benchmarks/cost.py`, `cost-citeulike.json`)
+the spread shows. (`benchmarks/cost.py`, `cost-citeulike.json`)
 
 {epochs}
 
 {over}
 
-With a LightGCN student of three layers (batches of 8,192 rows, `kd_rows` 512; `cost-citeulike-lightgcn.json`; aim 1.5):
-{lightgcn}:
-too wide a spread to say more than that three of them are over it.
+MKD's set-up is mostly the search for each item's neighbours among all items, IRRRD's and DCD's the lists of the best
+users of each item besides those of the best items of each user. BD trains the teacher too, ten times the student's
+width; what is left of its epoch is that.
+
+With a LightGCN student of three layers, default settings (`cost-citeulike-lightgcn-default.json`; aim 1.5):
+{lightgcn}. {graph_over}
+In batches of 8,192 rows with `kd_rows` 512, in which the five best were trained for [methods.md](methods.md), a step is
+four times as much of a method's work for one propagation (`cost-citeulike-lightgcn.json`): {large_batches}.
 
 ## When it pays for itself
 
@@ -47,15 +50,23 @@ training's epochs, the other time that of the first epoch that reaches it.
 
 ## Where an epoch's time goes
 
-Milliseconds a step on citeulike, before and after the last round of work on speed: top-K lists without sorting what
-cannot be among them, orders by sorting packed numbers, gradients of scored pairs turned by counting, one fused step for
-the terms' own weights. (`benchmarks/profile_epoch.py`, `profile-citeulike.json`)
+Milliseconds a step on citeulike, before and after the work on speed: top-K lists without sorting what cannot be among
+them, scores and columns sorted as one number, chosen pairs scored by sampled products and their gradients turned by
+counting, dropout of sixteen bits a number, DCD's draws in one race, one fused step for the terms' own weights.
+(`benchmarks/profile_epoch.py`, `profile-citeulike.json`)
 
 {profile}
 
-RCEKD reads every user's list of the student anew each epoch, as its authors do; `rcekd_refresh` reads it less often,
-which was not tried on validation. DCD draws from lists on both sides in each step, and ranks both sides' lists anew
-every third epoch. What is left is how often they do it, not loops.
+RCEKD reads every user's list of the student anew each epoch, as its authors do. DCD draws from lists on both sides in
+each step, and ranks both sides' lists anew every third epoch. What is left is how often they do it, not loops.
+
+## The same time, other settings
+
+What a sampled share of the work costs in accuracy: the best validation ndcg@10 that is reached within so many processor
+seconds of training and reading the teacher, BPR 200 -> 20 on citeulike at `learning_rate` 0.01, seeds {seeds}; the
+difference is the default's over the other's, paired. (`benchmarks/equal_time.py`, `equal-time-citeulike.json`)
+
+{equal_time}
 
 ## Large data
 
@@ -90,6 +101,25 @@ def epochs(found):
         for name, row in sorted(found.items(), key=lambda item: item[1]["ratio"])
     ]  # fmt: skip
     return table(rows, ["method", "epoch / plain", "spread", "aim", "MiB over plain", "set-up, seconds"])
+
+
+def over_graph(found):
+    """A sentence on which methods are over 1.5 under a LightGCN student."""
+    slow = [name for name, row in found.items() if round(row["ratio"], 1) > 1.5]
+    return f"Over it: {', '.join(slow) or 'none'}."
+
+
+def equal_time(found):
+    """The table of settings at equal time, as the benchmark prints it, the longest time of each pair."""
+    rows = []
+    for one, other in found["pairs"]:
+        at = max(found["scores"][one][0], key=float)
+        values = [[run[at]["best"] for run in found["scores"][setting]] for setting in (one, other)]
+        gap = found["compared"][f"{one} over {other} at {at} s"]
+        means = (f"{statistics.fmean(each):.4f}" for each in values)
+        span = f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]"
+        rows.append([one, f"`{other.removeprefix(one).strip(' -')}`", f"{float(at):.0f}", *means, span])
+    return table(rows, ["method", "other setting", "seconds", "default", "other", "difference (95%)"])
 
 
 def over(found):
@@ -167,10 +197,13 @@ def serving(found):
 def page():
     """The whole page."""
     cost, served = read("cost-citeulike.json"), read("serving.json")
-    graph = read("cost-citeulike-lightgcn.json")["methods"]
+    graph, large = (read(f"cost-citeulike-lightgcn{more}.json")["methods"] for more in ("-default", ""))
+    equal = read("equal-time-citeulike.json")
     return PAGE.format(
         pairs=5, rss=cost["plain"]["rss_mib"], epochs=epochs(cost["methods"]), over=over(cost["methods"]),
-        lightgcn=", ".join(spanned(name, row) for name, row in graph.items()),
+        lightgcn=", ".join(spanned(name, row) for name, row in graph.items()), graph_over=over_graph(graph),
+        large_batches=", ".join(spanned(name, row) for name, row in large.items()),
+        equal_time=equal_time(equal), seeds=" to ".join((equal["seeds"][0], equal["seeds"][-1])),
         payback=payback(read("payback-citeulike.json")), profile=profile(read("profile-citeulike.json")), scale=scale(),
         wide=served["asked"]["teacher"], small=served["asked"]["student"], ensemble=served["asked"]["ensemble"],
         serving=serving(served),

@@ -121,6 +121,22 @@ def test_the_tables_of_several_teachers_are_those_of_their_result_files():
         assert f"| {name} | {valid['mean']:.4f} ± {valid['sd']:.4f} | {test['mean']:.4f} ± {test['sd']:.4f} |" in text
 
 
+def test_what_is_said_of_the_way_along_the_trajectories_is_in_its_result_files():
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    walk, narrow = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+                    for name in ("walk-ml-100k", "hetcomp-ablation-ml-100k-width-6"))  # fmt: skip
+    for label in walk["runs"][0]["shares"]:
+        states = zip(*(run["shares"][label] for run in walk["runs"]), strict=True)
+        assert f"| {label} | {' | '.join(f'{statistics.fmean(values):.0%}' for values in states)} |" in text
+    assert {run["all_last_from_epoch"] for run in walk["runs"]} == {50, 60}
+    epochs = [run["epochs"] for run in walk["runs"]]
+    assert f"epoch 50 or 60 of {min(epochs)} to {max(epochs)}" in " ".join(text.split())
+    assert {max(run["comparisons"]) for run in walk["runs"]} == {4, 5}
+    for name in ("student alone", "HetComp", "last states only"):
+        valid, test = (narrow["summary"][part][name] for part in ("valid_result", "test_result"))
+        assert f"| {name} | {valid['mean']:.4f} ± {valid['sd']:.4f} | {test['mean']:.4f} ± {test['sd']:.4f} |" in text
+
+
 def test_the_table_of_protocol_a_is_that_of_its_result_file():
     text = (ROOT / "docs/protocol-a.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / "benchmarks/results/protocol-a.json").read_text())
