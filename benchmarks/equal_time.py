@@ -1,4 +1,4 @@
-"""Settings of a method at equal time: the best validation score that each has reached when so many seconds are over.
+"""Settings of a method at equal time: the best ``--metric`` on validation that each has reached when so many seconds are over.
 
     python benchmarks/equal_time.py --pairs="SLD; --kd_rows=0 / RCEKD; --rcekd_refresh=1" --seconds=30,60 \
         --dataset=citeulike --data_path=data --seeds=1,2,3 --learning_rate=0.01 \
@@ -43,6 +43,7 @@ def main():
     parser.add_argument("--pairs", required=True)
     parser.add_argument("--seconds", default="30,60", help="the times, the last one ends a run")
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--metric", default="ndcg@10")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
     torch.set_num_threads(1)
@@ -51,7 +52,7 @@ def main():
     for seed in seeds:
         for setting in dict.fromkeys(one for pair in settings_of(own.pairs) for one in pair):
             config = payback.config_of(setting, [*rest, f"--seed={seed}"])
-            points = payback.distilled(config, seconds=max(times))
+            points = payback.distilled(config, own.metric, seconds=max(times))
             scores.setdefault(setting, []).append({str(time): reached(points, time) for time in times})
             print(f"seed {seed}, {setting}: {scores[setting][-1]}", flush=True)
     lines, compared = [], {}
@@ -69,7 +70,13 @@ def main():
     print(tabulate(lines, heads, tablefmt="github", disable_numparse=True))
     if own.result_file:
         command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
-        content = {"command": command, "seeds": seeds, "pairs": settings_of(own.pairs), "scores": scores}
+        content = {
+            "command": command,
+            "seeds": seeds,
+            "metric": own.metric,
+            "pairs": settings_of(own.pairs),
+            "scores": scores,
+        }
         content |= {"compared": compared, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 

@@ -3,9 +3,8 @@
     python benchmarks/payback.py --methods="MKD;RRD;SLD;RCEKD" --dataset=citeulike --data_path=data --seeds=1,2,3 \
         --learning_rate=0.01 --alone="--learning_rate=0.001" --result_file=benchmarks/results/payback-citeulike.json
 
-Plain training goes on until it is stopped early; its best validation metric is the mark. A method's seconds run from
-reading the teacher to the first epoch whose validation metric reaches the mark; what training the teacher took is told
-apart. Processor seconds of one thread, without evaluation. ``--alone`` holds keys for plain training alone, which may
+Plain training goes on until it is stopped early; its best ``--metric`` on validation is the mark. A method's seconds run
+from reading the teacher to the first epoch that reaches the mark; what training the teacher took is told apart. Processor seconds of one thread, without evaluation. ``--alone`` holds keys for plain training alone, which may
 learn best at another rate. Run it from the project's root.
 """
 
@@ -33,32 +32,32 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
 
-def curve(trainer, data, began, mark=None, seconds=math.inf):
-    """(seconds, validation score) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over, or
-    until RecBole would stop early.
+def curve(trainer, data, began, metric, mark=None, seconds=math.inf):
+    """(seconds, metric on validation) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over, or
+    until RecBole would stop early, by its own valid_metric.
     """
     points, best, idle, watched = [], -1.0, 0, 0.0
     for epoch in range(trainer.epochs):
         trainer._train_epoch(data.train, epoch)
         paused = time.process_time()
-        score, _ = trainer._valid_epoch(data.valid)
+        score, found = trainer._valid_epoch(data.valid)
         watched += time.process_time() - paused
-        points.append((time.process_time() - began - watched, float(score)))
+        points.append((time.process_time() - began - watched, float(found[metric])))
         best, idle = (score, 0) if score > best else (best, idle + 1)
-        if idle > trainer.stopping_step or points[-1][0] >= seconds or (mark is not None and score >= mark):
+        if idle > trainer.stopping_step or points[-1][0] >= seconds or (mark is not None and points[-1][1] >= mark):
             break
     return points
 
 
-def plain(config):
+def plain(config, metric):
     """The curve of RecBole's own Trainer."""
     config, data = plain_config(config), parts.split(plain_config(config))
     init_seed(config["seed"], config["reproducibility"])
     trainer = Trainer(config, fit.build(config, data.train._dataset))
-    return curve(trainer, data, time.process_time())
+    return curve(trainer, data, time.process_time(), metric)
 
 
-def distilled(config, mark=None, seconds=math.inf):
+def distilled(config, metric, mark=None, seconds=math.inf):
     """The curve of a method, from the reading of its teacher on; nothing that was read before is found again."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
@@ -68,7 +67,7 @@ def distilled(config, mark=None, seconds=math.inf):
         began = time.process_time()
         knowledge = get_knowledge(config, data, teachers)
         trainer = recbole_kd.KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
-        return curve(trainer, data, began, mark, seconds)
+        return curve(trainer, data, began, metric, mark, seconds)
 
 
 def main():
@@ -76,6 +75,7 @@ def main():
     parser.add_argument("--methods", default="MKD;RRD;SLD;RCEKD", help="separated by ;")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--alone", default="", help="keys for plain training alone")
+    parser.add_argument("--metric", default="ndcg@10")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
     torch.set_num_threads(1)
@@ -85,12 +85,13 @@ def main():
         keys = [*rest, f"--seed={seed}"]
         theirs = shlex.split(own.alone)
         others = [key for key in keys if key.split("=")[0] not in {word.split("=")[0] for word in theirs}]
-        points = plain(config_of(methods[0].split()[0], [*others, *theirs]))  # a method's own keys are not for it
+        config = config_of(methods[0].split()[0], [*others, *theirs])  # a method's own keys are not for it
+        points = plain(config, own.metric)
         mark = max(score for _, score in points)
         took = next(seconds for seconds, score in points if score >= mark)
         run = {"seed": int(seed), "plain": {"best": mark, "seconds": took, "epochs": len(points)}, "methods": {}}
         for method in methods:
-            points = distilled(config_of(method, keys), mark)
+            points = distilled(config_of(method, keys), own.metric, mark)
             seconds, score = points[-1]
             reached = {"seconds": seconds, "epochs": len(points), "ratio": seconds / took} if score >= mark else None
             run["methods"][method] = reached
@@ -105,7 +106,7 @@ def main():
     print(tabulate(lines, ["method", "time / plain", "from", "to", "seeds that reach it", "epochs"], tablefmt="github"))
     if own.result_file:
         command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
-        content = {"command": command, "alone": own.alone, "runs": runs, "versions": versions()}
+        content = {"command": command, "alone": own.alone, "metric": own.metric, "runs": runs, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 
 
