@@ -1,4 +1,4 @@
-"""Settings of a method at equal time: the best ``--metric`` on validation that each has reached when so many seconds are over.
+"""Settings of a method at equal time: the best validation ``--metric`` that each has reached after so many seconds.
 
     python benchmarks/equal_time.py --pairs="SLD; --kd_rows=0 / RCEKD; --rcekd_refresh=1" --seconds=30,60 \
         --dataset=citeulike --data_path=data --seeds=1,2,3 --learning_rate=0.01 \

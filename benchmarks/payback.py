@@ -3,9 +3,10 @@
     python benchmarks/payback.py --methods="MKD;RRD;SLD;RCEKD" --dataset=citeulike --data_path=data --seeds=1,2,3 \
         --learning_rate=0.01 --alone="--learning_rate=0.001" --result_file=benchmarks/results/payback-citeulike.json
 
-Plain training goes on until it is stopped early; its best ``--metric`` on validation is the mark. A method's seconds run
-from reading the teacher to the first epoch that reaches the mark; what training the teacher took is told apart. Processor seconds of one thread, without evaluation. ``--alone`` holds keys for plain training alone, which may
-learn best at another rate. Run it from the project's root.
+Plain training goes on until it is stopped early; its best validation ``--metric`` is the mark. A method's seconds run
+from reading the teacher to the first epoch that reaches the mark; what training the teacher took is told apart.
+Processor seconds of one thread, without evaluation. ``--alone`` holds keys for plain training alone, which may learn
+best at another rate. Run it from the project's root.
 """
 
 import argparse
@@ -33,8 +34,8 @@ from tabulate import tabulate
 
 
 def curve(trainer, data, began, metric, mark=None, seconds=math.inf):
-    """(seconds, metric on validation) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over, or
-    until RecBole would stop early, by its own valid_metric.
+    """(seconds, validation ``metric``) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over,
+    or until RecBole would stop early, by its own valid_metric.
     """
     points, best, idle, watched = [], -1.0, 0, 0.0
     for epoch in range(trainer.epochs):
