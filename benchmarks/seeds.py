@@ -60,8 +60,9 @@ def main():
         runs.append(rows_of(whole))
     found = {part: summary(runs, own.metric, part) for part in ("valid_result", "test_result")}
     kept = {key: value for key, value in whole["config"].items() if not os.path.isabs(str(value))}
+    command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
     content = {
-        "command": rest, "seeds": own.seeds, "metric": own.metric, **found, "versions": whole["versions"],
+        "command": command, "seeds": own.seeds, "metric": own.metric, **found, "versions": whole["versions"],
         "config": kept, "runs": runs,
     }  # fmt: skip
     Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
