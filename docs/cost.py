@@ -69,6 +69,9 @@ processor seconds of training and reading the teacher, BPR 200 -> 20 on citeulik
 
 {equal_time}
 
+RCEKD gains from all of a batch's users, and RRD a little: for them 128 is too few, and their default will be chosen
+again. MKD, whose projectors are what `kd_rows` spares, is better with 128.
+
 ## Large data
 
 {scale}

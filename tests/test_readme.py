@@ -121,6 +121,16 @@ def test_the_tables_of_several_teachers_are_those_of_their_result_files():
         assert f"| {name} | {valid['mean']:.4f} ± {valid['sd']:.4f} | {test['mean']:.4f} ± {test['sd']:.4f} |" in text
 
 
+def test_two_processes_end_as_the_page_says():
+    text = (ROOT / "docs/processes.md").read_text(encoding="utf-8")
+    one, two = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())["test_result"]["distilled"]
+                for name in ("mkd-ml-100k", "mkd-ml-100k-two-processes"))  # fmt: skip
+    for row in (one, two):
+        assert f"{row['mean']:.4f} ± {row['sd']:.4f}" in text
+    gap = paired(two["values"], one["values"])
+    assert f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]" in text
+
+
 def test_what_is_said_of_the_way_along_the_trajectories_is_in_its_result_files():
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     walk, narrow = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
