@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import textwrap
 from pathlib import Path
 
 from tabulate import tabulate
@@ -30,13 +31,15 @@ the spread shows. (`benchmarks/cost.py`, `cost-citeulike.json`)
 {over}
 
 MKD's set-up is mostly the search for each item's neighbours among all items, IRRRD's and DCD's the lists of the best
-users of each item besides those of the best items of each user. BD trains the teacher too, ten times the student's
-width; what is left of its epoch is that.
+users of each item besides those of the best items of each user, UnKD's a list for each group of items. BD trains the
+teacher too, ten times the student's width; what is left of its epoch is that.
 
 With a LightGCN student of three layers, default settings (`cost-citeulike-lightgcn-default.json`; aim 1.5):
 {lightgcn}. {graph_over}
 In batches of 8,192 rows with `kd_rows` 512, in which the five best were trained for [methods.md](methods.md), a step is
-four times as much of a method's work for one propagation (`cost-citeulike-lightgcn.json`): {large_batches}.
+four times as much of a method's work for one propagation (`cost-citeulike-lightgcn.json`; measured before the last work
+on speed):
+{large_batches}.
 
 ## When it pays for itself
 
@@ -141,6 +144,11 @@ def spanned(name, row):
     return f"{name} {row['ratio']:.1f} ({low:.1f} to {high:.1f})"
 
 
+def listed(found):
+    """All ratios and their spreads, in lines."""
+    return textwrap.fill(", ".join(spanned(name, row) for name, row in found.items()), 118)
+
+
 def payback(found):
     """The table of when distillation has paid."""
     rows = []
@@ -207,8 +215,7 @@ def page():
     equal = read("equal-time-citeulike.json")
     return PAGE.format(
         pairs=5, rss=cost["plain"]["rss_mib"], epochs=epochs(cost["methods"]), over=over(cost["methods"]),
-        lightgcn=", ".join(spanned(name, row) for name, row in graph.items()), graph_over=over_graph(graph),
-        large_batches=", ".join(spanned(name, row) for name, row in large.items()),
+        lightgcn=listed(graph), graph_over=over_graph(graph), large_batches=listed(large),
         equal_time=equal_time(equal), equal_metric=equal["metric"],
         seeds=" to ".join((equal["seeds"][0], equal["seeds"][-1])),
         payback=payback(read("payback-citeulike.json")), profile=profile(read("profile-citeulike.json")), scale=scale(),
