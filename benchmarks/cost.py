@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
@@ -114,7 +115,7 @@ def main():
             row = found[method]
             print(f"{method}: {row['ratio']:.1f} times, {row['extra_rss_mib']:+.0f} MiB", flush=True)
     content = {
-        "command": [word for word in rest if "data_path" not in word],
+        "command": shareable(rest),
         "cores": os.cpu_count(),
         "plain": {"seconds": statistics.median(row["plain_seconds"] for row in found.values()), "rss_mib": plain},
         "methods": found,

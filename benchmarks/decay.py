@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 import yaml
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
@@ -37,10 +38,7 @@ def main():
     parser.add_argument("--settings", required=True)
     parser.add_argument("--result_file", required=True)
     own, rest = parser.parse_known_args()
-    file, command = (
-        Path(own.result_file),
-        [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word],
-    )
+    file, command = Path(own.result_file), shareable(rest)
     rows = json.loads(file.read_text()) if file.is_file() else []
     for setting in yaml.safe_load(own.settings):
         width, rate, decay = setting

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import payback  # first: RecBole starts after it
+from command import shareable
 import torch
 from recbole_kd.compare.statistics import paired
 from recbole_kd.teacher.measure import versions
@@ -69,15 +70,8 @@ def main():
     heads = ["default", "other", "seconds", "default's score", "other's", "epochs", "difference (paired 95%)"]
     print(tabulate(lines, heads, tablefmt="github", disable_numparse=True))
     if own.result_file:
-        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
-        content = {
-            "command": command,
-            "seeds": seeds,
-            "metric": own.metric,
-            "pairs": settings_of(own.pairs),
-            "scores": scores,
-        }
-        content |= {"compared": compared, "versions": versions()}
+        content = {"command": shareable(rest), "seeds": seeds, "metric": own.metric, "pairs": settings_of(own.pairs)}
+        content |= {"scores": scores, "compared": compared, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 
 

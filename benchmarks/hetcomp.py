@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 from recbole_kd.compare.statistics import paired
 from recbole_kd.config import plain_config
 from recbole_kd.config.layers import typed
@@ -115,7 +116,7 @@ def main():
     ]
     print(tabulate(lines, [own.metric, "validation", "test"], tablefmt="github"))
     if own.result_file:
-        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+        command = shareable(rest)
         content = {
             "command": command,
             "teachers": teachers,

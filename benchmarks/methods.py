@@ -23,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
 from recbole_kd.teacher import fit, parts
@@ -162,7 +163,7 @@ def main():
         with locked(place):
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
-    command = [word for word in keys if "data_path" not in word]
+    command = shareable(keys)
     if own.earlier:
         by_seed = joined(json.loads(Path(own.earlier).read_text()), by_seed, command, own)
     found = summary(by_seed, own.part, metrics)

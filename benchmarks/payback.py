@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 import torch
 from cost import config_of
 from recbole.trainer import Trainer
@@ -106,7 +107,7 @@ def main():
         lines.append([method, *span, len(ratios), ", ".join(str(one["epochs"]) for one in found if one)])
     print(tabulate(lines, ["method", "time / plain", "from", "to", "seeds that reach it", "epochs"], tablefmt="github"))
     if own.result_file:
-        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+        command = shareable(rest)
         content = {"command": command, "alone": own.alone, "metric": own.metric, "runs": runs, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 

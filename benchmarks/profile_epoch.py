@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cost  # first: RecBole starts after it
+from command import shareable
 import torch
 from recbole_kd.teacher.measure import versions
 from tabulate import tabulate
@@ -104,7 +105,7 @@ def main():
         heads = [f"{method}, ms a step", *(("before",) if before else ()), "now"]
         print(tabulate(lines, heads, tablefmt="github", disable_numparse=True), end="\n\n")
     if own.result_file:
-        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+        command = shareable(rest)
         content = {"command": command, "ms_a_step": found, "before": earlier, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd
+from command import shareable
 from recbole_kd.compare.statistics import paired as compared_pairs
 from recbole_kd.teacher.measure import recovered_share
 from tabulate import tabulate
@@ -60,7 +61,7 @@ def main():
         runs.append(rows_of(whole))
     found = {part: summary(runs, own.metric, part) for part in ("valid_result", "test_result")}
     kept = {key: value for key, value in whole["config"].items() if not os.path.isabs(str(value))}
-    command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+    command = shareable(rest)
     content = {
         "command": command, "seeds": own.seeds, "metric": own.metric, **found, "versions": whole["versions"],
         "config": kept, "runs": runs,

@@ -7,11 +7,11 @@
 Per teacher, for each kept moment of its training before the best: the share of its best state's 50 first items that
 are among the 50 first there already, a mean over users. Per seed: how many comparisons each way took, which are three
 of four states where all users go on each time; the epoch from which 99.5% of them learn from the last states; and the
-student's best epoch. What was
-trained is found again in checkpoint_dir. Run it from the project's root.
+student's best epoch. What was trained is found again in checkpoint_dir. Run it from the project's root.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+from command import shareable
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.rankings import is_in
@@ -27,7 +28,6 @@ from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
-import itertools
 
 FIRST = 50  # items of a list that HetComp compares
 
@@ -46,10 +46,9 @@ def comparisons(progress, teacher):
 
 def walk_of(argv):
     """One seed: its run, found or trained, and what is said of its walk."""
-    run = recbole_kd.run_kd(
-        argv=[*argv, "--model=HetComp", "--baseline=False", "--resume=True", "--show_progress=False"]
-    )
-    config = make_config(argv=[*argv, "--model=HetComp", "--show_progress=False"])
+    argv = [*argv, "--model=HetComp", "--show_progress=False"]
+    run = recbole_kd.run_kd(argv=[*argv, "--baseline=False", "--resume=True"])
+    config = make_config(argv=argv)
     data = parts.split(plain_config(config))
     read = get_knowledge(config, data, get_teachers(config, data)).trajectories(config["teacher_states"], FIRST)
     file = run["distilled"]["checkpoint"]
@@ -80,7 +79,7 @@ def main():
     for run in runs:
         print({name: run[name] for name in ("seed", "comparisons", "all_last_from_epoch", "best_epoch", "epochs")})
     if own.result_file:
-        command = [word for word in rest if "data_path" not in word and "checkpoint_dir" not in word]
+        command = shareable(rest)
         Path(own.result_file).write_text(json.dumps({"command": command, "runs": runs, "versions": versions()}) + "\n")
 
 

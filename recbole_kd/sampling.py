@@ -3,7 +3,6 @@
 Ids are RecBole's: 0 is padding and is never drawn.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -225,14 +224,3 @@ def some_of(values, k, generator):
         return values
     chosen = torch.rand(len(values), generator=generator, device=values.device).topk(k).indices
     return values[chosen.sort().values]
-
-
-def coins(shape, p, generator, device):
-    """True with probability p, to a 65,536th, each by itself: bool of that shape.
-
-    Sixteen random bits are enough for one and take a quarter of the time of ``torch.Tensor.bernoulli_``.
-    """
-    n = math.prod(shape)
-    words = torch.empty(-(-n // 4), dtype=torch.int64, device=device).random_(-(1 << 63), None, generator=generator)
-    below = round(p * (1 << 16)) - (1 << 15)
-    return (words.view(torch.int16).int()[:n] < below).view(shape)

@@ -9,7 +9,6 @@ from scipy.stats import chi2
 
 from recbole_kd.sampling import (
     Excluded,
-    coins,
     first_of_each,
     rank_weighted,
     some_of,
@@ -323,19 +322,3 @@ def test_rows_of_excluded_sets_are_those_sets():
     for row in range(3):
         taken = set(ids[rows == row + 2].tolist()) | {0}
         assert set(drawn[row].tolist()) == set(range(20)) - taken and there[row].all()
-
-
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_coins_fall_by_their_probability_each_by_itself(p):
-    drawn = coins((40_001, 5), p, torch.Generator().manual_seed(3), "cpu")
-    assert drawn.shape == (40_001, 5) and drawn.dtype == torch.bool
-    numbers = drawn.double()
-    assert torch.allclose(numbers.mean(0), torch.full((5,), p).double(), atol=0.01)
-    flat = numbers.flatten()
-    for apart in range(1, 9):  # those of one random word, and of the next
-        assert ((flat[apart:] - p) * (flat[:-apart] - p)).mean().abs() < 0.003
-    assert torch.equal(drawn, coins((40_001, 5), p, torch.Generator().manual_seed(3), "cpu"))
-
-
-def test_no_coins():
-    assert coins((0, 5), 0.5, torch.Generator(), "cpu").shape == (0, 5)
