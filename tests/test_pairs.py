@@ -3,9 +3,17 @@
 import pytest
 import torch
 
+from recbole_kd.backbone import pairs
 from recbole_kd.backbone.pairs import pair_scores
 
 N, M, D, C = 5, 9, 3, 6
+
+
+@pytest.fixture(autouse=True, params=["a CPU's ways", "a GPU's ways"])
+def ways(request, monkeypatch):
+    """Every test holds both ways."""
+    if request.param == "a GPU's ways":
+        monkeypatch.setattr(pairs, "_on_host", lambda values: False)
 
 
 def draw(*shape, seed, dtype=torch.float64):

@@ -4,6 +4,7 @@ rows.
 
 import warnings
 
+import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch.nn.functional import embedding
@@ -32,9 +33,14 @@ def pair_scores(users, item_table, items):
         return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)
 
 
+def _on_host(values):
+    """Whether the ways of a CPU are open, which read what stands in a tensor: on a GPU the host would wait for it."""
+    return values.device.type == "cpu"
+
+
 def _inner_products(users, item_table, items):
     (n, c), m = items.shape, len(item_table)
-    if users.device.type != "cpu" or not 0 < n * c <= n * m:  # torch's own bound
+    if not _on_host(users) or not 0 < n * c <= n * m:  # torch's own bound
         return torch.bmm(embedding(items, item_table), users.unsqueeze(-1)).squeeze(-1)
     low, high = items.aminmax()  # torch does not look, and would read whatever stands there
     if low < 0 or high >= m:
@@ -62,21 +68,20 @@ class _PairScores(torch.autograd.Function):
         users, item_table, items = ctx.saved_tensors
         m = len(item_table)
         sparse = _matrix(items, grad.to(users.dtype).reshape(-1), m)
-        starts, rows, turned = _turned(sparse.crow_indices(), sparse.col_indices(), sparse.values(), m)
+        starts, rows, turned = _turned(items.shape[1], sparse.col_indices(), sparse.values(), m)
         transposed = torch.sparse_csr_tensor(starts, rows, turned, (m, len(users)), check_invariants=False)
         with torch.autocast(users.device.type, enabled=False):
             return sparse @ item_table, transposed @ users, None
 
 
-def _turned(starts, columns, values, m):
-    """A CSR matrix of m columns as that of its transpose: (starts, columns, values), each row's entries in their old
-    order: a product that adds in one order gives the same bits each time.
+def _turned(c, columns, values, m):
+    """A CSR matrix of m columns with c entries a row, as that of its transpose: (starts, rows, values), each row's
+    entries in their old order: a product that adds in one order gives the same bits each time.
     """
-    n = len(starts) - 1
-    if values.device.type == "cpu":  # by counting, in a tenth of the time of sorting
-        turned = csr_matrix((values.numpy(), columns.numpy(), starts.numpy()), (n, m)).tocsc()
+    if _on_host(values):  # by counting, in a tenth of the time of sorting
+        starts = np.arange(0, len(values) + 1, c)
+        turned = csr_matrix((values.numpy(), columns.numpy(), starts), (len(starts) - 1, m)).tocsc()
         return tuple(map(torch.from_numpy, (turned.indptr, turned.indices, turned.data)))
-    order = torch.argsort(columns, stable=True)
-    rows = torch.arange(n, device=values.device).repeat_interleave(starts.diff())
-    ends = torch.bincount(columns, minlength=m).cumsum(0)
-    return torch.nn.functional.pad(ends, (1, 0)), rows[order], values[order]
+    ascending, order = torch.sort(columns, stable=True)
+    starts = torch.searchsorted(ascending, torch.arange(m + 1, device=columns.device))
+    return starts, order // c, values[order]
