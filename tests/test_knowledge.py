@@ -115,6 +115,16 @@ def test_of_two_runs_that_write_the_same_the_first_one_does(tmp_path):
     assert read_arrays(folder, "cpu")["ids"].tolist() == [3]
 
 
+@pytest.mark.parametrize("lost", ["ids.npy", "scores.npy", "names.txt"])
+def test_a_folder_that_lost_a_file_is_written_anew(tmp_path, lost):
+    folder, arrays = tmp_path / "store" / "top-9", {"ids": torch.tensor([1]), "scores": torch.tensor([0.5])}
+    write_arrays(folder, arrays)
+    (folder / lost).unlink()
+    assert read_arrays(folder, "cpu") is None
+    write_arrays(folder, arrays)
+    assert {name: array.tolist() for name, array in read_arrays(folder, "cpu").items()} == {"ids": [1], "scores": [0.5]}
+
+
 def test_the_store_tells_teachers_and_splits_apart(bench):
     content, again = read_checkpoint(bench.teacher.file), read_checkpoint(bench.teacher.file)
     again["config"]["checkpoint_dir"] = "elsewhere"  # the same teacher in another place

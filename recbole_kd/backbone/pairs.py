@@ -79,8 +79,8 @@ def _turned(c, columns, values, m):
     entries in their old order: a product that adds in one order gives the same bits each time.
     """
     if _on_host(values):  # by counting, in a tenth of the time of sorting
-        starts = np.arange(0, len(values) + 1, c)
-        turned = csr_matrix((values.numpy(), columns.numpy(), starts), (len(starts) - 1, m)).tocsc()
+        matrix = values.numpy(), columns.numpy(), np.arange(0, len(values) + 1, c)
+        turned = csr_matrix(matrix, (len(values) // c, m)).tocsc()
         return tuple(map(torch.from_numpy, (turned.indptr, turned.indices, turned.data)))
     ascending, order = torch.sort(columns, stable=True)
     starts = torch.searchsorted(ascending, torch.arange(m + 1, device=columns.device))

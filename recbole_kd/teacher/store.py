@@ -13,6 +13,8 @@ from scipy.sparse import issparse
 from recbole_kd.config.keys import model_keys
 from recbole_kd.teacher.checkpoint import settled
 
+NAMES = "names.txt"  # which arrays a folder holds
+
 
 def store_name(content, train_hash):
     """The name of a teacher's folder in the store: of the checkpoint's weights and of the training pairs masked.
@@ -55,13 +57,12 @@ def _digest(digest, value):
 
 
 def read_arrays(folder, device):
-    """The tensors in a folder by name, on ``device``; None where there is nothing or it is damaged."""
-    if not folder.is_dir():
-        return None
+    """The tensors in a folder by name, on ``device``; None where there is none, or not all of it, or it is damaged."""
     try:
+        names = (folder / NAMES).read_text(encoding="utf-8").split()
         # copy-on-write: torch wants writable memory, the file is never touched
-        arrays = {file.stem: torch.from_numpy(np.load(file, mmap_mode="c")) for file in sorted(folder.glob("*.npy"))}
-        return {key: array.to(device) for key, array in arrays.items()} or None
+        arrays = {name: torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c")) for name in names}
+        return {name: array.to(device) for name, array in arrays.items()} or None
     except (ValueError, EOFError, OSError):
         return None
 
@@ -77,5 +78,6 @@ def write_arrays(folder, arrays):
         partial.mkdir()
         for key, array in arrays.items():
             np.save(partial / f"{key}.npy", array.cpu().numpy(), allow_pickle=False)
+        (partial / NAMES).write_text("\n".join(arrays), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one
         os.replace(partial, folder)
