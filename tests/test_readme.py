@@ -40,6 +40,21 @@ def test_the_student_alone_at_its_better_rate_is_that_of_its_result_file():
     assert f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]" in README
 
 
+def test_the_column_of_tuned_ends_is_that_of_its_result_file():
+    found = json.loads((ROOT / "benchmarks/results/methods-ml-100k.json").read_text())
+    labels = {"teacher": "teacher, BPR 200", "student alone": "the student alone, BPR 20",
+              "MKD --learning_rate=0.003": "the student distilled by MKD"}  # fmt: skip
+    rows = README[: README.index("## Set up")].splitlines()
+    for name, label in labels.items():
+        own = found["summary"][name]["ndcg@10"]
+        row = next(line for line in rows if line.startswith(f"| {label} |"))
+        assert row.split(" | ")[2] == f"{own['mean']:.4f} ± {own['sd']:.4f}"
+    values = {name: [run[name]["test_result"]["ndcg@10"] for run in found["runs"].values()] for name in labels}
+    for name in ("student alone", "teacher"):
+        gap = paired(values["MKD --learning_rate=0.003"], values[name])
+        assert f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]" in README
+
+
 def test_when_it_pays_for_itself_is_that_of_its_result_file():
     runs = json.loads((ROOT / "benchmarks/results/payback-citeulike.json").read_text())["runs"]
     assert f"after {statistics.median(run['methods']['MKD']['ratio'] for run in runs):.0%} of the time" in README
@@ -74,7 +89,7 @@ def test_every_key_that_the_readme_names_exists():
     from recbole_kd.config.keys import our_keys, recbole_keys
 
     keys = re.findall(r"--(?:teacher\.|student\.)?([a-z_]+)=", README)
-    benchmarks = {"seeds", "key"}
+    benchmarks = {"seeds", "key", "methods", "alone"}
     assert keys and not set(keys) - benchmarks - our_keys() - recbole_keys()
 
 
