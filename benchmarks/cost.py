@@ -5,7 +5,8 @@
 
 Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation; peak memory is of a process each.
 The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
-its own; ``--methods=all`` are all. Run it from the project's root.
+its own; ``--methods=all`` are all; ``--with`` takes in what an earlier result file of the same command has of other
+methods. Run it from the project's root.
 """
 
 import argparse
@@ -93,6 +94,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="all", help="separated by ;")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--with", dest="earlier")
     parser.add_argument("--result_file")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     own, rest = parser.parse_known_args()
@@ -114,6 +116,11 @@ def main():
             found[method]["extra_rss_mib"] = peak_elsewhere(method, kept, "method") - plain
             row = found[method]
             print(f"{method}: {row['ratio']:.1f} times, {row['extra_rss_mib']:+.0f} MiB", flush=True)
+    if own.earlier:
+        before = json.loads(Path(own.earlier).read_text())
+        if before["command"] != shareable(rest):
+            raise SystemExit(f"{own.earlier} was measured under {before['command']}, this is {shareable(rest)}")
+        found = {**before["methods"], **found}
     content = {
         "command": shareable(rest),
         "cores": os.cpu_count(),
