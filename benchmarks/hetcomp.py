@@ -35,7 +35,7 @@ ROWS = {
     "last states only": ("HetComp", "files", ["--learning_rate=0.005"]),
     "no adaptive transfer": ("HetComp", "states", ["--learning_rate=0.005", "--hetcomp_transfer=rank"]),
     "best teacher only": ("HetComp", "best", ["--learning_rate=0.005"]),
-    "RRD": ("RRD", "files", ["--learning_rate=0.01"]),
+    "RRD": ("RRD", "files", ["--learning_rate=0.01", "--kd_rows=128"]),
     "SLD": ("SLD", "files", ["--learning_rate=0.01", "--ensemble=score"]),
     "RCEKD": ("RCEKD", "files", ["--learning_rate=0.01", "--ensemble=score"]),
 }
