@@ -51,6 +51,10 @@ training's epochs, the other time that of the first epoch that reaches it.
 
 {payback}
 
+Others, seed 1 alone, at the rates of [methods.md](methods.md); *never* are those that were stopped early below it
+(`payback-citeulike-others.json`; BD and HTD end below it there; DE, DERRD, FTD, HetComp, NKD, RD and VkD were not run):
+{others}.
+
 ## Where an epoch's time goes
 
 Milliseconds a step on citeulike, before and after the work on speed: top-K lists without sorting what cannot be among
@@ -183,6 +187,13 @@ def waits(found):
     return table(rows, ["method", "operations", "waits", "for"])
 
 
+def others(found):
+    """The ratios of the methods that were run on one seed, the soonest first."""
+    ratios = {name.split()[0]: own and own["ratio"] for run in found["runs"] for name, own in run["methods"].items()}
+    ordered = sorted(ratios.items(), key=lambda item: (item[1] is None, item[1] or 0.0))
+    return textwrap.fill(", ".join(f"{name} {'never' if own is None else f'{own:.2f}'}" for name, own in ordered), 118)
+
+
 def profile(found):
     """Milliseconds by part, before and now, a column pair a method; three methods a table."""
     methods = list(found["ms_a_step"])
@@ -245,8 +256,9 @@ def page():
         lightgcn=listed(graph), graph_over=over_graph(graph), large_batches=listed(large),
         equal_time=equal_time(equal), equal_metric=equal["metric"],
         seeds=" to ".join((equal["seeds"][0], equal["seeds"][-1])),
-        payback=payback(read("payback-citeulike.json")), profile=profile(read("profile-citeulike.json")), scale=scale(),
-        waits=waits(read("waits-ml-100k.json")),
+        payback=payback(read("payback-citeulike.json")),
+        others=others(read("payback-citeulike-others.json")),
+        profile=profile(read("profile-citeulike.json")), scale=scale(), waits=waits(read("waits-ml-100k.json")),
         wide=served["asked"]["teacher"], small=served["asked"]["student"], ensemble=served["asked"]["ensemble"],
         serving=serving(served),
     )  # fmt: skip
