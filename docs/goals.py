@@ -27,7 +27,7 @@ interval. *reached*: the interval is above 0, on {enough} seeds or more; *so far
 teacher is and no further: what the student learns is the teacher's order, and beyond it only its own loss, which alone
 ends far below. Tried on validation, seed 1 (`tune-citeulike.json`, `tune-mix-citeulike.json`): candidates of both
 models (`sld_mode: union`), more of the student's own candidates, learning rates of 0.003 and 0.01, weight decay, more
-rows a step, and two terms mixed: SLD with RCEKD is the best that was found, level with the teacher and not above it.
+rows a step, and two terms mixed: SLD with RCEKD is the best that was found, not told apart from the teacher.
 What does pass the teachers is more than one of them: the mean of three unlike models is far above each, and 20 numbers
 a user hold nearly all of it.
 
