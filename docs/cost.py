@@ -26,7 +26,8 @@ what is read of the teacher and made of it before the first epoch, once: it is k
 methods that read the same lists, the first in the alphabet paid for them here, but for RCEKD and RRD, which were
 measured later, at new defaults, each reading its own. Other work ran beside these runs, which the spread shows. Four
 others were measured again then: MKD 4.6 times and +142 MiB, SLD 1.6 and +151, DCD 3.9 and +205, IRRRD 3.4 and +301
-MiB, so that IRRRD stands at the edge of 300 (`cost-citeulike-again.json`). (`benchmarks/cost.py`, `cost-citeulike.json`)
+MiB, so that IRRRD stands at the edge of 300 (`cost-citeulike-again.json`).
+(`benchmarks/cost.py`, `cost-citeulike.json`)
 
 {epochs}
 
