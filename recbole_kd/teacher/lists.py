@@ -137,7 +137,8 @@ class Lists:
         most = len(rows) + sum(int((own > 0).sum()) for own in lists) + n
 
         def parts():
-            step = max(1, BLOCK // (1 + sum(own.shape[1] for own in lists)))
+            # each block is sorted as eight-byte numbers, in eight copies
+            step = max(1, BLOCK // 8 // (1 + sum(own.shape[1] for own in lists)))
             for first in range(0, n, step):
                 last = min(first + step, n)
                 part = slice(int(starts[first]), int(starts[last]))
