@@ -3,7 +3,8 @@
     python benchmarks/cost.py --methods="MKD;RRD" --dataset=citeulike --data_path=data \
         --result_file=benchmarks/results/cost-citeulike.json
 
-Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation; peak memory is of a process each.
+Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation; seconds are the processor's, of
+one thread, set-up's too. Peak memory is of a process each.
 The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
 its own; ``--methods=all`` are all; ``--with`` takes in what an earlier result file of the same command has of other
 methods. Run it from the project's root.
@@ -24,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
+import torch
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
@@ -50,10 +52,10 @@ def method_trainer(config):
     """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
-    began = time.perf_counter()
+    began = time.process_time()
     knowledge = get_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
-    return recbole_kd.KDTrainer(config, model), data, time.perf_counter() - began
+    return recbole_kd.KDTrainer(config, model), data, time.process_time() - began
 
 
 def epochs(config, pairs):
@@ -62,10 +64,10 @@ def epochs(config, pairs):
     seconds: dict[str, list[float]] = {"plain": [], "method": []}
     for epoch in range(pairs + 1):
         for kind, trainer, loader in (("plain", plain, plain_data.train), ("method", method, data.train)):
-            began = time.perf_counter()
+            began = time.process_time()
             trainer._train_epoch(loader, epoch)
             if epoch:
-                seconds[kind].append(time.perf_counter() - began)
+                seconds[kind].append(time.process_time() - began)
     ratios = [method / plain for plain, method in zip(seconds["plain"], seconds["method"], strict=True)]
     return {
         "plain_seconds": statistics.median(seconds["plain"]), "seconds": statistics.median(seconds["method"]),
@@ -101,6 +103,7 @@ def main():
     methods = [method.strip() for method in own.methods.split(";") if method.strip()]
     if methods == ["all"]:
         methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
+    torch.set_num_threads(1)
     if own.peak:
         print(peak(config_of(methods[0], rest), own.peak))
         return
