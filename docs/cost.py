@@ -23,11 +23,8 @@ machine of two cores: seconds mean little elsewhere, ratios carry over.
 Over an epoch of plain RecBole's BPR 20 under BPR 200 on citeulike, default settings, without evaluation; epochs in turn
 (plain, method, plain, …), medians of {pairs} pairs. Memory is the peak beyond plain training's {rss:.0f} MiB. Set-up is
 what is read of the teacher and made of it before the first epoch, once: it is kept on disk for later runs, and of
-methods that read the same lists, the first in the alphabet paid for them here, but for RCEKD and RRD, which were
-measured later, at new defaults, each reading its own. Other work ran beside these runs, which the spread shows. Four
-others were measured again then: MKD 4.6 times and +142 MiB, SLD 1.6 and +151, DCD 3.9 and +205, IRRRD 3.4 and +301
-MiB, so that IRRRD stands at the edge of 300 (`cost-citeulike-again.json`).
-(`benchmarks/cost.py`, `cost-citeulike.json`)
+methods that read the same lists, the first in the alphabet paid for them here. Processor seconds; other work ran beside
+these runs, which the spread shows. (`benchmarks/cost.py`, `cost-citeulike.json`)
 
 {epochs}
 
@@ -54,8 +51,8 @@ training's epochs, the other time that of the first epoch that reaches it.
 
 {payback}
 
-Others, seed 1 alone, at the rates of [methods.md](methods.md); *never* are those that were stopped early below it
-(`payback-citeulike-others.json`; BD and HTD end below it there; DE, DERRD, FTD, HetComp, NKD, RD and VkD were not run):
+Others, seed 1 alone, at the rates of the table in [methods.md](methods.md), HetComp at its recipe's under this one
+teacher; *never* are those that were stopped early below it (`payback-citeulike-others.json`):
 {others}.
 
 ## Where an epoch's time goes
