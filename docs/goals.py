@@ -118,6 +118,7 @@ def page():
     light, three = "citeulike, LightGCN 200 -> 20", "above each of three teachers"
     lines = [
         of_methods("ml-100k, BPR 200 -> 20, all tuned: MKD above its teacher", "MKD", "methods-ml-100k.json"),
+        of_methods("the same, BPR 200 -> 10", "MKD", "methods-ml-100k-10.json"),
         of_methods("citeulike, BPR 200 -> 20: MKD above its teacher", "MKD", "methods-citeulike-best.json"),
         of_methods("the same: SLD", "SLD", "methods-citeulike-best.json"),
         of_methods("the same: RCEKD", "RCEKD", "methods-citeulike-best.json"),
