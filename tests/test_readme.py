@@ -132,6 +132,37 @@ def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows)
             assert f" {row['cost']['ratio']:.1f} " in line
 
 
+@pytest.mark.parametrize(("name", "width"), [("-5", 5), ("-10", 10), ("", 20)])
+def test_the_table_of_widths_is_that_of_its_result_files(name, width):
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / f"benchmarks/results/methods-ml-100k{name}.json").read_text())
+    mkd = "MKD --learning_rate=0.003"
+    cells = [
+        f"{found['summary'][row]['ndcg@10'][part]:.4f}" for row in ("student alone", mkd) for part in ("mean", "sd")
+    ]
+    row = "| {} | 1/{} | {} ± {} | {} ± {} | {:.0%} | {} | {} |"
+    runs = found["runs"].values()
+    values = {name: [run[name]["test_result"]["ndcg@10"] for run in runs] for name in ("teacher", "student alone", mkd)}
+    gaps = [paired(values[mkd], values[other]) for other in ("student alone", "teacher")]
+    spans = [f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]" for gap in gaps]
+    share = found["summary"][mkd]["ndcg@10"]["share"]
+    assert len(runs) == 5 and row.format(width, 200 // width, *cells, share, *spans) in text
+
+
+def test_the_table_of_mkd_without_its_parts_is_that_of_its_result_file():
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/mkd-ablation-ml-100k.json").read_text())
+    mkd = [run["MKD --learning_rate=0.003"]["test_result"]["ndcg@10"] for run in found["runs"].values()]
+    for part in ("nkd", "cpd", "sld"):
+        name = f"MKD --learning_rate=0.003 --{part}_weight=0"
+        means = [
+            f"{row['mean']:.4f} ± {row['sd']:.4f}" for row in map(found["summary"][name].get, ("recall@10", "ndcg@10"))
+        ]
+        gap = paired([run[name]["test_result"]["ndcg@10"] for run in found["runs"].values()], mkd)
+        cells = [*means, f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]"]
+        assert f"| MKD without {part.upper()}, `{part}_weight: 0` | {' | '.join(cells)} |" in text
+
+
 def test_the_tables_of_several_teachers_are_those_of_their_result_files():
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     names = ("hetcomp-ml-100k-seeds", "hetcomp-ml-100k-seeds-slow", "hetcomp-ablation-ml-100k")
