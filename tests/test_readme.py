@@ -149,6 +149,19 @@ def test_the_table_of_widths_is_that_of_its_result_files(name, width):
     assert len(runs) == 5 and row.format(width, 200 // width, *cells, share, *spans) in text
 
 
+def test_the_table_of_kept_preferences_is_that_of_its_result_file():
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/preferences-ml-100k.json").read_text())
+    for name, runs in found["runs"].items():
+        own = found["summary"][name]
+        grid = own["by_fifth"]
+        rates = [f"{rate:.1%}" for rate in (own["uniform"], grid[0][0], grid[0][-1], grid[-1][-1])]
+        means = [
+            f"{statistics.fmean(run[part]['ndcg@10'] for run in runs):.4f}" for part in ("valid_result", "test_result")
+        ]
+        assert len(runs) == 3 and f"| {' | '.join([*rates, *means])} |" in text
+
+
 def test_the_table_of_mkd_without_its_parts_is_that_of_its_result_file():
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / "benchmarks/results/mkd-ablation-ml-100k.json").read_text())
