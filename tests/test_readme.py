@@ -132,7 +132,7 @@ def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows)
             assert f" {row['cost']['ratio']:.1f} " in line
 
 
-@pytest.mark.parametrize(("name", "width"), [("-5", 5), ("-10", 10), ("", 20), ("-40", 40)])
+@pytest.mark.parametrize(("name", "width"), [("-5", 5), ("-10", 10), ("", 20), ("-40", 40), ("-100", 100)])
 def test_the_table_of_widths_is_that_of_its_result_files(name, width):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / f"benchmarks/results/methods-ml-100k{name}.json").read_text())
