@@ -201,3 +201,22 @@ def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_
         torch.testing.assert_close(top.scores[item, : len(known)], best.values[: len(known)])
         assert top.length[item] == len(known)
     assert not top.ids[0].any() and top.length[0] == 0
+
+
+@pytest.mark.parametrize("block", [1, 400, BLOCK])
+def test_a_draw_passes_over_what_was_seen_and_what_is_listed_however_many_rows_are_taken_together(
+    bench, monkeypatch, block
+):
+    knowledge = bench.knowledge
+    users, items = knowledge.top_items(5), knowledge.top_users(6)
+    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", block)
+    pairs = list(zip(knowledge.positive_users.tolist(), knowledge.positive_items.tolist(), strict=True))
+    for found, top, size, known in (
+        (knowledge.unseen(users), users, knowledge.n_items, pairs),
+        (knowledge.unseen_by(items), items, knowledge.n_users, [pair[::-1] for pair in pairs]),
+    ):
+        assert found.size == size and len(found.starts) == len(top.ids) + 1
+        for row in range(len(top.ids)):
+            gaps = found.gaps[int(found.starts[row]) : int(found.starts[row + 1])]
+            expected = {0, *top.ids[row].tolist(), *(other for own, other in known if own == row)}
+            assert (gaps + torch.arange(len(gaps))).tolist() == sorted(expected)
