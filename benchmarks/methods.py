@@ -28,12 +28,21 @@ from recbole_kd.config import plain_config
 from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.measure import evaluate, recovered_share, versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from seeds import paired
 from tabulate import tabulate
 
 ENDS = ("teacher", "student alone")
+
+
+def scored(config, model, data, part):
+    """A model's metrics on one part."""
+    if part == "valid_result":
+        data = parts.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
+    valid, test = evaluate(config, model, data)
+    return valid if part == "valid_result" else test
 
 
 def row_of(config, model, file, data, part):
@@ -44,10 +53,7 @@ def row_of(config, model, file, data, part):
     asked = zlib.crc32(json.dumps(asked).encode())
     kept = Path(f"{file}.{part}-{asked:08x}")
     if not kept.is_file():
-        if part == "valid_result":
-            data = parts.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
-        valid, test = evaluate(config, model, data)
-        kept.write_text(json.dumps(valid if part == "valid_result" else test))
+        kept.write_text(json.dumps(scored(config, model, data, part)))
     mark = fit.complete(file) or {}
     return {
         part: json.loads(kept.read_text()), "epochs": mark.get("epochs"), "seconds": mark.get("seconds"),
@@ -74,6 +80,9 @@ def runs_of(seed, methods, rest, part, for_alone):
         "teacher": row_of(teachers[0].config, teachers[0].model, teachers[0].file, data, part),
         "student alone": row_of(own, *get_student_alone(lone, own, data), data, part),
     }
+    if common["neighbour_weight"]:
+        ranked = ListModel(knowledge, own, data.train._dataset)
+        rows["with its neighbours"] = {part: scored(own, ranked, data, part), "epochs": None}
     for method in methods:
         config = made(method)
         if config.teacher.final_config_dict != common.teacher.final_config_dict:

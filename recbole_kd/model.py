@@ -248,19 +248,16 @@ def check_teachers(config, dataset):
     offers = ["ranks" if plan.config is None else offers_of(plan.config, dataset) for plan in config.teachers]
     least = min(range(len(offers)), key=lambda place: OFFERS.index(offers[place]))
     who = f"{config.teachers[least].label} offers"
+    if config["neighbour_weight"] and offers[least] != "factors":
+        raise KDError(
+            f"neighbour_weight needs teachers that offer factors, and {who} {offers[least]} only: leave it out"
+        )
     if len(offers) > 1:
-        by_score = config["ensemble"] == "score"
-        if by_score and OFFERS.index(offers[least]) < OFFERS.index("scores"):
+        together = {"rank": "ranks", "score": "scores"}[config["ensemble"]]
+        if OFFERS.index(offers[least]) < OFFERS.index(together):
             raise KDError(f"ensemble=score needs teachers that offer scores, and {who} {offers[least]} only")
-        offers, least, who = ["scores" if by_score else "ranks"], 0, f"ensemble={config['ensemble']} offers"
+        offers, least, who = [together], 0, f"ensemble={config['ensemble']} offers"
     check_offers(config, offers[least], who)
-
-
-def check_shares(config):
-    """Refuse several processes for a term that cannot be shared out to them. Raises KDError."""
-    for name in term_names_of(config):
-        if not get_term(name).shards:
-            raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
 
 
 def check_offers(config, offers, who):

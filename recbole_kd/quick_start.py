@@ -14,9 +14,9 @@ from recbole.utils import get_environment, init_logger, init_seed
 from recbole_kd import launch, processes
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_shares, check_teachers, config_of, term_names_of
+from recbole_kd.model import check_factors, check_teachers, config_of, term_names_of
 from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, quiet
+from recbole_kd.shared import SharedTrainer, check_shares, quiet
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
 from recbole_kd.teacher.mask import mask_training
@@ -39,8 +39,9 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
     Returns:
         dict: ``teacher``, ``student_alone`` (unless ``baseline`` is off), ``distilled``: each with test_result,
         valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``. Of
-        several teachers, ``teachers``, a list, and ``ensemble`` in place of ``teacher``. Where the method says how far
-        it has come, ``progress``. None on a machine, or under torchrun in a process, that is not the first of several.
+        several teachers, ``teachers``, a list, and ``ensemble`` in place of ``teacher``; beside a teacher that is read
+        with its neighbours, ``with_neighbours``. Where the method says how far it has come, ``progress``. None on a
+        machine, or under torchrun in a process, that is not the first of several.
 
     Raises:
         KDError: input that cannot work, before anything is written.

@@ -30,6 +30,8 @@ def _rows(result):
         yield "ensemble of them", result["ensemble"]
     else:
         yield "teacher", result["teacher"]
+    if "with_neighbours" in result:
+        yield "with its neighbours", result["with_neighbours"]
     if "student_alone" in result:
         yield "student alone", result["student_alone"]
     yield f"distilled ({result['distilled']['method']})", result["distilled"]

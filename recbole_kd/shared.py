@@ -12,6 +12,8 @@ from recbole.utils import init_seed
 
 from recbole_kd import processes
 from recbole_kd.config import KDError
+from recbole_kd.model import term_names_of
+from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
 
 ROWS = ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label")  # what RecBole's Collector has a row a user
@@ -157,3 +159,10 @@ def _no_tensorboard(wanted):
         yield
     finally:
         stock.get_tensorboard = maker
+
+
+def check_shares(config):
+    """Refuse several processes for a term that cannot be shared out to them. Raises KDError."""
+    for name in term_names_of(config):
+        if not get_term(name).shards:
+            raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")

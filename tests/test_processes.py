@@ -23,11 +23,11 @@ from conformance import Bench, same_weights
 from recbole_kd import KDError, launch, method_names, objective_function, processes, quick_start, run_kd
 from recbole_kd.cli import main
 from recbole_kd.config import plain_config
-from recbole_kd.model import Distiller, check_shares
+from recbole_kd.model import Distiller
 from recbole_kd.processes import Place
 from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, check_alike, draw_apart, level
+from recbole_kd.shared import SharedTrainer, check_alike, check_shares, draw_apart, level
 from recbole_kd.teacher import fit, lists, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate

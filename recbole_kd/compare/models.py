@@ -38,7 +38,7 @@ def teachers_of(config):
         settings = plan.config.final_config_dict if plan.config else {}
         found.append({**settings, "files": [_content(file) for file in files]} if files else settings)
     if len(found) > 1:
-        found.append({key: config[key] for key in ("ensemble", "ensemble_weights")})
+        found.append({key: config[key] for key in ("ensemble", "ensemble_weights", "neighbour_weight")})
     return found
 
 

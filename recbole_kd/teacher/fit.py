@@ -25,7 +25,7 @@ OUTWARD = {
     "world_size", "ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file",
     "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
-LATER = ("ensemble_weights", "eval_mask", "init_std")
+LATER = ("ensemble_weights", "eval_mask", "init_std", "neighbour_weight")
 
 
 def decisive(settings, more=()):

@@ -7,6 +7,7 @@ import torch
 
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import STATE_K, TopList, best_inner
+from recbole_kd.teacher.neighbours import with_neighbours
 from recbole_kd.teacher.scored import Scored
 
 
@@ -21,6 +22,8 @@ class Knowledge(Scored):
         states: the teacher at earlier moments of its training, in their order: functions that give its backbone then;
             None where they are not at hand.
         trajectory: the name that its lists at these moments are kept under; None where it has no earlier moments.
+        neighbours: beta of ``with_neighbours``, which lists and scores are read with; 0: the teacher's own. Above 0
+            for a teacher with factors alone.
 
     Attributes:
         offers: what the teacher can give.
@@ -28,17 +31,20 @@ class Knowledge(Scored):
         width: d_T, or None for a teacher without factors.
     """
 
-    def __init__(self, backbone, positives, store=None, log=lambda text: None, states=None, trajectory=None):
+    def __init__(
+        self, backbone, positives, store=None, log=lambda text: None, states=None, trajectory=None, neighbours=0.0
+    ):
         model = backbone.model.eval()
         super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
         self.backbone, self.offers, self.states = backbone, backbone.offers, states
-        self.trajectory = trajectory
-        self._view = backbone.tables() if self.offers == "factors" else None
-        self.width = self._view.width if self._view else None
+        self.trajectory, self.neighbour_weight = trajectory, neighbours
+        self._factors = backbone.tables() if self.offers == "factors" else None
+        self._view = self._with_neighbours(self._factors)
+        self.width = self._factors.width if self._factors else None
 
     def factors(self, side):
-        """The factors of ``user`` or ``item``, shape [n + 1, d_T]; their inner product is the score."""
-        return getattr(self._view, f"{side}_table")
+        """The factors of ``user`` or ``item``, shape [n + 1, d_T]; their inner product is the teacher's own score."""
+        return getattr(self._factors, f"{side}_table")
 
     def score_all(self, users):
         """The teacher's scores of all items, shape [b, m + 1]."""
@@ -50,7 +56,7 @@ class Knowledge(Scored):
     def score(self, items):
         """The teacher's scores of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
         out = torch.zeros(items.shape, device=self.device)
-        asked = items.shape[1] * (self.width or 1)
+        asked = items.shape[1] * (self._view.width if self._view else 1)
         for users in self._blocks(asked if self._view or self.backbone.by_pairs else self.n_items):
             chosen = items[users].long()
             if self._view:
@@ -137,11 +143,10 @@ class Knowledge(Scored):
     def _score_positives(self):
         """The teacher's score of each training pair, in their order."""
         found = []
-        if self.width is not None:
+        if self._view:
             pairs = torch.arange(len(self.positive_users), device=self.device)
-            for rows in pairs.split(max(1, lists.BLOCK // self.width)):
-                user, item = (self.factors(side)[ids[rows]] for side, ids in
-                              (("user", self.positive_users), ("item", self.positive_items)))  # fmt: skip
+            for rows in pairs.split(max(1, lists.BLOCK // self._view.width)):
+                user, item = self._view.users(self.positive_users[rows]), self._view.items(self.positive_items[rows])
                 found.append((user * item).sum(1))
             return torch.cat(found)
         for users in self._blocks(self.n_items):
@@ -153,12 +158,16 @@ class Knowledge(Scored):
     def _earlier(self, last):
         found = [torch.zeros_like(last[None][:0])]
         for state in self.states:  # one at a time in memory
-            found.append(self.unseen_top(scorer(state()), last.shape[1]).ids[None])
+            found.append(self.unseen_top(self._scorer(state()), last.shape[1]).ids[None])
         return torch.cat(found)
 
+    def _scorer(self, backbone):
+        """A backbone's scores as ``unseen_top`` reads them."""
+        if backbone.offers == "factors":
+            return self._with_neighbours(backbone.tables())
+        return torch.no_grad()(backbone.score_block)
 
-def scorer(backbone):
-    """A backbone's scores as ``unseen_top`` reads them."""
-    if backbone.offers == "factors":
-        return backbone.tables()
-    return torch.no_grad()(backbone.score_block)
+    def _with_neighbours(self, view):
+        if not self.neighbour_weight:
+            return view
+        return with_neighbours(view, (self.positive_users, self.positive_items), self.neighbour_weight)

@@ -109,6 +109,8 @@ def compared(config, data, teachers, knowledge, alone, distilled):
     result: dict[str, Any] = {"teacher": ours[0]} if len(ours) == 1 else {"teachers": ours}
     if len(ours) > 1:
         result["ensemble"] = _together(ours, ListModel(knowledge, student, data.train._dataset), data)
+    elif config["neighbour_weight"]:
+        result["with_neighbours"] = _together([], ListModel(knowledge, student, data.train._dataset), data)
     result |= found
     result["distilled"]["method"] = config.method
     if alone:
@@ -132,7 +134,7 @@ def _measured(rows, data, k):
 
 
 def _together(teachers, model, data):
-    """The row of several teachers: what their consensus scores, and what asking all of them costs."""
+    """The row of what is read of teachers together: what their consensus scores, and what asking all of them costs."""
     valid, test = evaluate(model.config, model, data)
     row = entry(model, None, valid, test, None)
     for cost in ("parameters", "bytes", "ms_per_user"):

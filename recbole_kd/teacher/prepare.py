@@ -213,8 +213,7 @@ def get_knowledge(config: Config, data: parts.Split, teachers):
             return found[0]
         weights = config["ensemble_weights"]
         name = name_of(teachers) if weights is None else _hash(name_of(teachers), *map(str, weights))
-        store = Path(config["checkpoint_dir"]) / "knowledge" / name
-        return Ensemble(found, store, logging.getLogger().info, config["ensemble"] == "score", weights)
+        return Ensemble(found, _store(config, name), logging.getLogger().info, config["ensemble"] == "score", weights)
 
 
 def name_of(teachers):
@@ -230,15 +229,20 @@ def _hash(*names):
 def _read(config, data, teacher):
     if teacher.frame is not None:
         return _read_file(config, data, teacher)
-    store = Path(config["checkpoint_dir"]) / "knowledge" / teacher.name
-    backbone = _backbone(teacher.config, teacher.model)
-    log = logging.getLogger().info
-    knowledge = Knowledge(backbone, data.train_pairs, store, log, teacher.states, teacher.trajectory)
+    read = _backbone(teacher.config, teacher.model), data.train_pairs, _store(config, teacher.name)
+    log, weight = logging.getLogger().info, config["neighbour_weight"]
+    knowledge = Knowledge(*read, log, teacher.states, teacher.trajectory, weight)
     if teacher.kept is not None:
         with _held(teacher.file):
             knowledge.trajectories(config["teacher_states"])
             teacher.kept.forget()  # from here on as lists
     return knowledge
+
+
+def _store(config, name):
+    """The folder of what is read of a teacher, one for each weight of its neighbours."""
+    weight = config["neighbour_weight"]
+    return Path(config["checkpoint_dir"]) / "knowledge" / (_hash(name, str(weight)) if weight else name)
 
 
 def _read_file(config, data, teacher):
@@ -292,5 +296,5 @@ def _find_or_train(config, data, plan, file):
 
 def _has_trajectory(config, data, file, states):
     name = store_name(read_checkpoint(file), data.fingerprint.train)
-    stored = Path(config["checkpoint_dir"]) / "knowledge" / name / trajectory_name(config["teacher_states"])
+    stored = _store(config, name) / trajectory_name(config["teacher_states"])
     return states.whole(fit.complete(file)["epochs"]) or read_arrays(stored, "cpu") is not None
