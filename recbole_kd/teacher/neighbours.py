@@ -5,8 +5,6 @@ from torch.nn.functional import normalize
 
 from recbole_kd.backbone.base import View
 
-EDGES = 1_000_000  # training pairs whose vectors are in memory at once
-
 
 def with_neighbours(view, positives, weight):
     r"""Factors of the scores
@@ -41,10 +39,11 @@ def with_neighbours(view, positives, weight):
 def _means(vectors, positives, n):
     """The mean vector of each user's items, shape [n, d]; zeros where there are none."""
     users, items = positives
-    total = vectors.new_zeros(n, vectors.shape[1])
-    for at in torch.arange(len(users), device=vectors.device).split(EDGES):
-        total.index_add_(0, users[at], vectors[items[at]])
-    return total / torch.bincount(users, minlength=n).clamp(min=1)[:, None]
+    counts = torch.bincount(users, minlength=n)
+    starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+    # a row a user: its sums come out the same each time, on a GPU too
+    relation = torch.sparse_csr_tensor(starts, items, 1.0 / counts[users], (n, len(vectors)), check_invariants=False)
+    return relation @ vectors
 
 
 def _deviations(users, items):
