@@ -116,16 +116,23 @@ def protocol():
 def page():
     """The whole page."""
     light, three = "citeulike, LightGCN 200 -> 20", "above each of three teachers"
+    near = ", `neighbour_weight` 1"
     lines = [
         of_methods("ml-100k, BPR 200 -> 20, all tuned: MKD above its teacher", "MKD", "methods-ml-100k.json"),
-        of_methods("the same, BPR 200 -> 10", "MKD", "methods-ml-100k-10.json"),
+        of_methods(f"the same: MKD{near}", "MKD", "methods-ml-100k-neighbours.json"),
+        of_methods("the same without, BPR 200 -> 10", "MKD", "methods-ml-100k-10.json"),
         of_methods("citeulike, BPR 200 -> 20: MKD above its teacher", "MKD", "methods-citeulike-best.json"),
         of_methods("the same: SLD", "SLD", "methods-citeulike-best.json"),
         of_methods("the same: RCEKD", "RCEKD", "methods-citeulike-best.json"),
         of_methods("the same: SLD and RCEKD mixed", "Distiller", "methods-citeulike-best.json"),
+        of_methods(f"the same: MKD{near}", "MKD", "methods-citeulike-neighbours.json"),
+        of_methods(f"the same: SLD and RCEKD mixed{near}", "Distiller", "methods-citeulike-neighbours.json"),
         of_methods(f"{light}: MKD above its teacher", "MKD", "methods-citeulike-lightgcn.json"),
         of_methods(f"{light}: RCEKD above its teacher", "RCEKD", "methods-citeulike-lightgcn.json"),
+        of_methods(f"the same: MKD{near}", "MKD", "methods-citeulike-lightgcn-neighbours.json"),
+        of_methods(f"the same: RCEKD{near}", "RCEKD", "methods-citeulike-lightgcn-neighbours.json"),
         of_methods("ml-1m, BPR 200 -> 20: MKD above its teacher", "MKD", "methods-ml-1m.json"),
+        of_methods(f"the same: MKD{near}", "MKD", "methods-ml-1m-neighbours.json"),
         of_methods("the same: SLD and RCEKD mixed", "Distiller", "methods-ml-1m.json"),
         of_methods("ml-1m, LightGCN 200 -> 20: MKD above its teacher", "MKD", "methods-ml-1m-lightgcn.json"),
         of_methods("citeulike, BPR 200 -> 10: MKD no worse than its teacher", "MKD", "methods-citeulike-10.json"),
