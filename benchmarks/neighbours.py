@@ -3,9 +3,9 @@
     python benchmarks/neighbours.py --weights=0,0.5,1,2 --seeds=1,2,3 --dataset=ml-100k --checkpoint_dir=saved \
         --result_file=benchmarks/results/neighbours-ml-100k.json
 
-For each weight the metric of the teacher's lists as the terms would read them, on validation; ``--part=test_result`` for
-the test part. Every other key goes to the run; teachers are found again in checkpoint_dir. Run it from the project's
-root.
+For each weight the metric of the teacher's lists as the terms would read them, on validation; ``--part=test_result``
+for the test part. Every other key goes to the run; teachers are found again in checkpoint_dir. Run it from the
+project's root.
 """
 
 import argparse

@@ -227,10 +227,10 @@ def scale():
     text = """Synthetic data: popularity by a power law, teachers of random factors of width 16. An epoch of
 more than 200 steps is extrapolated from them; HetComp's is its tenth, which compares all users' lists. A step is held
 against that of BPR of the same width on the same data without a teacher, in the same run: where tables are large, both
-pay most for their dense gradients and for Adam. Seconds are the processor's, one thread; of the two runs without that
-ratio, which are older, the clock's, beside up to three other jobs: upper bounds. RRD's at a million was with `kd_rows`
-128, the others with 512, so its line's last part bends for that and for the clock. Lists are exact throughout, the
-catalogue searched in parts.
+pay most for their dense gradients and for Adam. Seconds are the processor's, one thread; of HetComp's run, which is
+older and has no such ratio, the clock's, beside up to three other jobs: upper bounds. Up to five jobs shared the
+machine's two cores and its memory's bandwidth, so seconds of different lines are not to be compared to a tenth. Lists
+are exact throughout, the catalogue searched in parts.
 (`benchmarks/scale.py`, `scale-*.json`)
 
 """
