@@ -23,18 +23,19 @@ interval. *reached*: the interval is above 0, on {enough} seeds or more; *so far
 
 {protocol}
 
-**Why one BPR teacher is not passed on citeulike.** Soft labels bring a student of a tenth of the size to where the
-teacher is and no further: what the student learns is the teacher's order, and beyond it only its own loss, which alone
-ends far below. Tried on validation, seed 1 (`tune-citeulike.json`, `tune-mix-citeulike.json`): candidates of both
-models (`sld_mode: union`), more of the student's own candidates, learning rates of 0.001, 0.003 and 0.01, weight decay,
-more rows a step, and terms mixed: SLD with RCEKD is the best that was found (0.0910 there, the teacher 0.0895), with
-NKD and CPD beside them (0.0906) or SLD at three times its weight (0.0907) it is no better, at a rate of 0.001 worse
-(0.0880). On the test part the mix is not told apart from the teacher.
-What does pass the teachers is more than one of them: the mean of three unlike models is far above each, and 20 numbers
-a user hold nearly all of it.
+**How a teacher is passed on citeulike.** Soft labels bring a student of a tenth of the size to where the teacher is and
+no further: what the student learns is the teacher's order, and beyond it only its own loss, which alone ends far below.
+Tried on validation, seed 1 (`tune-citeulike.json`, `tune-mix-citeulike.json`): candidates of both models (`sld_mode:
+union`), more of the student's own candidates, learning rates of 0.001, 0.003 and 0.01, weight decay, more rows a step,
+and terms mixed: SLD with RCEKD is the best that was found (0.0910 there, the teacher 0.0895), with NKD and CPD beside
+them (0.0906) or SLD at three times its weight (0.0907) it is no better, at a rate of 0.001 worse (0.0880); on the test
+part the mix is not told apart from the teacher. What passes it is to learn from more than the teacher's scores: from
+these and its own item neighbours (`neighbour_weight`, [methods.md](methods.md#with-the-teachers-neighbours)), or from
+several unlike teachers, whose mean is far above each. 20 numbers a user hold nearly all of either.
 
 **On ml-1m and ml-100k** the same ends near the teacher once the teacher is regularised; at RecBole's settings, without
-weight decay, the student passes it on ml-100k in the mean and not beyond chance ([README](../README.md)).
+weight decay, the student passes it on ml-100k in the mean and not beyond chance ([README](../README.md)). Neighbours
+bring nothing on ml-100k's test part, to the teacher as to the student.
 """
 
 

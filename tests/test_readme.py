@@ -100,6 +100,40 @@ def test_the_column_of_citeulike_is_that_of_its_result_file():
         assert row.endswith(f"| {own['mean']:.4f} ± {own['sd']:.4f} |")
 
 
+@pytest.mark.parametrize("dataset", ["citeulike", "ml-100k"])
+def test_the_row_with_neighbours_is_that_of_its_result_file(dataset):
+    found = json.loads((ROOT / f"benchmarks/results/methods-{dataset}-neighbours.json").read_text())["summary"]
+    own = next(row for method, row in found.items() if method.startswith("MKD"))["ndcg@10"]
+    row = next(line for line in README.splitlines() if line.startswith("| the student distilled by MKD, `neighbour"))
+    assert f"| {own['mean']:.4f} ± {own['sd']:.4f} |" in row
+
+
+def test_how_far_neighbours_carry_a_student_is_that_of_the_result_files():
+    both = [json.loads((ROOT / f"benchmarks/results/methods-citeulike-{name}.json").read_text())["runs"] for name in
+            ("neighbours", "best")]  # fmt: skip
+    mkd, without = ([run["MKD"]["test_result"]["ndcg@10"] for run in runs.values()] for runs in both)
+    teacher, read = ([run[name]["test_result"]["ndcg@10"] for run in both[0].values()]
+                     for name in ("teacher", "with its neighbours"))  # fmt: skip
+    gain, over, behind = (paired(mkd, other) for other in (teacher, without, read))
+    text = " ".join((ROOT / "docs/methods.md").read_text(encoding="utf-8").split())
+    assert min(one - other for one, other in zip(mkd, teacher, strict=True)) > 0 and len(mkd) == 5
+    assert f"{gain['difference']:.4f} [{gain['t_low']:.4f}, {gain['t_high']:.4f}]" in " ".join(README.split())
+    assert f"{over['difference']:+.4f} [{over['t_low']:+.4f}, {over['t_high']:+.4f}]" in text
+    assert f"{-behind['difference']:.4f} [{-behind['t_high']:.4f}, {-behind['t_low']:.4f}]" in text
+    assert f"of MKD's p, {gain['p']:.3f}," in text
+
+
+@pytest.mark.parametrize("dataset", ["citeulike", "ml-1m", "ml-100k"])
+def test_what_neighbours_are_worth_to_a_teacher_is_as_its_result_file_says(dataset):
+    found = json.loads((ROOT / f"benchmarks/results/neighbours-{dataset}.json").read_text())
+    assert found["part"] == "valid_result" and len(found["runs"]) == 3
+    weights = list(next(iter(found["runs"].values())))
+    means = [statistics.fmean(run[weight] for run in found["runs"].values()) for weight in weights]
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    assert f"| dataset, BPR 200 | {' | '.join(weights)} |" in text
+    assert f"| {dataset} | {' | '.join(f'{mean:.4f}' for mean in means)} |" in text
+
+
 def test_every_key_that_the_readme_names_exists():
     from recbole_kd.config.keys import our_keys, recbole_keys
 
@@ -118,6 +152,9 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
 @pytest.mark.parametrize(("name", "head", "rows"), [
     ("citeulike", "On citeulike, BPR 200", 24), ("citeulike-lightgcn", "On citeulike, LightGCN 200", 7),
     ("citeulike-best", "The best, and two of them mixed", 6), ("ml-1m", "On ml-1m, BPR 200", 4),
+    ("citeulike-neighbours", "citeulike, BPR 200 -> BPR 20, 5 seeds", 5),
+    ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
+    ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
