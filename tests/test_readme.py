@@ -196,7 +196,9 @@ def test_the_table_of_kept_preferences_is_that_of_its_result_file():
         means = [
             f"{statistics.fmean(run[part]['ndcg@10'] for run in runs):.4f}" for part in ("valid_result", "test_result")
         ]
-        assert len(runs) == 3 and f"| {' | '.join([*rates, *means])} |" in text
+        assert len(runs) == 5 and f"| {' | '.join([*rates, *means])} |" in text
+        first = found["summary"]["PCKD"]["over_first"]
+        assert f"{first['mean']:+.4f} [{first['low']:+.4f}, {first['high']:+.4f}]" in text
 
 
 def test_the_table_of_mkd_without_its_parts_is_that_of_its_result_file():
