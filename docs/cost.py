@@ -61,7 +61,8 @@ teacher; *never* are those that were stopped early below it (`payback-citeulike-
 Milliseconds a step on citeulike, before and after the work on speed: top-K lists without sorting what cannot be among
 them, scores and columns sorted as one number, chosen pairs scored by sampled products and their gradients turned by
 counting, dropout of sixteen bits a number, DCD's draws in one race, one fused step for the terms' own weights. RRD and
-RCEKD look at 512 users now, at 128 before, RCEKD at the student's lists half as often.
+RCEKD look at 512 users now, at 128 before, RCEKD at the student's lists half as often; PCKD's regulariser looks at 128
+rows now, at 16 before, which is what it costs more.
 (`benchmarks/profile_epoch.py`, `profile-citeulike.json`)
 
 {profile}

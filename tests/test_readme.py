@@ -154,7 +154,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     ("citeulike-best", "The best, and two of them mixed", 6), ("ml-1m", "On ml-1m, BPR 200", 4),
     ("citeulike-neighbours", "citeulike, BPR 200 -> BPR 20, 5 seeds", 5),
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
-    ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4),
+    ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
