@@ -85,7 +85,8 @@ def runs_of(seed, methods, rest, part, for_alone):
         rows["with its neighbours"] = {part: scored(own, ranked, data, part), "epochs": None}
     for method in methods:
         config = made(method)
-        if config.teacher.final_config_dict != common.teacher.final_config_dict:
+        asked = [(one.teacher.final_config_dict, one["neighbour_weight"]) for one in (config, common)]
+        if asked[0] != asked[1]:
             raise SystemExit(
                 f"{method!r} asks for another teacher: a method's own keys are its student's and its terms'"
             )
