@@ -108,6 +108,15 @@ def test_the_row_with_neighbours_is_that_of_its_result_file(dataset):
     assert f"| {own['mean']:.4f} ± {own['sd']:.4f} |" in row
 
 
+def test_what_neighbours_bring_on_larger_data_is_as_the_result_files_say():
+    names = ("methods-citeulike-neighbours", "methods-ml-1m-neighbours")
+    citeulike, large = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in names)
+    text, read = " ".join(README.split()), citeulike["summary"]["with its neighbours"]["ndcg@10"]["mean"]
+    means = [found["summary"]["MKD"]["ndcg@10"]["mean"] for found in (citeulike, large)]
+    assert f"MKD is at {means[0]:.4f} on citeulike and at {means[1]:.4f} on ml-1m, where the three seeds" in text
+    assert f"asked with them, is at {read:.4f}" in text and len(large["runs"]) == 3
+
+
 def test_how_far_neighbours_carry_a_student_is_that_of_the_result_files():
     both = [json.loads((ROOT / f"benchmarks/results/methods-citeulike-{name}.json").read_text())["runs"] for name in
             ("neighbours", "best")]  # fmt: skip
