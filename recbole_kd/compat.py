@@ -46,6 +46,7 @@ def mend_loading(load):
     Args:
         load: a function ``(file, map_location) -> dict`` in place of ``torch.load``.
     """
+    import numpy as np
     import recbole.quick_start
     import recbole.quick_start.quick_start as quick_start
     import torch
@@ -55,10 +56,13 @@ def mend_loading(load):
         importlib.import_module(f"recbole.model.{late}")
     # sine.py, imported along with s3rec, leaves autograd's anomaly detection on: every step of every model slows down
     torch.autograd.set_detect_anomaly(anomaly)
-    proxy = _TorchWithLoad(load)
+    proxy = _WithLoad(torch, load)
     for name, module in list(sys.modules.items()):
         if name.startswith(("recbole.trainer", "recbole.model")) and vars(module).get("torch") is torch:
             vars(module)["torch"] = proxy
+    # LDiffRec lets numpy unpickle the file of its items' vectors, which a checkpoint can ask for
+    ldiffrec = importlib.import_module("recbole.model.general_recommender.ldiffrec")
+    vars(ldiffrec)["np"] = _WithLoad(np, lambda file, **_: np.load(file, allow_pickle=False))
 
     stock = quick_start.load_data_and_model
     if hasattr(stock, "__wrapped__"):
@@ -77,15 +81,15 @@ def mend_loading(load):
     recbole.quick_start.load_data_and_model = load_data_and_model
 
 
-class _TorchWithLoad(types.ModuleType):
-    """The torch module, with another ``load``."""
+class _WithLoad(types.ModuleType):
+    """A module, torch or numpy, with another ``load``."""
 
-    def __init__(self, load):
-        super().__init__("torch")
+    def __init__(self, module, load):
+        super().__init__(module.__name__)
         self.load = load
 
     def __getattr__(self, name):
-        return getattr(sys.modules["torch"], name)
+        return getattr(sys.modules[self.__name__], name)
 
 
 def _quiet_deprecations():

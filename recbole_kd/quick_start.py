@@ -218,14 +218,17 @@ def load_student(model_file, data_path=None):
         FileNotFoundError, ValueError: RecBole's, where the dataset is not there.
     """
     content = read_checkpoint(model_file)
-    if not is_recbole_model(content["config"]["model"]) or content["config"]["model"] == "KD_DAGFM":
-        raise KDError(f"'{model_file}' holds a {content['config']['model']}, which cannot be loaded as a student")
+    kind, name = content["config"]["model"], content["config"].get("dataset")
+    if not is_recbole_model(kind) or kind == "KD_DAGFM":
+        raise KDError(f"'{model_file}' holds a {kind}, which cannot be loaded as a student")
+    if not isinstance(name, str) or os.path.basename(name) != name:
+        raise KDError(f"'{model_file}' names a dataset {name!r}, which is no folder's name")
     config = load_for_recbole(model_file)["config"]
     if data_path is not None:
         config["data_path"] = os.path.join(data_path, config["dataset"])
     named = {key: config[key] for key in ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")}
-    # RecBole unpickles datasets and loaders that it finds there
-    config.final_config_dict.update(dict.fromkeys(named), checkpoint_dir=os.path.join(os.devnull, "none"))
+    # RecBole unpickles datasets and loaders that it finds there, and where a path is None under a name of its own
+    config.final_config_dict.update(dict.fromkeys(named, os.path.join(os.devnull, "none")))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)

@@ -583,6 +583,23 @@ def test_nothing_is_made_of_lists_that_share_lists(forge, what):
     assert in_a_child(lambda: refused(path)) is None
 
 
+def test_matrices_that_hold_matrices_do_not_hang_the_reader(forge):
+    def nest(depth):
+        matrix = sparse.csr_matrix(np.eye(2))
+        for _ in range(depth):
+            matrix, inner = sparse.csr_matrix(np.eye(2)), matrix
+            matrix.first = matrix.second = matrix.data = inner
+        return matrix
+
+    with pytest.raises(KDError, match="damaged matrix"):
+        settled(load_for_recbole(forge(pickle.dumps([nest(40)], protocol=4))))
+
+
+def test_a_size_made_of_a_tensor_is_refused(forge):
+    # a few bytes for each time that a large tensor would become a tuple
+    refused(forge(within(instructions(Rebuilt(torch.Size, (Tensor((4,), (1,), numel=4),)))), FOUR))
+
+
 def test_a_list_that_holds_itself_is_refused(forge):
     ring = []
     ring.append(ring)
@@ -770,6 +787,31 @@ def test_loading_a_student_unpickles_no_file_of_a_folder_that_it_names(make, for
     path = stored(make, tmp_path / "x.pth", checkpoint_dir=str(tmp_path / "side"))
     with contextlib.suppress(KDError):
         load_student(path)
+
+
+@pytest.mark.parametrize("name", ["toy-Dataset.pth", "toy-for-BPR-dataloader.pth"])
+def test_loading_a_student_unpickles_nothing_beside_a_dataset_that_is_a_path(make, forge, canary, tmp_path, name):
+    # RecBole joins its folder and the dataset's name: an absolute one drops the folder
+    (tmp_path / name).write_bytes(pickle.dumps(Call(os.system, SHELL)))
+    path = stored(make, tmp_path / "x.pth", dataset=str(tmp_path / "toy"))
+    with pytest.raises(KDError, match="which is no folder's name"):
+        load_student(path)
+
+
+def test_loading_a_student_unpickles_no_vectors_of_its_items(make, forge, canary, tmp_path):
+    # LDiffRec, a model of RecBole's, has numpy load what lies beside the data
+    path = stored(make, tmp_path / "x.pth", "LDiffRec")
+    folder = Path(load_student(path)[0]["data_path"])
+    content = torch.load(path, weights_only=False)
+    content["config"].final_config_dict["n_cate"] = 2
+    path.write_bytes(to_bytes(content))
+    vectors = folder / "item_emb.npy"
+    np.save(vectors, np.array([Call(os.system, SHELL)], dtype=object), allow_pickle=True)
+    try:
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            load_student(path)
+    finally:
+        vectors.unlink()
 
 
 def test_loading_a_student_evaluates_nothing_of_its_config(make, forge, canary, tmp_path):

@@ -162,7 +162,7 @@ def settled(value):
         return type(value)(settled(inner) for inner in value)
     if isinstance(value, Record) and value.kind.startswith("scipy.sparse"):
         try:
-            return _matrix(value)
+            return _matrix(value.kind.rpartition(".")[2], {key: _plain(part) for key, part in value.state.items()})
         except KDError:
             raise
         except Exception as error:  # scipy's and numpy's own checks
@@ -174,10 +174,16 @@ def _module(value):
     return isinstance(value, Record) and not value.kind.startswith("scipy.sparse")
 
 
-def _matrix(record):
+def _plain(part):
+    """A part of a matrix: numbers alone, and never a matrix again."""
+    if isinstance(part, Array):
+        return part.array
+    return tuple(map(_plain, part)) if isinstance(part, tuple) else part
+
+
+def _matrix(name, state):
     import scipy.sparse as sparse
 
-    state, name = settled(record.state), record.kind.rpartition(".")[2]
     shape = state.get("_shape")
     if name in ("csr_matrix", "csc_matrix", "csr_array", "csc_array"):
         made = getattr(sparse, name)((state["data"], state["indices"], state["indptr"]), shape=shape)
@@ -187,8 +193,8 @@ def _matrix(record):
         at = state["coords"] if "coords" in state else (state["row"], state["col"])
         return getattr(sparse, name)((state["data"], at), shape=shape)
     if name in ("lil_matrix", "lil_array"):
-        rows = np.repeat(np.arange(shape[0]), [len(row) for row in state["rows"]])
+        rows = np.repeat(np.arange(len(state["rows"])), [len(row) for row in state["rows"]])
         columns, data = (np.array([x for row in state[part] for x in row]) for part in ("rows", "data"))
         found = sparse.coo_matrix((data, (rows, columns.astype(np.int64))), shape=shape)
         return getattr(sparse, name)(found, dtype=state["dtype"].dtype)
-    raise KDError(f"it holds a {record.kind}, which no RecBole model stores")
+    raise KDError(f"it holds a scipy {name}, which no RecBole model stores")

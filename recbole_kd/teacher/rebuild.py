@@ -171,7 +171,7 @@ REBUILDERS = {
     ("builtins", "getattr"): Call(_getattr),
     ("_codecs", "encode"): Call(_bytes),
     ("torch", "device"): Call(_device),
-    ("torch", "Size"): Call(lambda parts: tuple(parts)),
+    ("torch", "Size"): Call(_shape),
     ("torch._utils", "_rebuild_tensor_v2"): Call(_tensor),
     ("torch._utils", "_rebuild_parameter"): Call(lambda data, requires_grad=True, hooks=None: data),
     ("torch._utils", "_rebuild_sparse_tensor"): Call(_sparse),
