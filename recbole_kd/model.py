@@ -13,6 +13,7 @@ from torch import nn
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
+from recbole_kd.config.keys import check_valid_metric
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
@@ -183,15 +184,6 @@ def _config_in(entry):
     if entry.model not in (None, found["model"]):
         raise KDError(f"teacher_model={entry.model}, but '{entry.path}' holds a {found['model']}: leave one out")
     return found
-
-
-def check_valid_metric(config):
-    """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
-    whole = ("auc", "gauc", "logloss", "mae", "rmse")
-    names = [name.lower() for name in config["metrics"]]
-    names = [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
-    if config["valid_metric"].lower() not in names:
-        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
 
 
 def check_sum(config):

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -265,11 +266,10 @@ def check_writable(what, folder):
     """Refuse, before any work, a folder that cannot be written; ``what`` it is for. Raises KDError."""
     if not folder:
         raise KDError(f"{what} names no folder")
-    probe = Path(folder) / ".recbole_kd.probe"
     try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".recbole_kd."):  # of no other run's name
+            pass
     except OSError as error:
         raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
 

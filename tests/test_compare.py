@@ -22,13 +22,17 @@ from recbole_kd import KDError
 from recbole_kd.cli import main
 from recbole_kd.compare import compare
 from recbole_kd.compare import runs as runs_module
+from recbole_kd.compare.models import trained
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.runs import plan_runs
 from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
 from recbole_kd.compare.summary import ranked
 from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text
-from recbole_kd.compare.tail import popularity_bins, recall_by_bin
+from recbole_kd.compare.tail import popularity_bins, popularity_recall, recall_by_bin
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.measure import recovered_share
 from recbole_kd.teacher.resume import ResumableTrainer
 
@@ -167,6 +171,28 @@ def test_a_given_teacher_is_known_by_what_is_in_its_file(done, content, workdir)
     assert one == again and all(one[name] != other[name] for name in ("teacher", "SLD", "RRD, half"))
 
 
+def test_a_teacher_of_scores_is_measured_again_where_what_is_asked_for_changes(content, workdir):
+    (workdir / "s.tsv").write_text("u1\ti1\t0.5\n")
+    keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
+
+    def key(**more):
+        asked = {**keys, "teachers": [{"scores": "s.tsv"}], **more}
+        runs = plan_runs(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": asked}))
+        return next(run.key for run in runs if run.name == "teacher")
+
+    split = {"eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}}}
+    assert key() == key() and len({key(), key(**split), key(topk=[5, 20], valid_metric="MRR@5")}) == 3
+
+
+def test_entries_that_are_alike_but_in_name_are_trained_by_one_of_them(content, workdir):
+    methods = ["KD", {"model": "KD", "kd_reduction": "mean", "name": "a"}, {"model": "KD", "kd_k": 100, "name": "b"}]
+    plan = make_plan({**content, "methods": methods, "seeds": [1], "folder": "c", "processes": 3})
+    compare(plan)
+    rows = [run.row() for run in plan_runs(plan) if run.method]
+    assert [row["checkpoint"] for row in rows] == [rows[0]["checkpoint"]] * 3
+    assert [row["test_result"] for row in rows] == [rows[0]["test_result"]] * 3
+
+
 def test_a_changed_dataset_is_noticed(content, tmp_path):
     (tmp_path / "toy").mkdir()
     for file in (Path(content["keys"]["data_path"]) / "toy").iterdir():
@@ -301,7 +327,8 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
     ({"alone": {"learning_rat": 3}}, ["'learning_rat'", "'alone'"]), ({"processes": 0}, ["'processes'"]),
     ({"alone": {"eval_args": {"split": {"RS": [6, 2, 2]}}}}, ["student alone", "another split"]),
     ({"processes": True}, ["'processes'"]), ({"folder": 3}, ["'folder'"]), ({"folder": "a_file"}, ["a_file"]),
-    ({"metric": "ndcg@7"}, ["ndcg@7", "toy"]), ({"datasets": ["nowhere"]}, ["nowhere"]),
+    ({"metric": "ndcg@7"}, ["ndcg@7", "toy"]), ({"metric": "ndcg"}, ["'ndcg'", "ndcg@10"]),
+    ({"datasets": ["nowhere"]}, ["nowhere"]),
     ({"keys": {"teacher_model": "EASE"}, "methods": ["DE"]}, ["toy, DE", "factors", "EASE"]),
 ])  # fmt: skip
 def test_a_plan_that_cannot_work_is_refused_in_one_sentence(changed, words, content, workdir, capsys):
@@ -460,6 +487,18 @@ def test_the_hits_by_popularity_are_those_of_recboles_precision(done):
         row = run.row()
         hits = sum(one["hits"] for one in row["popularity"])
         assert hits == pytest.approx(row["test_result"]["precision@10"] * 10 * row["users"])
+
+
+def test_recall_by_popularity_is_that_of_any_batch_size(done):
+    run = plan_runs(done[0])[0]
+    config = make_config(config_dict=run.keys)
+    data = parts.split(plain_config(config))
+    own, model, _ = trained(config, run.name, data)
+    found = []
+    for size in (2_000_000, 300, 64):  # all users at once, a few, and less than the catalogue
+        own["eval_batch_size"] = size
+        found.append(popularity_recall(own, model, data))
+    assert found[0] == found[1] == found[2] == run.row()["popularity"]
 
 
 # What is shown

@@ -61,9 +61,10 @@ def own_folder(tmp_path, monkeypatch):
 
 BOTH = {
     "seed": 7, "reproducibility": False, "epochs": 7, "train_batch_size": 64, "eval_batch_size": 128, "eval_step": 2,
-    "stopping_step": 3, "metrics": ["MRR"], "topk": [5, 10], "valid_metric": "NDCG@10", "clip_grad_norm": {"norm": 5},
+    "stopping_step": 3, "metrics": ["MRR"], "topk": [5, 10], "valid_metric": "NDCG@10", "load_col": None,
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
-    "metric_decimal_place": 6, "repeatable": True, "USER_ID_FIELD": "who", "field_separator": ",", "load_col": None,
+    "metric_decimal_place": 6, "repeatable": True, "USER_ID_FIELD": "who", "field_separator": ",",
+    "clip_grad_norm": {"max_norm": 5},
     "val_interval": {"rating": "[3,inf)"}, "user_inter_num_interval": "[5,inf)", "rm_dup_inter": "first",
     "benchmark_filename": ["a", "b", "c"], "checkpoint_dir": "elsewhere", "encoding": "latin-1",
     "train_neg_sample_args": {"distribution": "popularity", "sample_num": 2, "alpha": 0.5, "dynamic": False,

@@ -146,7 +146,13 @@ def test_a_term_that_needs_more_says_what_would_work(settings, method, keys, wor
 
 def test_the_result_has_a_row_for_each_teacher_and_one_for_all(settings, workdir, capsys):
     argv = [f"--{key}={value}" for key, value in settings.items() if key not in ("teacher", "state")]
-    argv += ["--teacher.embedding_size=12", "--state=WARNING", "--hetcomp_k=10", "--hetcomp_warm_up=1"]
+    argv += [
+        "--teacher.embedding_size=12",
+        "--state=WARNING",
+        "--metric_decimal_place=16",
+        "--hetcomp_k=10",
+        "--hetcomp_warm_up=1",
+    ]
     argv += ["--hetcomp_refresh=1", "--model=HetComp", "--teacher_model=['BPR', 'EASE']", "--result_file=r.json"]
     assert main(argv) == 0
     said = capsys.readouterr().out

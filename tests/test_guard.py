@@ -144,6 +144,16 @@ def test_a_teacher_that_knows_validation_pairs_only_is_refused(stock, refusal, k
     assert "eval_args" in sentence and "0.05" in sentence
 
 
+def test_a_teacher_that_was_chosen_on_test_pairs_is_refused(stock, refusal, keys):
+    mine, theirs = {"eval_args": ratio(0.7, 0.1, 0.2)}, {"eval_args": ratio(0.7, 0.25, 0.05)}
+    sentence = refusal(stock(**theirs), **mine)
+    test, valid = pairs_by_hand(keys, "test", **mine), pairs_by_hand(keys, "valid", **theirs)
+    assert not test & pairs_by_hand(keys, "train", **theirs)
+    assert (
+        test & valid and f"by early stopping, on {len(test & valid)} of this run's {len(test)} test pairs" in sentence
+    )
+
+
 def test_a_teacher_of_another_split_ratio_is_refused(stock, refusal, keys):
     mine, theirs = {"eval_args": ratio(0.5, 0.1, 0.4)}, {"eval_args": ratio(0.8, 0.1, 0.1)}
     sentence = refusal(stock(**theirs), **mine)

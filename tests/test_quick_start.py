@@ -38,7 +38,8 @@ def test_the_result_holds_three_rows_and_is_what_the_file_holds(result, workdir)
 
 def test_metrics_of_the_whole_catalogue_are_measured_and_less_may_be_better(settings):
     keys = {"metrics": ["NDCG", "GiniIndex", "ItemCoverage", "AveragePopularity", "ShannonEntropy", "TailPercentage"]}
-    result = run_kd("RRD", config_dict={**settings, **keys, "topk": [5], "valid_metric": "NDCG@5"})
+    keys |= {"topk": [5], "valid_metric": "NDCG@5", "metric_decimal_place": 16}
+    result = run_kd("RRD", config_dict={**settings, **keys})
     rows = [result[name]["test_result"] for name in ("distilled", "student_alone", "teacher")]
     assert all(len(row) == 6 for row in rows)
     own, alone, teacher = (row["giniindex@5"] for row in rows)
@@ -46,7 +47,12 @@ def test_metrics_of_the_whole_catalogue_are_measured_and_less_may_be_better(sett
     assert result["recovered_share"]["giniindex@5"] == (None if expected is None else pytest.approx(expected))
 
 
-def test_recovered_share_is_of_the_gap_and_none_without_one(result):
+def test_recovered_share_is_of_the_gap_before_it_is_rounded_and_none_without_one(settings):
+    result, rounded = (run_kd("MKD", config_dict={**settings, "metric_decimal_place": at}) for at in (16, 2))
+    assert rounded["recovered_share"] == result["recovered_share"]
+    for row in ("teacher", "student_alone", "distilled"):
+        for part in ("valid_result", "test_result"):
+            assert rounded[row][part] == {name: round(value, 2) for name, value in result[row][part].items()}
     for metric, share in result["recovered_share"].items():
         teacher, alone, distilled = (
             result[name]["test_result"][metric] for name in ("teacher", "student_alone", "distilled")
@@ -211,7 +217,13 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
     ({"topk": [200], "valid_metric": "NDCG@200"}, ["topk=[200]", "90"]),
     ({"train_neg_sample_args": None}, ["train_neg_sample_args", "uniform"]),
     ({"train_neg_sample_args": {"distribution": "none", "sample_num": "none"}}, ["train_neg_sample_args", "uniform"]),
+    ({"eval_args": {"split": {"RS": 5}}}, ["RS", "three parts"]),
+    ({"eval_args": {"split": 5}}, ["toy", "could not be prepared"]),
     ({"clip_grad_norm": 5}, ["clip_grad_norm", "max_norm: 5"]),
+    ({"clip_grad_norm": {"norm": 5}}, ["clip_grad_norm", "max_norm: 5"]),
+    ({"clip_grad_norm": {"max_norm": "a"}}, ["clip_grad_norm", "max_norm: 5"]),
+    ({"loss_decimal_place": -1}, ["loss_decimal_place", "[0, 16]"]),
+    ({"teacher_model": "EASE", "teacher": {"reg_weight": "a"}}, ["EASE", "cannot be made"]),
     ({"teacher_model": "NCL"}, ["NCL", "needs a package", "faiss"]),
     ({"dataset": ["toy"]}, ["dataset=['toy']", "not a name"]),
     ({"teacher_model": "LightGCN", "enable_amp": True}, ["LightGCN", "enable_amp", "one side"]),

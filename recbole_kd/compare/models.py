@@ -1,11 +1,15 @@
 """The models of a comparison: a method's student, the student alone, and the teacher or several of them as one."""
 
 import hashlib
+import json
 from pathlib import Path
+
+import filelock
 
 from recbole_kd.compare.plan import ENDS
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import get_distilled, get_student_alone
+from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 
@@ -16,16 +20,24 @@ def trained(config, name, data):
     """The model of a run of this name on its split, trained or found: (plain Config, model, file or None)."""
     student = plain_config(config)
     if name == ALONE:
-        return student, *get_student_alone(config, student, data)
+        with _held(student):
+            return student, *get_student_alone(config, student, data)
     teachers = get_teachers(config, data)
     knowledge = get_knowledge(config, data, teachers)
     if name != TEACHER:
-        return student, *get_distilled(config, data, knowledge, name_of(teachers))
+        with _held(config):
+            return student, *get_distilled(config, data, knowledge, name_of(teachers))
     if len(teachers) == 1 and teachers[0].model is not None:
         return teachers[0].config, teachers[0].model, teachers[0].file
     ranked = ListModel(knowledge, student, data.train._dataset)  # several, or a file: as they rank together
     ranked.members = [teacher.model for teacher in teachers if teacher.model is not None]
     return student, ranked, None
+
+
+def _held(config):
+    """What two entries of a plan train alike, a key beside its default, say, is trained by one of them."""
+    key = parts.hashed(json.dumps(fit.decisive(config.final_config_dict), sort_keys=True))[:16]
+    return filelock.FileLock(Path(config["checkpoint_dir"]) / f".{key}.lock")
 
 
 def teachers_of(config):

@@ -1,6 +1,5 @@
 """One run of a comparison: a teacher, a student alone or a method on one split, trained and measured into one file."""
 
-import copy
 import hashlib
 import json
 import logging
@@ -19,11 +18,10 @@ from recbole_kd.model import check_factors, check_teachers
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
-from recbole_kd.teacher.measure import evaluate, latencies, size, versions
+from recbole_kd.teacher.measure import evaluate, exact, latencies, size, versions
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE = ENDS
-DIGITS = 16  # RecBole rounds metrics to 4
 MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
 
 
@@ -113,13 +111,16 @@ def _runs_on(plan, dataset):
             )
     # what any method learns along is kept when the teacher is trained, or it would be trained again for it
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
+    # a file of scores has no settings: what it ranks for are the student's data and metrics
+    given = any(plan.config is None for plan in configs[TEACHER].teachers)
+    ranks_as = [plain_config(configs[TEACHER])] if given else []
     data = _data_hash(configs[TEACHER])
     runs = []
     for seed in plan.seeds:
         place = plan.folder / "models" / dataset.name / f"seed-{seed}"
         fixed = {"seed": seed, "checkpoint_dir": str(place), "resume": True, "show_progress": False}
         for name, layer in layers.items():
-            own_sides = {TEACHER: [], ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name]])
+            own_sides = {TEACHER: ranks_as, ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name]])
             sides = [config.final_config_dict for config in own_sides] + ([] if name == ALONE else teachers)
             file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
             own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
@@ -223,8 +224,7 @@ def _measured(run):
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = parts.split(plain_config(config))
     own, model, file = trained(config, run.name, data)
-    exact = _exact(own)
-    valid, test = evaluate(exact, model, data)
+    valid, test = evaluate(exact(own), model, data)
     mark = (fit.complete(file) if file else None) or {}
     parameters, nbytes = (sum(part) for part in zip((0, 0), *map(size, members(model)), strict=True))
     return {  # milliseconds are taken of all models side by side, when nothing else runs
@@ -232,7 +232,7 @@ def _measured(run):
         "checkpoint": file and os.path.relpath(file, config["checkpoint_dir"]),
         "epochs": mark.get("epochs"), "seconds": mark.get("seconds"), "best_epoch": _epoch(file),
         "valid_metric": own["valid_metric"].lower(), "valid_scores": mark.get("valid_scores", []),
-        "k": max(own["topk"]), "popularity": popularity_recall(exact, model, data),
+        "k": max(own["topk"]), "popularity": popularity_recall(own, model, data),
         "users": data.dataset.user_num - 1, "items": data.dataset.item_num - 1,
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
         "split": data.fingerprint.whole, "versions": versions(),
@@ -244,13 +244,6 @@ def _epoch(file):
         return None
     epoch = read_checkpoint(file).get("epoch")
     return epoch if isinstance(epoch, int) else None
-
-
-def _exact(config):
-    """The same Config, whose metrics are not rounded; the training's stays as it is."""
-    exact = copy.copy(config)
-    exact.final_config_dict = {**config.final_config_dict, "metric_decimal_place": DIGITS}
-    return exact
 
 
 def time_models(runs, file, key):

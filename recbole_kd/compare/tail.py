@@ -53,7 +53,7 @@ def popularity_recall(config, model, data):
         return None
     users, size = data.test.uid_list.numpy(), len(data.tokens[1])
     k = min(max(config["topk"]), size - 1)
-    blocks = np.array_split(users, max(1, len(users) * size // config["eval_batch_size"]))
+    blocks = np.array_split(users, min(len(users), max(1, len(users) * size // config["eval_batch_size"])))
     lists = [full_sort_topk(block, model, data.test, k, config["device"])[1].cpu().numpy() for block in blocks]
     counts = np.bincount(data.pairs["train"] % size, minlength=size)
     return recall_by_bin(data.pairs["test"], users, np.concatenate(lists), counts)

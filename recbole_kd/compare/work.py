@@ -16,6 +16,7 @@ from recbole_kd.compare.runs import TEACHER, check_data, execute, give_up, plan_
 from recbole_kd.compare.summary import summed_up
 from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
+from recbole_kd.config.keys import metric_names
 from recbole_kd.quick_start import locked, make_config
 from recbole_kd.teacher.checkpoint import write_whole
 
@@ -61,11 +62,10 @@ def _headline(plan, runs):
     chosen = plan.metric
     for run in (run for run in runs if run.name == TEACHER and run.seed == plan.seeds[0]):
         config = make_config(config_dict=run.keys)
-        names = [name.lower() for name in config["metrics"]]
-        there = {*names, *(f"{name}@{k}" for name in names for k in config["topk"])}
+        there = metric_names(config)
         chosen = chosen or ("ndcg@10" if "ndcg@10" in there else config["valid_metric"].lower())
         if chosen not in there:
-            raise KDError(f"metric={chosen!r} is not evaluated on {run.dataset}: set metrics and topk so that it is")
+            raise KDError(f"metric={chosen!r} is not evaluated on {run.dataset}, but {', '.join(there)} are")
     return chosen
 
 

@@ -29,7 +29,10 @@ _LIMITS = {  # of RecBole's own numbers, which its comments don't give
     "eval_batch_size": (1, math.inf),
     "learning_rate": (0, math.inf),
     "weight_decay": (0, math.inf),
+    "loss_decimal_place": (0, 16),
+    "metric_decimal_place": (0, 16),
 }
+_CLIP = {"max_norm": (int, float), "norm_type": (int, float), "error_if_nonfinite": (bool,), "foreach": (bool,)}
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": (int, float),
@@ -217,8 +220,26 @@ def check_recbole_number(name, value):
 
 def check_clip(value):
     """Raise KDError where RecBole's clip_grad_norm is no dict of what torch's function takes."""
-    if value is not None and not isinstance(value, Mapping):
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
         raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
+    if "max_norm" not in value or not all(isinstance(inner, _CLIP.get(key, ())) for key, inner in value.items()):
+        raise KDError(f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP)[1:]}")
+
+
+def check_valid_metric(config):
+    """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
+    names = metric_names(config)
+    if config["valid_metric"].lower() not in names:
+        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+
+
+def metric_names(config):
+    """What RecBole will call the metrics that it evaluates, ``ndcg@10``, say."""
+    whole = ("auc", "gauc", "logloss", "mae", "rmse")
+    names = [name.lower() for name in config["metrics"]]
+    return [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
 
 
 def model_keys(model):

@@ -49,9 +49,19 @@ def run_key(config, fingerprint, *more):
 
 
 def build(config, dataset):
-    """A model as ``run_recbole`` builds it: seeded, then constructed, then moved. ``dataset``: the training part."""
+    """A model as ``run_recbole`` builds it: seeded, then constructed, then moved. ``dataset``: the training part.
+
+    Raises:
+        KDError: there is no such model with these settings.
+        ImportError: it needs a package that is not there.
+    """
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    return new_model(config, dataset)
+    try:
+        return new_model(config, dataset)
+    except (ImportError, MemoryError, KDError):
+        raise
+    except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
+        raise KDError(f"a {config['model']} cannot be made with these settings: {sentence(error)}") from error
 
 
 def resumable(config):

@@ -110,6 +110,10 @@ def _fault(content, config, data):
             total = len(data.pairs[name])
             kind = "test" if name == "test" else "validation"
             return f"was trained on {count:,} of this run's {total:,} {kind} pairs" + (f": {keys}" if keys else "")
+    chosen = int(np.isin(data.pairs["test"], other.pairs["valid"]).sum())
+    if chosen:
+        its = f"{chosen:,} of this run's {len(data.pairs['test']):,} test pairs"
+        return f"was chosen, by early stopping, on {its}" + (f": {keys}" if keys else "")
     if filters:
         return f"was trained under another filter: {keys}"
     return None

@@ -20,7 +20,7 @@ def mask_training(loader, pairs):
     if not isinstance(loader, FullSortEvalDataLoader):
         raise KDError("eval_mask=train needs a test that ranks all items: leave eval_args.mode out, or set it to full")
     size = loader._dataset.item_num
-    ends = np.searchsorted(pairs, np.arange(loader._dataset.user_num + 1) * size)
+    ends = np.searchsorted(pairs, np.arange(loader._dataset.user_num + 1, dtype=np.int64) * size)
     for user in loader.uid_list.tolist():
         seen = pairs[ends[user] : ends[user + 1]] % size
         wanted = loader.uid2positive_item[user].numpy()

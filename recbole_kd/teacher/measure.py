@@ -1,5 +1,6 @@
 """What models score and cost, side by side: RecBole's metrics, size, milliseconds; the result that a run ends with."""
 
+import copy
 import math
 import platform
 import statistics
@@ -21,6 +22,7 @@ from recbole_kd.teacher import fit
 from recbole_kd.teacher.list_model import ListModel
 
 USERS_A_BATCH = 256
+DIGITS = 16  # RecBole rounds metrics to 4
 
 
 def evaluate(config, model, data):
@@ -34,6 +36,13 @@ def evaluate(config, model, data):
         found = trainer.evaluate(part, load_best_model=False) or {}
         results.append({name: float(value) for name, value in found.items()})
     return tuple(results)
+
+
+def exact(config):
+    """The same Config, whose metrics are not rounded; the training's stays as it is."""
+    found = copy.copy(config)
+    found.final_config_dict = {**config.final_config_dict, "metric_decimal_place": DIGITS}
+    return found
 
 
 def entry(model, file, valid_result, test_result, ms_per_user):
@@ -114,7 +123,10 @@ def compared(config, data, teachers, knowledge, alone, distilled):
     result |= found
     result["distilled"]["method"] = config.method
     if alone:
-        result["recovered_share"] = _shares(result)
+        result["recovered_share"] = _shares(result)  # of metrics that are not rounded yet
+    for row in (*ours, *(result[name] for name in ("ensemble", "with_neighbours", *found) if name in result)):
+        for part in ("valid_result", "test_result"):
+            row[part] = {name: round(value, config["metric_decimal_place"]) for name, value in row[part].items()}
     progress = (fit.complete(distilled[2]) or {}).get("progress")
     result |= {"progress": progress} if progress else {}
     theirs = [_readable(plan.config) if plan.config is not None else None for plan in config.teachers]
@@ -128,14 +140,14 @@ def _measured(rows, data, k):
     speeds = latencies(models, torch.arange(1, data.dataset.user_num), k)
     found = {}
     for name, (config, model, file) in rows.items():
-        valid, test = evaluate(config, model, data)
+        valid, test = evaluate(exact(config), model, data)
         found[name] = entry(model, file, valid, test, speeds.get(name))
     return found
 
 
 def _together(teachers, model, data):
     """The row of what is read of teachers together: what their consensus scores, and what asking all of them costs."""
-    valid, test = evaluate(model.config, model, data)
+    valid, test = evaluate(exact(model.config), model, data)
     row = entry(model, None, valid, test, None)
     for cost in ("parameters", "bytes", "ms_per_user"):
         known = [one[cost] for one in teachers if one[cost] is not None]  # nobody knows those of a file

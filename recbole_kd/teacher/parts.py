@@ -61,8 +61,8 @@ def split(config):
         KDError: the dataset is not there or does not fit its settings.
     """
     init_seed(config["seed"], config["reproducibility"])
-    _check_split(config)
     try:
+        _check_split(config)
         dataset = create_dataset(config)
         _check_columns(config, dataset)
         loaders = data_preparation(config, dataset)
@@ -119,7 +119,7 @@ def _check_split(config):
     files, asked = config["benchmark_filename"], config["eval_args"] or {}
     ratios = (asked.get("split") or {}).get("RS")
     key, parts = ("benchmark_filename", files) if files else ("eval_args: {split: {RS: …}}", ratios)
-    if parts is not None and len(parts) != len(PARTS):
+    if parts is not None and (not isinstance(parts, (list, tuple)) or len(parts) != len(PARTS)):
         raise KDError(f"{key} is {parts!r}: three parts are needed, for training, validation and test")
     mode = asked.get("mode")
     modes = mode.values() if isinstance(mode, dict) else [mode]

@@ -197,8 +197,6 @@ def untrained(config, dataset):
             return backbone_of(fit.build(config, dataset))
         except ImportError as error:
             raise _lacks(config, error) from error
-        except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
-            raise KDError(f"a {config['model']} cannot be made with these settings: {sentence(error)}") from error
 
 
 def _lacks(config, error):

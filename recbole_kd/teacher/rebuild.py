@@ -24,7 +24,8 @@ class Record:
     """An object of the file that is not rebuilt: its class's name and its state, nothing that runs."""
 
     kind = ""
-    args, state = (), None
+    args: tuple = ()
+    state: Any = None
 
     def __init__(self, *args):
         self.args = args
