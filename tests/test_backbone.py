@@ -102,7 +102,7 @@ def test_a_model_that_cannot_score_is_not_read(settings):
     assert backbone_of(model) is None
 
 
-@pytest.mark.parametrize("name", ["DMF", "NAIS"])
+@pytest.mark.parametrize("name", ["DMF", "NAIS", "CDAE"])
 def test_scores_that_end_in_a_sigmoid_are_read_before_it(name, settings):
     model, _ = model_of(name, settings)
     backbone, users = backbone_of(model), torch.tensor([1, 2])
@@ -125,6 +125,31 @@ def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_fo
     stock = model.full_sort_predict
     model.full_sort_predict = lambda interaction: stock(interaction) ** 3
     assert backbone_of(model).offers == "scores"
+
+
+def test_scores_of_all_items_are_of_single_precision_under_autocast(settings):
+    bench = Bench("KD", settings)
+    users, items = torch.tensor([1, 5, 2]), torch.tensor([3, 9])
+    with bench.model().backbone.still() as view:
+        wanted = view.score_all(users), view.score_among(users, items)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = view.score_all(users), view.score_among(users, items)
+    assert torch.equal(found[0], wanted[0]) and torch.equal(found[1], wanted[1])
+    torch.testing.assert_close(wanted[1], wanted[0][:, items])
+
+
+def test_asking_a_teacher_moves_no_random_numbers_and_takes_no_half_precision(settings):
+    bench = Bench("KD", settings, teacher_model="NeuMF")
+    knowledge, users = bench.knowledge, torch.tensor([1, 5, 2])
+    wanted = knowledge.score_all(users)
+    stock = knowledge.backbone.score_block
+    knowledge.backbone.score_block = lambda asked: stock(asked) + 0.0 * torch.rand(1)  # ADMMSLIM draws some
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = knowledge.score_all(users)
+    assert torch.equal(torch.rand(1), expected) and torch.equal(found, wanted)
 
 
 def test_a_step_propagates_a_graph_once_and_with_gradient(settings):

@@ -34,12 +34,19 @@ def test_the_consensus_is_that_of_the_members_lists(bench):
     members = [member.top_items(100).ids for member in bench.knowledge.members]
     top = bench.knowledge.top_items(10)
     for user in range(1, 61):
-        ids = [item for lists in members for item in lists[user].tolist()[:10]]
-        weights = rank_weights(10, 10.0).tolist() * 3
+        ids = [item for lists in members for item in lists[user].tolist()]
+        weights = rank_weights(members[0].shape[1], 10.0).tolist() * 3
         expected = slow_consensus(ids, weights, 10)
         assert top.ids[user].tolist() == expected[0]
         assert top.scores[user].tolist() == pytest.approx(expected[1])
     assert not top.ids[0].any() and (top.scores[0] == -torch.inf).all()
+
+
+def test_a_short_list_is_the_beginning_of_a_long_one(bench):
+    long, seen = bench.knowledge.top_items(40).ids, bench.knowledge.top_seen(20)
+    for k in (1, 3, 10):
+        assert torch.equal(bench.knowledge.top_items(k).ids, long[:, :k])
+        assert torch.equal(bench.knowledge.top_seen(k), seen[:, :k])
 
 
 def test_items_that_were_trained_on_are_in_no_list_and_lead_the_other(bench):
@@ -81,8 +88,8 @@ def test_a_teacher_counts_as_much_as_its_weight_says(settings):
     weights = [1, 0.5, 2.0]
     ranks = Bench("RRD", settings, teacher_model=THREE, ensemble_weights=weights).knowledge
     scores = Bench("SLD", settings, teacher_model=THREE, ensemble="score", ensemble_weights=weights).knowledge
-    members, user = [member.top_items(10).ids[5].tolist() for member in ranks.members], torch.tensor([5])
-    shares = [weight * value for weight in weights for value in rank_weights(10, 10.0).tolist()]
+    members, user = [member.top_items(89).ids[5].tolist() for member in ranks.members], torch.tensor([5])
+    shares = [weight * value for weight in weights for value in rank_weights(89, 10.0).tolist()]
     ids, values = slow_consensus([item for own in members for item in own], shares, 10)
     assert ranks.top_items(10).ids[5].tolist() == ids
     assert ranks.top_items(10).scores[5].tolist() == pytest.approx(values)

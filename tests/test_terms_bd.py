@@ -211,6 +211,12 @@ def test_a_teacher_that_draws_has_sources_of_its_own():
     assert drawn[2] == drawn[3]
 
 
+def test_a_teacher_that_cuts_the_students_batch_up_otherwise_is_refused():
+    keys = {"teacher_model": "SimpleX", "teacher": {"train_neg_sample_args": {"sample_num": 3}}}
+    with pytest.raises(KDError, match=r"1 negative items.*expects 3.*train_neg_sample_args"):
+        make_config("BD", "ml-100k", config_dict=keys)
+
+
 def test_a_norm_that_both_models_would_share_is_refused():
     with pytest.raises(KDError, match="clip_grad_norm"):
         make_config("BD", "ml-100k", config_dict={"clip_grad_norm": {"max_norm": 1}})

@@ -7,6 +7,7 @@ from recbole.data.interaction import Interaction
 from torch.nn.functional import embedding
 
 from recbole_kd.backbone.pairs import pair_scores
+from recbole_kd.losses import at_least_float32
 
 OFFERS = ("ranks", "list_scores", "scores", "factors")  # each includes the ones before
 
@@ -44,8 +45,17 @@ class View:
         return pair_scores(self.items(items), self.user_table, users)
 
     def score_all(self, users):
-        """Scores of all items, padding included: users [n], result [n, m + 1]."""
-        return self.users(users) @ self.item_table.T
+        """Scores of all items, padding included: users [n], result [n, m + 1], in float32 at least."""
+        return _inner_products(self.users(users), self.item_table)
+
+    def score_among(self, users, items):
+        """Scores of the same items for each user: users [n], items [c], result [n, c], likewise."""
+        return _inner_products(self.users(users), self.items(items))
+
+
+def _inner_products(users, items):
+    with torch.autocast(users.device.type, enabled=False):
+        return at_least_float32(users) @ at_least_float32(items).T
 
 
 class Backbone:

@@ -48,6 +48,8 @@ class ScorerBackbone(Backbone):
 
     def _ends_in_sigmoid(self):
         """Whether the model's own scores are the sigmoid of what ``forward`` gives, tried on a few pairs."""
+        if isinstance(getattr(self.model, "o_act", None), torch.nn.Sigmoid):  # CDAE, whose forward() takes no pairs
+            return True
         ids = torch.arange(1, min(self.model.n_users, self.model.n_items, 9), device=self.model.device)
         try:
             with _evaluating(self.model):

@@ -5,6 +5,8 @@ from torch.nn.functional import normalize, one_hot
 
 from recbole_kd.losses import at_least_float32
 
+ROWS = 256  # at a time
+
 
 def cosines(rows, others):
     """The cosine of each row with each other one; shapes [n, d] and [m, d], result [n, m]. A zero vector has 0."""
@@ -50,25 +52,33 @@ def group_topology(student, teacher, groups, by="entity", only_positive=False):
 
     Returns:
         (within, across): a squared difference for each pair of rows of the same group that counts, shape [p], and one
-        for each group there is with each row (or group), shape [g n] (or [g g]). Group by group: no n x n matrix.
+        for each group there is with each row (or group), shape [g n] (or [g g]). Some rows at a time: no n x n matrix.
 
     Source: HTD (Kang et al. 2021), after the authors' code, where ``prototype`` has no gradient at all.
     """
     order = torch.argsort(groups, stable=True)
-    sizes = groups.unique(return_counts=True)[1].tolist()
-    units = (normalize(at_least_float32(part), dim=-1)[order].split(sizes) for part in (student, teacher))
+    units = tuple(part[order] for part in (student, teacher))
     within = []
-    with torch.autocast(student.device.type, enabled=False):
-        for one, other in zip(*units, strict=True):
-            of_teacher = other @ other.T
-            gap = (one @ one.T - of_teacher).square()
-            within.append(gap[of_teacher > 0] if only_positive else gap.flatten())
+    for rows, partners, same in _runs(groups[order]):
+        gap, of_teacher = (cosines(part[rows], part[partners]) for part in units)
+        counts = same & (of_teacher > 0) if only_positive else same
+        within.append((gap - of_teacher)[counts].square())
     own, theirs = prototypes(student, groups), prototypes(teacher, groups)
     if by == "entity":
         gap = cosines(own.detach(), student) - cosines(theirs, teacher)
     else:
         gap = cosines(own, own) - cosines(theirs, theirs)
     return torch.cat(within), gap.square().flatten()
+
+
+def _runs(groups):
+    """Of sorted groups some rows at a time: these, the run of rows that share a group with any, and which pairs do."""
+    first = torch.arange(0, len(groups), ROWS, device=groups.device)
+    last = (first + ROWS).clamp(max=len(groups)) - 1
+    reach = torch.searchsorted(groups, groups[first]), torch.searchsorted(groups, groups[last], right=True)
+    for start, low, high in torch.stack([first, *reach], 1).tolist():
+        rows, partners = slice(start, start + ROWS), slice(low, high)
+        yield rows, partners, groups[rows, None] == groups[partners]
 
 
 def prototypes(vectors, groups):

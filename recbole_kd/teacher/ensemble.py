@@ -3,7 +3,7 @@
 import torch
 
 from recbole_kd.rankings import consensus, rank_weights
-from recbole_kd.teacher.lists import TopList
+from recbole_kd.teacher.lists import STATE_K, TopList
 from recbole_kd.teacher.scored import Scored
 
 TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
@@ -13,8 +13,9 @@ class Ensemble(Scored):
     r"""Teachers of any kinds over one vocabulary.
 
     By rank an item weighs :math:`\sum_x w_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what
-    is offered. By score it has the mean, weighted by w, of the teachers' scores, each standardised over a user's
-    catalogue, since scores of unlike models have no common scale; then scores are offered.
+    is offered; the lists are 100 items long, where a teacher has so many, however few are asked for. By score it has
+    the mean, weighted by w, of the teachers' scores, each standardised over a user's catalogue, since scores of unlike
+    models have no common scale; then scores are offered.
 
     Args:
         members: what is read of each teacher, a Lists each.
@@ -36,16 +37,19 @@ class Ensemble(Scored):
 
     def top_items(self, k, seen=False):
         k = self._clip(k, self.n_items - 1)
-        name = f"{'score' if self.by_score else 'consensus'}-{'all-' if seen else ''}top-{k}"
+        of_whom = "all-" if seen else ""
         if self.by_score:
-            parts = self._kept(name, lambda: self._by_score(k, seen), f"the ensemble's top {k} items of each user")
+            what = f"the ensemble's top {k} items of each user"
+            parts = self._kept(f"score-{of_whom}top-{k}", lambda: self._by_score(k, seen), what)
         else:
-            lists = [member.top_items(k, seen).ids for member in self.members]
-            parts = self._kept(name, lambda: self._by_rank(lists, k), f"the consensus on each user's top {k} items")
+            depth = max(k, min(STATE_K, self.longest))
+            lists = [member.top_items(depth, seen).ids for member in self.members]
+            name, what = f"consensus-{of_whom}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
+            parts = self._kept(name, lambda: self._by_rank(lists, k), what)
         return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
 
     def top_seen(self, k):
-        return self._by_rank([member.top_seen(k) for member in self.members], k)["ids"]
+        return self._by_rank([member.top_seen(max(k, STATE_K)) for member in self.members], k)["ids"]
 
     @property
     def longest(self):

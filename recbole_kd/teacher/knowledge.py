@@ -3,11 +3,14 @@
 Read once, in blocks of users, and kept on disk for the next run.
 """
 
+from contextlib import contextmanager
+
 import torch
 
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.lists import STATE_K, TopList, best_inner
 from recbole_kd.teacher.neighbours import with_neighbours
+from recbole_kd.teacher.resume import kept_randomness
 from recbole_kd.teacher.scored import Scored
 
 
@@ -50,7 +53,7 @@ class Knowledge(Scored):
         """The teacher's scores of all items, shape [b, m + 1]."""
         if self._view:
             return self._view.score_all(users)
-        with torch.no_grad():
+        with self._asked():
             return self.backbone.score_block(users)
 
     def score(self, items):
@@ -62,9 +65,17 @@ class Knowledge(Scored):
             if self._view:
                 out[users] = self._view.score(users, chosen)
             else:
-                with torch.no_grad():
+                with self._asked():
                     out[users] = self.backbone.score_pairs(users, chosen).float()
         return out
+
+    @contextmanager
+    def _asked(self):
+        """The teacher's model is asked in the midst of a student's step: it neither follows the student's half
+        precision nor moves RecBole's random numbers, of which ADMMSLIM adds some to its scores.
+        """
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False), kept_randomness():
+            yield
 
     def top_items(self, k, seen=False):
         """The teacher's TopList over the items that each user has not seen in training, or over all of them where

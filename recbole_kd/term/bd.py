@@ -44,6 +44,13 @@ class BD(Term):
     def check(cls, config):
         if config["clip_grad_norm"]:
             raise KDError("BD trains two models in one step: clip_grad_norm would clip both by their common norm")
+        sides = config, config.teacher or config  # a file of scores is refused elsewhere
+        own, theirs = ((side["train_neg_sample_args"] or {}).get("sample_num") for side in sides)
+        if sides[1]["model"] == "SimpleX" and own != theirs:  # it cuts a batch up by its own number
+            raise KDError(
+                f"BD trains its teacher SimpleX on the student's batches, of {own} negative items each, and it expects "
+                f"{theirs}: write the same train_neg_sample_args for both"
+            )
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

@@ -41,7 +41,7 @@ class CPD(Term):
         self.aligns, self.through = True, self.project
         self.top = knowledge.top_items(self.key("max_k"), self.key("seen"))
         for name in ("items", "pairs"):
-            self.register_buffer(name, torch.zeros(0, dtype=torch.int64), persistent=False)
+            self.register_buffer(name, torch.zeros(1, 0, dtype=torch.int64), persistent=False)
 
     def share(self, term):
         """Regularise the projectors of another term, which aligns them itself."""
@@ -54,7 +54,7 @@ class CPD(Term):
 
     def start_epoch(self, epoch, student):
         self.items = self._draw(self.key("k"))
-        if self.key("pair_items") == "rank":
+        if self.key("pair_weight") and self.key("pair_items") == "rank":
             self.pairs = self._draw(2)
 
     def _draw(self, k):
@@ -77,19 +77,27 @@ class CPD(Term):
         return user + 0.5 * (pos + neg)
 
     def _regulariser(self, batch):
-        rows, users = (some_of(values, self.key("rows"), self.generator) for values in (batch.ordered, batch.users))
+        alpha, beta, most = self.key("pair_weight"), self.key("list_weight"), self.key("rows")
+        # what counts for nothing is not looked at
+        rows = some_of(batch.ordered, most, self.generator) if alpha else batch.ordered[:0]
+        users = some_of(batch.users, most, self.generator) if beta else batch.users[:0]
         pairs, lists = self._pairs(batch, rows), self.items[users]
         # both in one pass through the projectors: the shorter rows are padded, and the padding is never looked at
         longest = max(2, lists.shape[1])
         items = torch.cat([pad(part, (0, longest - part.shape[1])) for part in (pairs, lists)])
         scores = self._scores(batch.student, torch.cat([batch.user[rows], users]), items)
-        delta_a, delta_b = (score[: len(rows), 0] - score[: len(rows), 1] for score in scores)
-        pair = pair_consistency(delta_a, delta_b, self.key("pair"))
         before, after = (score[len(rows) :, : lists.shape[1]] for score in scores)
-        listed = soft_label_loss(after, before, self.key("tau"), lists > 0)
-        pair = torch.where((pairs > 0).all(1), pair, 0.0)  # a list of fewer than two items makes no pair
-        alpha, beta = self.key("pair_weight"), self.key("list_weight")
-        return alpha * self.reduce(pair, self.positives(batch)) + beta * self.reduce(listed, len(batch.users))
+        loss = after.new_zeros(())
+        if alpha:
+            delta_a, delta_b = (score[: len(rows), 0] - score[: len(rows), 1] for score in scores)
+            pair = pair_consistency(delta_a, delta_b, self.key("pair"))
+            pair = torch.where((pairs > 0).all(1), pair, 0.0)  # a list of fewer than two items makes no pair
+            loss = loss + alpha * self.reduce(pair, self.positives(batch))
+        if beta:
+            loss = loss + beta * self.reduce(
+                soft_label_loss(after, before, self.key("tau"), lists > 0), len(batch.users)
+            )
+        return loss
 
     def _pairs(self, batch, rows):
         """Two items a row, shape [n, 2]."""

@@ -130,7 +130,7 @@ class HetComp(Term):
         m, count = self.knowledge.n_items - 1, self.key("items")
         if 0 < count < m:
             items = torch.randperm(m, generator=self.generator, device=users.device)[:count] + 1
-            scores = view.users(users) @ view.items(items).T
+            scores = view.score_among(users, items)
         else:
             items = torch.arange(1, m + 1, device=users.device)
             scores = view.score_all(users)[:, 1:]
@@ -141,7 +141,7 @@ class HetComp(Term):
         columns = column[torch.cat([item, best.flatten().long()])]
         there = torch.ones_like(scores, dtype=torch.bool)
         there[rows[columns >= 0], columns[columns >= 0]] = False
-        return only(at_least_float32(scores), there).logsumexp(1) + torch.log(torch.tensor(m / len(items)))
+        return only(scores, there).logsumexp(1) + torch.log(torch.tensor(m / len(items)))
 
     def _all_final(self):
         """The authors' rule: each teacher's mean state, to two decimals, is its last."""
