@@ -831,7 +831,7 @@ def test_teachers_come_to_keys_that_come_to_them_again(keys):
 
 
 @pytest.mark.parametrize(
-    ("method", "rows"), [("MKD", 128), ("DERRD", 128), ("IRRRD", 128), ("PCKD", 128), ("SLD", 512)]
+    ("method", "rows"), [("MKD", 128), ("DERRD", 128), ("IRRRD", 128), ("PCKD", 128), ("SLD", 512), ("HTD", 96)]
 )
 def test_a_method_of_several_terms_does_not_take_the_rows_of_one_of_them(method, rows):
     assert make_config(method, "toy")["kd_rows"] == rows
