@@ -60,8 +60,18 @@ def build(config, dataset):
         return new_model(config, dataset)
     except (ImportError, MemoryError, KDError):
         raise
-    except Exception as error:  # a key of the wrong kind: the model stumbles over it somewhere
-        raise KDError(f"a {config['model']} cannot be made with these settings: {sentence(error)}") from error
+    except Exception as error:
+        raise unmade(config, error) from error
+
+
+def unmade(config, error):
+    """What is raised where a model stumbles over a key of the wrong kind, somewhere."""
+    return KDError(f"a {config['model']} cannot be made with these settings: {sentence(error)}")
+
+
+def lacks(config, error):
+    """What is raised where a model imports a package that is not there."""
+    return KDError(f"{config['model']} needs a package that is not installed: {error}")
 
 
 def resumable(config):

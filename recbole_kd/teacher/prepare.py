@@ -196,11 +196,11 @@ def untrained(config, dataset):
         try:
             return backbone_of(fit.build(config, dataset))
         except ImportError as error:
-            raise _lacks(config, error) from error
-
-
-def _lacks(config, error):
-    return KDError(f"{config['model']} needs a package that is not installed: {error}")
+            raise fit.lacks(config, error) from error
+        except KDError:
+            raise
+        except Exception as error:
+            raise fit.unmade(config, error) from error
 
 
 def get_knowledge(config: Config, data: parts.Split, teachers):
@@ -289,7 +289,7 @@ def _find_or_train(config, data, plan, file):
     try:
         fit.train(teacher, file, own, states=states, **fit.resuming(config))
     except ImportError as error:  # NCL asks for faiss when its training begins
-        raise _lacks(teacher, error) from error
+        raise fit.lacks(teacher, error) from error
 
 
 def _has_trajectory(config, data, file, states):
