@@ -62,7 +62,7 @@ def group_topology(student, teacher, groups, by="entity", only_positive=False):
     for rows, partners, same in _runs(groups[order]):
         gap, of_teacher = (cosines(part[rows], part[partners]) for part in units)
         counts = same & (of_teacher > 0) if only_positive else same
-        within.append((gap - of_teacher)[counts].square())
+        within.append((gap - of_teacher)[counts.nonzero(as_tuple=True)].square())
     own, theirs = prototypes(student, groups), prototypes(teacher, groups)
     if by == "entity":
         gap = cosines(own.detach(), student) - cosines(theirs, teacher)
