@@ -32,7 +32,8 @@ these runs, which the spread shows. (`benchmarks/cost.py`, `cost-citeulike.json`
 
 MKD's set-up is mostly the search for each item's neighbours among all items, IRRRD's and DCD's the lists of the best
 users of each item besides those of the best items of each user, UnKD's a list for each group of items. For MKD's
-search scikit-learn's exhaustive one and its k-d tree were tried, and were slower; all lists are exact. BD trains the
+search scikit-learn's exhaustive one and its k-d tree were tried, and were slower; all lists are exact. CD, PCKD and RD,
+each the first to read one list, are under five epochs when less runs beside them. BD trains the
 teacher too, ten times the student's width; what is left of its epoch is that.
 
 With a LightGCN student of three layers, default settings (`cost-citeulike-lightgcn-default.json`; aim 1.5):
