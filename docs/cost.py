@@ -239,8 +239,7 @@ against that of BPR of the same width on the same data without a teacher, in the
 pay most for their dense gradients and for Adam. Seconds are the processor's, one thread; of HetComp's run, which is
 older and has no such ratio, the clock's, beside up to three other jobs: upper bounds. Up to five jobs shared the
 machine's two cores and its memory's bandwidth, so seconds of different lines are not to be compared to a tenth. Lists
-are exact throughout, the catalogue searched in parts. SLD's lines are of 128 users a step, its default before.
-(`benchmarks/scale.py`, `scale-*.json`)
+are exact throughout, the catalogue searched in parts. (`benchmarks/scale.py`, `scale-*.json`)
 
 """
     picture = "\n\n![Time, memory and disk by the number of users and items, on logarithmic axes](scale.svg)"
