@@ -117,6 +117,35 @@ def test_what_neighbours_bring_on_larger_data_is_as_the_result_files_say():
     assert f"asked with them, is at {read:.4f}" in text and len(large["runs"]) == 3
 
 
+def test_what_neighbours_bring_on_other_seeds_and_at_half_the_width_is_as_the_result_files_say():
+    names = ("neighbours-6-10", "10", "neighbours")
+    again, narrow, first = (
+        json.loads((ROOT / f"benchmarks/results/methods-citeulike-{name}.json").read_text()) for name in names
+    )
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    text = " ".join(page.split())
+
+    def gap(*found):
+        runs = [run for one in found for run in one["runs"].values()]
+        own, teacher = ([run[row]["test_result"]["ndcg@10"] for run in runs] for row in ("MKD", "teacher"))
+        compared = paired(own, teacher)
+        assert len(runs) == 5 * len(found)
+        return compared, f"{compared['difference']:+.4f} [{compared['t_low']:+.4f}, {compared['t_high']:+.4f}]"
+
+    assert f"by {gap(again)[1]}".replace("+", "") in " ".join(README.split())
+    for found, mark in ((again, ""), (narrow, ", width 10")):
+        for row in ("student alone", "MKD"):
+            cells = [
+                f"{found['summary'][row][name]['mean']:.4f} ± {found['summary'][row][name]['sd']:.4f}"
+                for name in ("recall@10", "ndcg@10")
+            ]
+            assert f"\n| {row}{mark} | {' | '.join(cells)} |" in page
+        assert gap(found)[1] in page
+    assert f"p {gap(again)[0]['p']:.4f}; over all ten seeds {gap(first, again)[1]}, p " in text
+    assert f"{narrow['summary']['MKD']['ndcg@10']['share']:.0%} of the way to the teacher" in text
+    assert f"(p {gap(narrow)[0]['p']:.4f})" in text
+
+
 def test_how_far_neighbours_carry_a_student_is_that_of_the_result_files():
     both = [json.loads((ROOT / f"benchmarks/results/methods-citeulike-{name}.json").read_text())["runs"] for name in
             ("neighbours", "best")]  # fmt: skip
