@@ -60,9 +60,9 @@ def group_topology(student, teacher, groups, by="entity", only_positive=False):
     units = tuple(part[order] for part in (student, teacher))
     within = []
     for rows, partners, same in _runs(groups[order]):
-        gap, of_teacher = (cosines(part[rows], part[partners]) for part in units)
+        of_student, of_teacher = (cosines(part[rows], part[partners]) for part in units)
         counts = same & (of_teacher > 0) if only_positive else same
-        within.append((gap - of_teacher)[counts.nonzero(as_tuple=True)].square())
+        within.append((of_student - of_teacher)[counts.nonzero(as_tuple=True)].square())
     own, theirs = prototypes(student, groups), prototypes(teacher, groups)
     if by == "entity":
         gap = cosines(own.detach(), student) - cosines(theirs, teacher)

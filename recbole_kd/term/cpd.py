@@ -94,9 +94,8 @@ class CPD(Term):
             pair = torch.where((pairs > 0).all(1), pair, 0.0)  # a list of fewer than two items makes no pair
             loss = loss + alpha * self.reduce(pair, self.positives(batch))
         if beta:
-            loss = loss + beta * self.reduce(
-                soft_label_loss(after, before, self.key("tau"), lists > 0), len(batch.users)
-            )
+            listed = soft_label_loss(after, before, self.key("tau"), lists > 0)
+            loss = loss + beta * self.reduce(listed, len(batch.users))
         return loss
 
     def _pairs(self, batch, rows):
