@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
 from recbole_kd.config import plain_config
-from recbole_kd.quick_start import locked, get_distilled, get_student_alone, make_config
+from recbole_kd.quick_start import get_distilled, get_student_alone, make_config
 from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.checkpoint import locked, read_checkpoint
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.measure import evaluate, recovered_share, versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of

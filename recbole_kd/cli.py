@@ -1,5 +1,6 @@
 """The command line: ``python run_kd.py``, ``python -m recbole_kd``, ``recbole-kd``."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,11 +8,11 @@ from recbole_kd.compare import compare, read_plan
 from recbole_kd.compare.tables import text
 from recbole_kd.config import KDError, method_names
 from recbole_kd.config.keys import chosen_terms, nearest
-from recbole_kd.config.layers import parse_argv, typed
+from recbole_kd.config.layers import check_words, parse_argv, typed
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys, methods, progress_page, table, trials
 from recbole_kd.teacher.checkpoint import write_whole
-from recbole_kd.teacher.prepare import TeacherFailed
+from recbole_kd.teacher.fit import TrainingFailed
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune import tune_argv
 
@@ -28,26 +29,58 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
   --model=X --explain   the keys of one method
-  compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (docs/compare.md)
-  tune              a search for good settings, on validation: --trials, --minutes, --space=a.yaml, --output=tuned.yaml,
-                    --side=method, alone or teacher, --searcher=random or optuna, --pruning=False
+  compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (compare --help)
+  tune              a search for good settings, on validation (tune --help)
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
+TUNE = """usage: run_kd.py tune --model=MKD --dataset=ml-100k [--key=value ...]
+
+Tries settings of a method, of the student alone or of the teacher, by their score on validation; the test part is not
+looked at. It leaves a recipe, which run_kd.py takes with --config_files=, and a JSON file of all trials, from which the
+same command goes on (docs/tune.md).
+
+  --trials=20         how many there are to be, the default settings, which are the first, included
+  --minutes=30        no trial begins when the trials have taken this long together
+  --side=method       what is tuned: method, alone (the student alone) or teacher
+  --space=a.yaml      the values that are tried; those that come with the method where it is not given
+  --searcher=random   or optuna, where that is installed
+  --pruning=True      whether a trial is given up that lies below the median of the others
+  --output=tuned.yaml   the recipe
+  and every key of a run.
+"""
+COMPARE = """usage: run_kd.py compare plan.yaml
+
+Trains methods x seeds x datasets, each seed with its own teacher and student alone, and sums them up: means, standard
+deviations, paired tests, intervals, recovered shares, sizes, milliseconds, as JSON, CSV, LaTeX and an HTML report. The
+same command goes on where it was interrupted (docs/compare.md).
+
+  datasets: [ml-100k]       names, or {dataset: ml-100k, name: ..., key: value}
+  seeds: [1, 2, 3, 4, 5]
+  methods: [MKD, RRD]       names, or {model: MKD, name: ..., key: value}
+  keys: {key: value}        for every run
+  alone: {key: value}       for the student alone
+  folder: compare/plan      where everything goes
+  processes: 1              runs at a time
+  metric: ndcg@10           the one that is shown first
+"""
+PAGES = {"tune": TUNE, "compare": COMPARE}
 
 
 def main(argv=None):
     """Run one command line; returns the exit code: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or {"-h", "--help"} & set(argv):
-        print(USAGE, end="")
+        print(PAGES.get(argv[0], USAGE) if argv else USAGE, end="")
         return 0 if argv else 2
     try:
         said = _answer(list(argv))
         if said is not None:
-            print(said)
+            print(said, flush=True)
+    except BrokenPipeError:  # what reads has read enough: head, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KDError as error:
         return _say(error, 2)
-    except (NonFiniteLoss, TeacherFailed, OSError) as error:
+    except (NonFiniteLoss, TrainingFailed, OSError) as error:
         return _say(error, 1)
     except KeyboardInterrupt:
         again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
@@ -70,6 +103,7 @@ def _answer(argv):
             raise KDError("--explain needs a method: write --model=MKD --explain")
         if name not in method_names():
             raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
+        check_words(asked)
         terms = typed("terms", asked["terms"]) if "terms" in asked else None
         return keys(name, chosen_terms(name, terms) if terms is not None else None)
     result = run_kd(argv=argv)

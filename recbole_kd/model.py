@@ -13,12 +13,12 @@ from torch import nn
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import OFFERS
 from recbole_kd.config import Config, KDError, plain_config, read_layers
-from recbole_kd.config.keys import check_valid_metric
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.guard import check_trainings, offers_of, untrained
 from recbole_kd.teacher.initial import new_model
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers, offers_of, untrained
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.resume import kept_randomness, own_randomness
 from recbole_kd.term import Batch, Term, get_term
@@ -166,7 +166,6 @@ def config_of(layers):
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
     for side in (config, *(plan.config for plan in config.teachers if plan.config is not None)):
-        check_valid_metric(side)
         check_sum(side)
     check_student(config)
     for name in term_names_of(config):
@@ -252,6 +251,14 @@ def check_teachers(config, dataset):
     check_offers(config, offers[least], who)
 
 
+def check_run(config, data):
+    """Refuse, before anything is trained, all that can be told from a Config and its Split. Raises KDError."""
+    parts.check_parts(config, data)
+    check_factors(config, data.train._dataset)
+    check_teachers(config, data.train._dataset)
+    check_trainings(config, data)
+
+
 def check_offers(config, offers, who):
     """Refuse a teacher whose ``offers`` are less than a term needs; ``who`` begins the sentence. Raises KDError."""
     for name in term_names_of(config):
@@ -275,7 +282,9 @@ def _from_recbole(config, method):
     if not config["single_spec"]:
         raise KDError(f"RecBole's own run() cannot train {method} in several processes: run_kd with nproc=2, say, can")
     asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
-    return config_of(read_layers(method, config["dataset"], config_dict=asked))
+    own = config_of(read_layers(method, config["dataset"], config_dict=asked))
+    own.say_notes()
+    return own
 
 
 def _knowledge_for(config, dataset):
@@ -285,5 +294,5 @@ def _knowledge_for(config, dataset):
             "the training part handed to the method is not the one that its config makes: "
             "use run_kd, or hand the method its knowledge"
         )
-    check_teachers(config, data.train._dataset)
+    check_run(config, data)
     return get_knowledge(config, data, get_teachers(config, data))

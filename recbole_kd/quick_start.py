@@ -4,22 +4,27 @@ import json
 import logging
 import math
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, init_logger, init_seed
 
 from recbole_kd import launch, processes
 from recbole_kd.config import KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_factors, check_teachers, config_of, term_names_of
+from recbole_kd.model import check_run, config_of, term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.shared import SharedTrainer, check_shares, quiet
 from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, write_whole
+from recbole_kd.teacher.checkpoint import (
+    check_new_file,
+    check_writable,
+    load_for_recbole,
+    locked,
+    read_checkpoint,
+    write_whole,
+)
 from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.measure import compared, evaluate
 from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of
@@ -100,8 +105,7 @@ def opened(config):
         check_new_file("result_file", config["result_file"])
     with locked(config["checkpoint_dir"]):
         data = parts.split(plain_config(config))
-        check_factors(config, data.train._dataset)
-        check_teachers(config, data.train._dataset)
+        check_run(config, data)
         yield data
 
 
@@ -126,6 +130,7 @@ def _run(config, data):
     init_logger(student)
     logger = logging.getLogger()
     logger.info(config)
+    config.say_notes()
     for plan in config.teachers:
         width = plan.config and plan.config["embedding_size"]
         logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
@@ -156,7 +161,8 @@ def get_student_alone(config, student, data):
         logger.info(f"the student was trained alone before: {file}")
     else:
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
-        fit.train(student, file, **fit.resuming(config))
+        with fit.named(f"the student {student['model']} alone"):
+            fit.train(student, file, **fit.resuming(config))
     return fit.load_weights(student, data.train._dataset, file), str(file)
 
 
@@ -247,6 +253,7 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
     """
     config = make_config(None, None, config_file_list, config_dict)
+    config.say_notes()
     with opened(config) as data:
         model, file = get_distilled(config, data, *taught(config, data))
         valid, test = evaluate(plain_config(config), model, data)
@@ -260,38 +267,3 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         "best_valid_result": valid,
         "test_result": test,
     }
-
-
-def check_writable(what, folder):
-    """Refuse, before any work, a folder that cannot be written; ``what`` it is for. Raises KDError."""
-    if not folder:
-        raise KDError(f"{what} names no folder")
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".recbole_kd."):  # of no other run's name
-            pass
-    except OSError as error:
-        raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
-
-
-def check_new_file(what, file):
-    """The same for a file to be written."""
-    if os.path.isdir(file):
-        raise KDError(f"{what}: '{file}' is a folder, not a file")
-    check_writable(what, os.path.dirname(os.path.abspath(file)))
-
-
-@contextmanager
-def locked(folder):
-    """One run at a time in a checkpoint folder; a killed run leaves no lock behind."""
-    lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise KDError(
-            f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

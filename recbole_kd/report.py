@@ -13,14 +13,15 @@ from recbole_kd.term import get_term
 
 
 def table(result):
-    """The result as text: a row for each model, then the recovered share."""
+    """The result as text: a row for each model, the recovered share, what to be wary of."""
     metrics = list(result["distilled"]["test_result"])
     lines = [[label, *_cells(row, metrics)] for label, row in _rows(result)]
     if "recovered_share" in result:
         shares = [result["recovered_share"][metric] for metric in metrics]
         lines.append(["recovered share", *("n/a" if share is None else f"{share:.0%}" for share in shares), "", "", ""])
     heads = ["test", *metrics, "parameters", "bytes", "ms/user"]
-    return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    rows = tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    return "\n".join([rows, *(row["warning"] for _, row in _rows(result) if "warning" in row)])
 
 
 def _rows(result):

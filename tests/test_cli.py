@@ -13,7 +13,9 @@ from recbole.config import Config as RecBoleConfig
 import recbole_kd
 from recbole_kd import cli, quick_start
 from recbole_kd.cli import main
+from recbole_kd.compare.plan import KEYS as PLAN_KEYS
 from recbole_kd.config import KDError
+from recbole_kd.tune.options import NAMES as TUNE_OPTIONS
 
 REPO = Path(__file__).resolve().parent.parent
 NAMES = {"-m": "model", "-d": "dataset"}
@@ -65,7 +67,9 @@ def refused(capsys, *argv):
     (["--student_model=NKD"], ["'NKD'", "not a RecBole model"]), (["--student_model=5"], ["student_model=5"]),
     (["--sld_wieght=1"], ["'sld_wieght'", "'sld_weight'"]), (["--epoch=5"], ["'epoch'", "'epochs'"]),
     (["--teacher.learning_rat=1"], ["'teacher.learning_rat'", "'learning_rate'"]), (["--model"], ["--model"]),
-    (["stray"], ["'stray'"]), (["--epochs=1", "--epochs=2"], ["--epochs"]),
+    (["stray"], ["'stray'"]), (["--resume"], ["--resume=True"]), (["--lst"], ["'--list'"]),
+    (["--teacher_model=BPR,EASE"], ["['BPR', 'EASE']"]), (["--sld_wieght=1", "--explain"], ["'sld_weight'"]),
+    (["--epochs=1", "--epochs=2"], ["--epochs"]),
 ])  # fmt: skip
 def test_an_unknown_name_is_refused_with_the_nearest(argv, words, capsys):
     sentence = refused(capsys, *argv)
@@ -179,6 +183,9 @@ def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
     "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best", "--mkd_assembly=both",
     "--teacher_check=off", "--kd_reduction=None", "--resume_interval=-1", "--eval_batch_size=0",
     "--student.eval_batch_size=0", "--teacher.eval_batch_size=0", "--baseline=maybe", "--baseline=1",
+    "--learning_rate=inf", "--learning_rate=-1", "--learner=adma", "--teacher.learner=5", "--clip_grad_norm=5",
+    "--user_inter_num_interval=[5-inf)", "--item_inter_num_interval=5", "--val_interval={'rating': '[3,'}",
+    "--train_neg_sample_args={'distribution': 'uniform', 'sample_num': 0}", "--metrics=[]",
 ])  # fmt: skip
 def test_a_value_out_of_range_is_refused(argv, capsys):
     key = argv.partition("=")[0]
@@ -189,7 +196,7 @@ def test_a_value_out_of_range_is_refused(argv, capsys):
     ("--topk=0", "topk"), ("--topk=[10,-1]", "topk"), ("--topk=ten", "topk"), ("--topk=['a']", "RecBole"),
     ("--metrics=['Beauty']", "Beauty"), ("--metrics=['Recall','RMSE']", "metrics"), ("--metrics=[5]", "RecBole"),
     ("--valid_metric=Beauty@10", "valid_metric"), ("--valid_metric=NDCG@20", "valid_metric"),
-    ("--valid_metric=5", "RecBole"), ("--eval_args={'mode': 5}", "RecBole"),
+    ("--valid_metric=5", "RecBole"), ("--eval_args={'mode': 5}", "RecBole"), ("--eval_args={'mode': 'uni'}", "uni100"),
     ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"),
     ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
     ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
@@ -220,8 +227,7 @@ def test_a_working_directory_that_cannot_be_written_is_refused(capsys):
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(capsys):
     refused(capsys, "--checkpoint_dir=saved", "--result_file=results/r.json", "--dataset=nowhere")
-    assert not list(Path("results").iterdir())
-    assert [file.suffix for file in Path("saved").iterdir()] in ([], [".lock"])
+    assert not list(Path("results").iterdir()) and not list(Path("saved").iterdir())
 
 
 UNUSABLE = [b"epochs: [1\n", b"- 1\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n", b"student: {nobody: 1}\n"]
@@ -245,6 +251,29 @@ def test_a_second_run_in_one_checkpoint_dir_is_refused(capsys):
     assert "nowhere" in refused(capsys, "--checkpoint_dir=saved", "--dataset=nowhere")
     with filelock.FileLock("saved/.recbole_kd.lock", timeout=0):  # a refused run lets go of it
         pass
+
+
+# Pages
+
+
+@pytest.mark.parametrize("name", ["tune", "compare"])
+def test_each_command_has_a_page_of_its_own_that_names_all_it_takes(name, capsys):
+    assert main([name, "--help"]) == 0
+    page = capsys.readouterr().out
+    takes = TUNE_OPTIONS if name == "tune" else PLAN_KEYS
+    assert page.startswith(f"usage: run_kd.py {name}") and all(f"{key}" in page for key in takes)
+
+
+def test_an_option_of_tune_that_nobody_knows_is_refused_with_the_nearest(capsys):
+    assert main(["tune", "--model=SLD", "--dataset=toy", "--trails=3"]) == 2
+    assert "'trails'" in (said := capsys.readouterr().err) and "'trials'" in said
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    words = [sys.executable, "-m", "recbole_kd", "--model=MKD", "--explain"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPO) as run:
+        run.stdout.close()  # before anything is written
+        assert run.stderr.read() == b"" and run.wait(60) == 0
 
 
 # Exit codes

@@ -184,6 +184,16 @@ def test_a_teacher_of_scores_is_measured_again_where_what_is_asked_for_changes(c
     assert key() == key() and len({key(), key(**split), key(topk=[5, 20], valid_metric="MRR@5")}) == 3
 
 
+def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, content, workdir):
+    first = next((done[0].folder / "models/toy/seed-1/teacher").glob("*.pth"))
+    keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
+    keys |= {"teacher_path": str(first), "teacher_check": "warn"}
+    found = compare({**content, "methods": ["RRD"], "folder": "c", "keys": keys})
+    assert len(found["warnings"]) == 1 and re.match(r"toy, seed 2: .* test pairs", found["warnings"][0])
+    assert found["warnings"][0] in text(found) and found["warnings"][0] in unescape(Path("c/report.html").read_text())
+    assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()
+
+
 def test_entries_that_are_alike_but_in_name_are_trained_by_one_of_them(content, workdir):
     methods = ["KD", {"model": "KD", "kd_reduction": "mean", "name": "a"}, {"model": "KD", "kd_k": 100, "name": "b"}]
     plan = make_plan({**content, "methods": methods, "seeds": [1], "folder": "c", "processes": 3})
@@ -330,6 +340,11 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
     ({"metric": "ndcg@7"}, ["ndcg@7", "toy"]), ({"metric": "ndcg"}, ["'ndcg'", "ndcg@10"]),
     ({"datasets": ["nowhere"]}, ["nowhere"]),
     ({"keys": {"teacher_model": "EASE"}, "methods": ["DE"]}, ["toy, DE", "factors", "EASE"]),
+    ({"methods": [{"model": "SLD", "rrd_weight": 1}, "RRD"]}, ["toy, SLD", "rrd_weight", "RRD"]),
+    ({"methods": ["KD"], "keys": {"rrd_weight": 1}}, ["toy", "rrd_weight", "RRD"]),
+    ({"alone": {"n_layers": 3}}, ["student alone", "n_layers", "BPR"]),
+    ({"keys": {"teacher_model": "LightGCN", "n_layers": 3}}, ["toy", "teacher.n_layers", "LightGCN"]),
+    ({"methods": ["SLD", {"model": "RRD", "teacher.n_layers": 3}]}, ["toy, RRD", "teacher.n_layers", "BPR"]),
 ])  # fmt: skip
 def test_a_plan_that_cannot_work_is_refused_in_one_sentence(changed, words, content, workdir, capsys):
     Path("a_file").write_text("not a folder")

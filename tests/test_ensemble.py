@@ -17,9 +17,10 @@ from recbole_kd.rankings import rank_weights
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
+from recbole_kd.teacher.fit import TrainingFailed
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.measure import evaluate, size
-from recbole_kd.teacher.prepare import TeacherFailed, get_knowledge, get_teachers, name_of
+from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from recbole_kd.teacher.score_file import FileKnowledge
 
 THREE = ["BPR", "EASE", "NeuMF"]
@@ -271,7 +272,7 @@ def test_when_one_fails_the_ones_before_it_are_kept(settings, workdir, monkeypat
         return train(config, *args, **kwargs)
 
     monkeypatch.setattr("recbole_kd.teacher.fit.train", failing)
-    with pytest.raises(TeacherFailed) as caught:
+    with pytest.raises(TrainingFailed) as caught:
         run_kd("RRD", config_dict={**settings, "teacher_model": ["BPR", "LightGCN"]})
     assert all(word in str(caught.value) for word in ("teacher 2 of 2", "LightGCN", "out of everything", "finds"))
     monkeypatch.setattr("recbole_kd.teacher.fit.train", train)

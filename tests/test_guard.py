@@ -1,5 +1,6 @@
 """Whether a given teacher may teach: one of the same split may, one that knows held-out pairs may not."""
 
+import json
 import logging
 import random
 import re
@@ -13,9 +14,10 @@ from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import get_model, init_seed
 
-from recbole_kd import KDError, read_checkpoint
+from recbole_kd import KDError, read_checkpoint, run_kd
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
+from recbole_kd.report import table
 from recbole_kd.teacher import fit, guard, parts
 from recbole_kd.teacher.checkpoint import to_bytes
 from recbole_kd.teacher.prepare import get_teachers
@@ -235,9 +237,24 @@ def test_a_teacher_of_another_family_is_compared_by_its_pairs(stock, ask, refusa
 def test_warn_takes_the_teacher_and_says_what_is_wrong(stock, ask, caplog):
     file = stock(seed=7)
     with caplog.at_level(logging.WARNING):
-        assert ask(file, teacher_check="warn").file == file
+        found = ask(file, teacher_check="warn")
+    assert found.file == file and "test pairs" in found.warning and ask(stock()).warning is None
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("test pairs" in line and "seed 7, here 2020" in line for line in said)
+
+
+def test_the_result_and_the_table_say_that_the_teacher_has_seen_test_pairs(stock, keys, workdir):
+    asked = {**keys, "teacher_path": stock(seed=7), "teacher_check": "warn", "result_file": "r.json"}
+    asked = {key: value for key, value in asked.items() if key != "embedding_size"}
+    result = run_kd("KD", "here", config_dict=asked)
+    said = table(result).splitlines()[-1]
+    assert re.search(r"teacher\.pth' is taken although it was trained on [\d,]+ of this run's [\d,]+ test pairs", said)
+    assert json.loads((workdir / "r.json").read_text())["teacher"]["warning"] == said
+    assert "warning" not in run_kd("KD", "here", config_dict={**asked, "teacher_path": stock()})["teacher"]
+
+
+def test_another_dataset_is_no_case_for_a_warning(stock, refusal):
+    assert "teacher_check" not in refusal(stock("there")) and "teacher_check=warn" in refusal(stock(seed=7))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_kd
 from recbole_kd import KDError, KDTrainer, NonFiniteLoss, load_student, objective_function, run_kd
+from recbole_kd.cli import main
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
@@ -240,8 +241,58 @@ def test_no_other_failure_is_put_down_to_enable_amp(settings, monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr("recbole.trainer.Trainer.fit", fit)
-    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+    with pytest.raises(RuntimeError, match=r"teacher BPR failed: .*out of memory$"):
         run_kd("RRD", config_dict={**settings, "enable_amp": True})
+
+
+def test_a_training_that_recbole_fails_in_ends_in_a_sentence_that_says_whose(settings, monkeypatch, capsys):
+    argv = [f"--{key}={value}" for key, value in settings.items() if key != "teacher"]
+    train = fit.train
+
+    def failing(config, *args, **kwargs):
+        if config["embedding_size"] == failing.width:
+            raise ZeroDivisionError("of a graph without edges")
+        return train(config, *args, **kwargs)
+
+    monkeypatch.setattr("recbole_kd.teacher.fit.train", failing)
+    for failing.width, whose in ((40, "the teacher BPR"), (4, "the student BPR alone")):
+        assert main(["--model=RRD", *argv]) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"recbole_kd: the training of {whose} failed: ") and "without edges" in said
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"teacher": {"seed": 7}}, ["another split"]), ({"student": {"eval_args": {"order": "TO"}}}, ["another split"]),
+    ({"teacher_model": "RaCT"}, ["RaCT", "train_stage=actor_pretrain", "teacher_path"]),
+    ({"teachers": [{"model": "BPR"}, {"model": "NCL"}]}, ["NCL", "faiss"]),
+    ({"teachers": [{"model": "BPR"}, {"model": "BPR", "seed": 5}]}, ["seed=5", "another split"]),
+])  # fmt: skip
+def test_teachers_that_will_not_do_are_refused_before_any_is_trained(settings, keys, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)  # as where it is not installed
+    monkeypatch.setattr("recbole_kd.teacher.fit.train", lambda *args, **kwargs: pytest.fail("trained"))
+    settings["load_col"] = {"inter": ["user_id", "item_id", "timestamp"]}
+    with pytest.raises(KDError) as caught:
+        run_kd("RRD", config_dict={**settings, **keys})
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert not list(Path(settings["checkpoint_dir"]).iterdir())
+
+
+@pytest.mark.parametrize("split", [[0.8, 0.2, 0], [0.8, 0, 0.2]])
+def test_a_split_without_a_part_is_refused_unless_nothing_is_chosen_on_it(settings, split):
+    keys = {"eval_args": {"split": {"RS": split}}}
+    missing = "test" if not split[2] else "validation"
+    with pytest.raises(KDError, match=f"leaves no {missing} pair"):
+        run_kd("RRD", config_dict={**settings, **keys})
+    if missing == "validation":
+        result = run_kd("RRD", config_dict={**settings, **keys, "eval_step": 0})
+        assert result["distilled"]["test_result"] and not result["distilled"]["valid_result"]
+
+
+@pytest.mark.parametrize("model", ["ADMMSLIM", "NCEPLRec", "EASE", "ItemKNN"])
+def test_a_solved_model_counts_what_it_was_solved_into(settings, model):
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    result = run_kd("KD", config_dict={**keys, "teacher_model": model, "baseline": False})
+    assert result["teacher"]["parameters"] > 90 and result["teacher"]["bytes"] > 4 * 90  # items
 
 
 def test_paths_and_numpys_numbers_are_taken_as_what_they_say(settings):

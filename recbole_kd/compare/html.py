@@ -52,7 +52,7 @@ def page(found, runs):
     methods = list(dict.fromkeys(name for part in found["datasets"].values() for name in part["rows"]))
     title = f"Comparison of {', '.join(name for name in methods if name not in ENDS) or 'no method'}"
     rows = [row for run in runs if (row := run.row()) and "failed" not in row]
-    body = [f"<h1>{escape(title)}</h1>", _intro(found), _failed(found["failed"])]
+    body = [f"<h1>{escape(title)}</h1>", _intro(found), _boxes(found)]
     if len(found["datasets"]) > 1:
         body.append(_overview(found))
     for name, part in found["datasets"].items():
@@ -88,11 +88,18 @@ def _overview(found):
     return f"<h2>All datasets</h2>{table}"
 
 
-def _failed(failed):
-    if not failed:
-        return ""
-    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in failures(failed))
-    return f'<div class="failed"><p>Failed, and left out of what follows:</p><ul>{lines}</ul></div>'
+def _boxes(found):
+    """What failed, and what to be wary of."""
+    said = {
+        "Failed, and left out of what follows:": failures(found["failed"]),
+        "Teachers that were taken although they may have seen what is tested:": found["warnings"],
+    }
+    return "".join(_box(title, sentences) for title, sentences in said.items() if sentences)
+
+
+def _box(title, sentences):
+    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<div class="failed"><p>{title}</p><ul>{lines}</ul></div>'
 
 
 def _section(found, name, part, rows):

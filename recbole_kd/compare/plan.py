@@ -56,7 +56,7 @@ class Plan:
 
 def read_plan(file):
     """A Plan from a YAML file. Raises KDError: not there, not YAML, or something in it that nobody knows."""
-    return make_plan(read_yaml(file), f"the plan '{file}'", Path("compare") / Path(file).stem)
+    return make_plan(read_yaml(file, "plan"), f"the plan '{file}'", Path("compare") / Path(file).stem)
 
 
 def make_plan(content, origin="the plan", folder="compare/plan"):

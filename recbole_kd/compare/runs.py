@@ -14,11 +14,12 @@ from recbole_kd.compare.plan import ENDS, merged
 from recbole_kd.compare.tail import popularity_recall
 from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
-from recbole_kd.model import check_factors, check_teachers
+from recbole_kd.model import check_run
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
 from recbole_kd.teacher.measure import evaluate, exact, latencies, size, versions
+from recbole_kd.teacher.prepare import given_teachers
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE = ENDS
@@ -85,6 +86,19 @@ def plan_runs(plan):
     return [run for dataset in plan.datasets for run in _runs_on(plan, dataset)]
 
 
+def _check_reach(plan, dataset, common, configs):
+    """Refuse keys of one entry that reach nothing in it, and keys of all that reach none. Raises KDError."""
+    own = {ALONE: [f"student.{key}" for key in plan.alone], **{method.name: method.keys for method in plan.methods}}
+    for name, keys in own.items():
+        for key in keys:
+            if key in configs[name].idle:
+                raise KDError(f"{dataset.name}, {name}: {configs[name].idle[key]}")
+    for key in common:
+        said = [configs[method.name].idle.get(key) for method in plan.methods]
+        if all(said):
+            raise KDError(f"{dataset.name}: {said[0]}")
+
+
 def _runs_on(plan, dataset):
     common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
     first = plan.methods[0]
@@ -102,6 +116,7 @@ def _runs_on(plan, dataset):
             configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
         except KDError as error:
             raise KDError(f"{dataset.name}, {name}: {error}") from error
+    _check_reach(plan, dataset, common, configs)
     teachers = teachers_of(configs[TEACHER])
     for name, config in configs.items():
         if teachers_of(config) != teachers:
@@ -170,8 +185,7 @@ def check_data(runs):
             try:
                 _check_split(config, first, split)
                 if run.method is not None:
-                    check_factors(config, split.train._dataset)
-                    check_teachers(config, split.train._dataset)
+                    check_run(config, split)
             except KDError as error:
                 raise KDError(f"{run.dataset}, {run.name}: {error}") from error
 
@@ -226,6 +240,7 @@ def _measured(run):
     own, model, file = trained(config, run.name, data)
     valid, test = evaluate(exact(own), model, data)
     mark = (fit.complete(file) if file else None) or {}
+    given = given_teachers(config, data).values() if run.name == TEACHER else ()
     parameters, nbytes = (sum(part) for part in zip((0, 0), *map(size, members(model)), strict=True))
     return {  # milliseconds are taken of all models side by side, when nothing else runs
         "test_result": test, "valid_result": valid, "parameters": parameters, "bytes": nbytes,
@@ -236,6 +251,7 @@ def _measured(run):
         "users": data.dataset.user_num - 1, "items": data.dataset.item_num - 1,
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
         "split": data.fingerprint.whole, "versions": versions(),
+        "warnings": [teacher.warning for teacher in given if teacher.warning],
     }  # fmt: skip
 
 

@@ -38,8 +38,20 @@ def summed_up(plan, runs, metric, unfinished):
         if here:
             datasets[dataset.name] = {"dataset": dataset.what, "keys": dataset.keys, **_dataset(here)}
     versions: dict = next((row["versions"] for row in rows.values() if row and "versions" in row), {})
+    warnings = [
+        f"{run.dataset}, seed {run.seed}: {warning}"
+        for run, row in rows.items()
+        for warning in (row or {}).get("warnings", [])
+    ]
     asked = {"seeds": list(plan.seeds), "keys": plan.keys, "alone": plan.alone}
-    return {"metric": metric, **asked, "datasets": datasets, "failed": failed, "versions": versions}
+    return {
+        "metric": metric,
+        **asked,
+        "datasets": datasets,
+        "failed": failed,
+        "warnings": warnings,
+        "versions": versions,
+    }
 
 
 def _dataset(here):

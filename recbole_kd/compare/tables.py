@@ -90,7 +90,8 @@ def text(found):
         parts.append(f"{dataset}, seeds {', '.join(map(str, found['seeds']))}")
         for heads, lines in (accuracy(part, found["metric"]), costs(part)):
             parts.append(tabulate(lines, heads, disable_numparse=True, colalign=_aligned(heads)))
-    return "\n\n".join([*parts, *(f"failed: {sentence}" for sentence in failures(found["failed"]))])
+    said = [*(f"failed: {sentence}" for sentence in failures(found["failed"])), *found["warnings"]]
+    return "\n\n".join([*parts, *said])
 
 
 def latex(found):

@@ -16,9 +16,9 @@ from recbole_kd.compare.runs import TEACHER, check_data, execute, give_up, plan_
 from recbole_kd.compare.summary import summed_up
 from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
-from recbole_kd.config.keys import metric_names
-from recbole_kd.quick_start import locked, make_config
-from recbole_kd.teacher.checkpoint import write_whole
+from recbole_kd.config.values import metric_names
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher.checkpoint import locked, write_whole
 
 
 def compare(plan):

@@ -1,5 +1,6 @@
 """RecBole's Config for the student, with the method's keys in it, and the plain ones of student and teacher."""
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,17 @@ from recbole_kd.config.keys import (
     OF_MODELS,
     ONE_SIDE,
     KDError,
-    check_clip,
-    check_recbole_number,
     chosen_terms,
     keys_of,
     model_keys,
     our_keys,
-    recbole_numbers,
     student_only_keys,
     unset,
 )
 from recbole_kd.config.layers import SIDES, Layers
+from recbole_kd.config.reach import check_idle, idle_keys
 from recbole_kd.config.teachers import Entry, as_keys
+from recbole_kd.config.values import check_asked, check_values
 
 STUDENT_WIDTH, RATIO = 20, 10
 PAIRS = 100_000  # evaluated at once by a model that scores pair by pair, which takes hundreds of numbers for each
@@ -57,9 +57,11 @@ class Config(RecBoleConfig):
     Attributes:
         method: the method's name.
         teachers: a Plan for each teacher.
+        idle: the keys that reach nothing, each with a sentence that says so.
+        notes: all that is to be said of keys that are taken and change nothing.
 
     Raises:
-        KDError: a value out of range.
+        KDError: a value out of range, a key on the command line that reaches nothing.
     """
 
     def __init__(self, layers: Layers, found=None):
@@ -70,12 +72,17 @@ class Config(RecBoleConfig):
             (theirs or {}).get("model") or entry.model or (None if entry.scores else layers.student_model)
             for entry, theirs in zip(layers.teachers, found, strict=True)
         ]
+        self.idle = idle_keys(layers, (layers.student_model, models), found)
+        check_idle(self.idle, layers.said)
+        self.notes = (*layers.notes, *self.idle.values())
         student_width, widths = _widths(layers, models, found)
         defaults = {name: key.default for name, key in keys.items()}
         ones = our_keys() | student_only_keys()  # learning_rate, where a method has a rate of its own
         shared = {name: value for name, value in defaults.items() if name not in ones}
         own = {"kd_method": layers.method, "student_model": layers.student_model, **_asked(layers.teachers, models)}
 
+        for asked in (layers.plain, layers.of("student"), layers.of("teacher"), *(one.keys for one in layers.teachers)):
+            check_asked(asked)
         self._below = {**defaults, **student_width}
         super().__init__(
             layers.student_model, layers.dataset, config_dict={**layers.plain, **layers.of("student"), **own}
@@ -94,15 +101,18 @@ class Config(RecBoleConfig):
             for name in shared | {key: config[key] for key in ONE_SIDE if config[key] is not None}:
                 keys[name].check(config[name])
         for side, config in (("student", self), *(("teacher", config) for config in configs)):
-            for name in recbole_numbers():
-                check_recbole_number(name, config[name])
-            check_clip(config["clip_grad_norm"])
+            check_values(config)
             _check_width(side, config)
 
     @property
     def teacher(self):
         """The plain RecBole Config of the teacher, of the first where there are several."""
         return self.teachers[0].config
+
+    def say_notes(self):
+        """Put into the log what is to be said of keys that are taken and change nothing."""
+        for note in self.notes:
+            logging.getLogger().warning(note)
 
     def _load_cmd_line(self):
         return {}
@@ -135,7 +145,7 @@ def plain_config(config):
 
     plain = object.__new__(RecBoleConfig)
     for name, value in vars(config).items():
-        if name in ("_below", "method", "teachers"):
+        if name in ("_below", "method", "teachers", "idle", "notes"):
             continue
         plain.__dict__[name] = (
             {key: inner for key, inner in value.items() if stays(key, inner)} if name.endswith("config_dict") else value

@@ -2,9 +2,7 @@
 
 import difflib
 import functools
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +20,6 @@ _LINE = re.compile(
     r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$",
     re.M,
 )
-_LIMITS = {  # of RecBole's own numbers, which its comments don't give
-    "seed": (0, 2**32 - 1),
-    "epochs": (1, math.inf),
-    "train_batch_size": (1, math.inf),
-    "eval_batch_size": (1, math.inf),
-    "learning_rate": (0, math.inf),
-    "weight_decay": (0, math.inf),
-    "loss_decimal_place": (0, 16),
-    "metric_decimal_place": (0, 16),
-}
-_CLIP = {"max_norm": (int, float), "norm_type": (int, float), "error_if_nonfinite": (bool,), "foreach": (bool,)}
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": (int, float),
@@ -200,46 +187,6 @@ def student_only_keys():
         names |= _top_level(path)
     shared = _top_level(RECBOLE_PROPERTIES / "overall.yaml") | _top_level(RECBOLE_PROPERTIES / "dataset/sample.yaml")
     return frozenset((names - shared) | {"learner", "learning_rate", "weight_decay"})
-
-
-@functools.cache
-def recbole_numbers():
-    """RecBole's shared keys that are numbers, by its own YAML's comments. dict of name to ``int`` or ``float``."""
-    text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
-
-
-def check_recbole_number(name, value):
-    """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
-    kind = recbole_numbers()[name]
-    low, high = _LIMITS.get(name, (-math.inf, math.inf))
-    number = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
-    if not number or not low <= value <= high:  # false for NaN
-        raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in [{low}, {high}]")
-
-
-def check_clip(value):
-    """Raise KDError where RecBole's clip_grad_norm is no dict of what torch's function takes."""
-    if value is None:
-        return
-    if not isinstance(value, Mapping):
-        raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
-    if "max_norm" not in value or not all(isinstance(inner, _CLIP.get(key, ())) for key, inner in value.items()):
-        raise KDError(f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP)[1:]}")
-
-
-def check_valid_metric(config):
-    """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
-    names = metric_names(config)
-    if config["valid_metric"].lower() not in names:
-        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
-
-
-def metric_names(config):
-    """What RecBole will call the metrics that it evaluates, ``ndcg@10``, say."""
-    whole = ("auc", "gauc", "logloss", "mae", "rmse")
-    names = [name.lower() for name in config["metrics"]]
-    return [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
 
 
 def model_keys(model):

@@ -1,9 +1,8 @@
 """The user's layers: files < config_dict < command line, each parted into plain keys and teacher / student blocks."""
 
-import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,12 @@ SHORT = {"-m": "model", "-d": "dataset"}
 
 @dataclass(frozen=True)
 class Layers:
-    """What the user asked for, merged: names, plain keys, and the blocks of one side."""
+    """What the user asked for, merged: names, plain keys, and the blocks of one side.
+
+    Attributes:
+        said: the keys that stand on the command line, those of a block as ``teacher.key``.
+        notes: what is to be said of keys that are taken and change nothing.
+    """
 
     method: str
     dataset: str
@@ -39,6 +43,8 @@ class Layers:
     teachers: tuple[Entry, ...]
     plain: dict
     blocks: dict = field(default_factory=lambda: {side: {} for side in SIDES})
+    said: frozenset = frozenset()
+    notes: tuple = ()
 
     def of(self, side):
         """The keys that the block of one side sets."""
@@ -68,13 +74,25 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
 
     plain: dict[str, Any] = {}
     blocks: dict[str, dict] = {side: {} for side in SIDES}
+    notes: list[str] = []
+    models: list[tuple] = []
     for origin, layer, as_text in sources:
         own, own_blocks = _part(layer, origin, as_text)
-        _check_names(own, own_blocks, origin)
+        notes += _check_names(own, own_blocks, origin)
+        models += [(origin, own["model"])] if "model" in own else []
         plain.update(own)
         for side in SIDES:
             blocks[side].update(own_blocks[side])
-    return _resolve(plain, blocks)
+    notes += _given_way(models)
+    last, last_blocks = own, own_blocks  # of the command line
+    said = frozenset({*last, *(f"{side}.{key}" for side in SIDES for key in last_blocks[side])})
+    return replace(_resolve(plain, blocks), said=said, notes=tuple(notes))
+
+
+def check_words(words):
+    """Refuse keys of a command line that nobody knows, as ``parse_argv`` gives them. Raises KDError."""
+    plain, blocks = _part(words, "the command line", True)
+    _check_names(plain, blocks, "the command line")
 
 
 def parse_argv(argv):
@@ -89,12 +107,19 @@ def parse_argv(argv):
             raise KDError(f"'{word}' on the command line is not a key: write --key=value")
         if not equals:
             if not words or words[0].startswith("--") or words[0] in SHORT:
-                raise KDError(f"'{word}' on the command line has no value: write {word}=value")
+                raise KDError(_no_value(word, key))
             value = words.pop(0)
         if found.get(key, value) != value:
             raise KDError(f"--{key} stands twice on the command line, as '{found[key]}' and as '{value}'")
         found[key] = value
     return found
+
+
+def _no_value(word, key):
+    known = keys_of(method_names()[0]).get(key)
+    example = "True" if known is not None and known.type == "bool" else "value"
+    hint = nearest(word, ("--list", "--explain", "--help"), cutoff=0.75)
+    return f"'{word}' on the command line has no value: write {word}={example}{hint}"
 
 
 def typed(key, value):
@@ -180,7 +205,9 @@ def _part(layer, origin, as_text):
 
 
 def _check_names(plain, blocks, origin):
+    """Refuse keys that nobody knows; returns what is to be said of those that RecBole would take."""
     known = recbole_keys() | our_keys()
+    notes = []
     for key in plain:
         if key in known or recbole_reads(key):
             continue
@@ -189,7 +216,7 @@ def _check_names(plain, blocks, origin):
         hint = nearest(key, our_keys(), cutoff=0.8)
         if hint:
             raise KDError(f"nobody knows the key '{key}' in {origin}{hint}")
-        logging.getLogger().warning(f"nobody knows the key '{key}' in {origin}: it changes nothing")
+        notes.append(f"nobody knows the key '{key}' in {origin}: it changes nothing{nearest(key, known, cutoff=0.8)}")
     for side, own in blocks.items():
         for key in own:
             if key in ONE_SIDE:
@@ -200,6 +227,19 @@ def _check_names(plain, blocks, origin):
                 )
             if key not in recbole_keys() and not recbole_reads(key):
                 raise KDError(f"nobody knows the key '{side}.{key}' in {origin}{nearest(key, recbole_keys())}")
+    return notes
+
+
+def _given_way(models):
+    """What is said of a RecBole model that a file names, where a later layer names the method."""
+    if not models:
+        return []
+    method = models[-1][1]
+    return [
+        f"model: {name} in {origin} gives way to {method}: write student_model: {name} to distil into it"
+        for origin, name in models[:-1]
+        if name != method and is_recbole_model(name)
+    ]
 
 
 def _resolve(plain, blocks):
@@ -222,7 +262,7 @@ def _resolve(plain, blocks):
     names = [("student_model", student), *(("teacher_model", entry.model) for entry in teachers)]
     for key, name in names:
         if name is not None and not is_recbole_model(name):
-            raise KDError(f"{key}={name!r} is not a RecBole model{nearest(str(name), _general_models())}")
+            raise KDError(f"{key}={name!r} is not a RecBole model{_meant(str(name))}")
     return Layers(method, str(dataset), student, teachers, plain, blocks)
 
 
@@ -232,6 +272,12 @@ def is_recbole_model(name):
         return False
     files = (RECBOLE / "model").glob(f"*_recommender/{name.lower()}.py")
     return any(f"class {name}(" in file.read_text(encoding="utf-8") for file in files)
+
+
+def _meant(name):
+    if "," in name:
+        return f"; several are a list: {[part.strip() for part in name.split(',')]}"
+    return nearest(name, _general_models())
 
 
 def _general_models():

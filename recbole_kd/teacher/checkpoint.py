@@ -2,10 +2,13 @@
 
 import io
 import os
+import tempfile
 import zipfile
 from collections import OrderedDict
+from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import numpy as np
 import torch
 from recbole.config import Config
@@ -198,3 +201,43 @@ def _matrix(name, state):
         found = sparse.coo_matrix((data, (rows, columns.astype(np.int64))), shape=shape)
         return getattr(sparse, name)(found, dtype=state["dtype"].dtype)
     raise KDError(f"it holds a scipy {name}, which no RecBole model stores")
+
+
+def check_writable(what, folder):
+    """Refuse, before any work, a folder that cannot be written; ``what`` it is for. Raises KDError."""
+    if not folder:
+        raise KDError(f"{what} names no folder")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".recbole_kd."):  # of no other run's name
+            pass
+    except OSError as error:
+        raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
+
+
+def check_new_file(what, file):
+    """The same for a file to be written."""
+    if os.path.isdir(file):
+        raise KDError(f"{what}: '{file}' is a folder, not a file")
+    check_writable(what, os.path.dirname(os.path.abspath(file)))
+
+
+@contextmanager
+def locked(folder):
+    """One run at a time in a checkpoint folder; a killed run leaves no lock behind, a refused one no file."""
+    file = Path(folder) / ".recbole_kd.lock"
+    new, lock = not file.exists(), filelock.FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise KDError(
+            f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir"
+        ) from error
+    try:
+        yield
+    except KDError:
+        if new:
+            file.unlink(missing_ok=True)
+        raise
+    finally:
+        lock.release()

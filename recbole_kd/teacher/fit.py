@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,6 +27,22 @@ OUTWARD = {
     "teacher_path", "teacher_check", "teachers", "eval_mask",
 }  # fmt: skip
 LATER = ("ensemble_weights", "eval_mask", "init_std", "neighbour_weight")
+
+
+class TrainingFailed(RuntimeError):
+    """A training in plain RecBole ended in an error of RecBole's or of the machine's; says whose it was."""
+
+
+@contextmanager
+def named(whose):
+    """What may stop a training, in a sentence that says ``whose`` it was. Raises TrainingFailed."""
+    try:
+        yield
+    except (KDError, NonFiniteLoss, ImportError, OSError):
+        raise
+    except Exception as error:
+        logging.getLogger().debug("what stopped it:", exc_info=True)
+        raise TrainingFailed(f"the training of {whose} failed: {sentence(error)}") from error
 
 
 def decisive(settings, more=()):

@@ -1,15 +1,22 @@
 """Whether a teacher may teach here: the same vocabulary and filters, and none of this run's held-out pairs seen."""
 
+import importlib.util
+import inspect
 import itertools
-import logging
+import re
 from collections.abc import Mapping
 
 import numpy as np
+from recbole.trainer.trainer import PretrainTrainer
+from recbole.utils import ModelType, get_model, get_trainer
 from recbole.utils.argument_list import dataset_arguments
 
+from recbole_kd.backbone import backbone_of
 from recbole_kd.config import KDError, plain_config, sentence
 from recbole_kd.config.keys import model_keys
-from recbole_kd.teacher import parts
+from recbole_kd.teacher import fit, parts
+from recbole_kd.teacher.initial import no_tables
+from recbole_kd.teacher.resume import kept_randomness
 
 FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item",
@@ -29,22 +36,67 @@ def check_teacher(content, config, data, file):
 
     Raises:
         KDError: with the number of held-out pairs that the teacher was trained on, and the key that differs.
+
+    Returns:
+        The warning, which goes into the result as well; None where there is nothing to warn of.
     """
     fault = _fault(content, config, data)
     if fault is None:
-        return
+        return None
     if config["teacher_check"] == "warn":
-        logging.getLogger().warning(f"the teacher '{file}' is taken although it {fault}")
-        return
-    raise KDError(f"the teacher '{file}' {fault}; teacher_check=warn takes it all the same")
+        return f"the teacher '{file}' is taken although it {fault}"
+    would = (
+        "; teacher_check=warn takes it all the same" if content["config"].get("dataset") == config["dataset"] else ""
+    )
+    raise KDError(f"the teacher '{file}' {fault}{would}")
 
 
 def check_file(config, file):
-    """Refuse a file of scores, which cannot tell what it is from, unless ``teacher_check: warn``. Raises KDError."""
+    """Refuse a file of scores, which cannot tell what it is from, unless ``teacher_check: warn``; returns the warning.
+
+    Raises:
+        KDError: there is no such key.
+    """
     text = f"'{file}' does not say what it was trained on, and may have seen the test part"
     if config["teacher_check"] != "warn":
         raise KDError(f"the teacher {text}; teacher_check=warn takes it all the same")
-    logging.getLogger().warning(f"the teacher {text}")
+    return f"the teacher {text}"
+
+
+def check_trainings(config, data):
+    """Refuse, before one is trained, teachers that would be on another split, or fail when their training begins or
+    ends. Raises KDError.
+    """
+    student = plain_config(config)
+    for plan in config.teachers:
+        if plan.config is None or plan.entry.path is not None:
+            continue
+        _check_trainable(plan.config)
+        if any(not _equal(_normal(key, plan.config[key]), _normal(key, student[key])) for key in SPLIT):
+            with kept_randomness():
+                check_same_split(config, plan, parts.split(plan.config), data)
+
+
+def check_same_split(config, plan, own, data):
+    """Refuse a teacher that would be trained on another split, ``own``, than the student's. Raises KDError."""
+    if own.fingerprint != data.fingerprint:
+        raise KDError(
+            f"the teacher {plan.label} would be trained on another split than the student {config['model']}: "
+            "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
+        )
+
+
+def _check_trainable(config):
+    name = config["model"]
+    if issubclass(get_trainer(config["MODEL_TYPE"], name), PretrainTrainer) and config["train_stage"] != "finetune":
+        stage = config["train_stage"]
+        raise KDError(
+            f"teacher_model={name} with train_stage={stage} leaves no checkpoint to teach with: train it in RecBole "
+            "and give it as teacher_path, or take another model"
+        )
+    for package in re.findall(r"^\s+import (\w+)$", inspect.getsource(get_model(name)), re.M):  # NCL's faiss
+        if importlib.util.find_spec(package) is None:
+            raise fit.lacks(config, f"No module named '{package}'")
 
 
 def check_states(last, earlier, files):
@@ -168,3 +220,40 @@ def _vocabulary(data, other):
         if (sizes[0] != sizes[1])
         else "the same size, other tokens or another order"
     )
+
+
+def offers_of(config, dataset):
+    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
+    if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
+        if config["init_std"]:
+            raise KDError(no_tables(config))
+        return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
+    backbone = untrained(config, dataset)
+    return readable(config, backbone).offers
+
+
+def untrained(config, dataset):
+    """The backbone of a model of this plain Config before any training, or None where none can read it.
+
+    Raises:
+        KDError: there is no such model with these settings.
+    """
+    with kept_randomness():
+        try:
+            return backbone_of(fit.build(config, dataset))
+        except ImportError as error:
+            raise fit.lacks(config, error) from error
+        except KDError:
+            raise
+        except Exception as error:
+            raise fit.unmade(config, error) from error
+
+
+def readable(config, backbone):
+    """The backbone of a model of this plain Config. Raises KDError where there is none."""
+    if backbone is None:
+        raise KDError(
+            f"teacher_model={config['model']} cannot score the items of a user, which a teacher has to: "
+            "BPR, LightGCN, EASE, MultiVAE or NeuMF can"
+        )
+    return backbone

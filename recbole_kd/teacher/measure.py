@@ -11,7 +11,7 @@ import numpy as np
 import recbole
 import torch
 from recbole.evaluator import smaller_metrics
-from recbole.utils import get_trainer, init_seed
+from recbole.utils import ModelType, get_trainer, init_seed
 from scipy.sparse import issparse
 
 from recbole_kd import __version__
@@ -64,7 +64,7 @@ def size(model):
     """
     weights = list(model.parameters())
     counts = [(weight.numel(), weight.numel() * weight.element_size()) for weight in weights]
-    for name, array in (model.other_parameter() or {}).items():
+    for name, array in _held(model).items():
         if name.startswith("restore_"):
             continue
         if issparse(array):
@@ -73,6 +73,12 @@ def size(model):
         elif isinstance(array, (np.ndarray, torch.Tensor)):
             counts.append((math.prod(array.shape), array.nbytes))
     return tuple(sum(part) for part in zip((0, 0), *counts, strict=True))
+
+
+def _held(model):
+    """What a model holds beside its parameters, by name; ADMMSLIM and its like name nothing of it."""
+    named = model.other_parameter() or {}
+    return named if named or model.type != ModelType.TRADITIONAL else vars(model)
 
 
 @torch.no_grad()
@@ -114,7 +120,7 @@ def compared(config, data, teachers, knowledge, alone, distilled):
         rows[place] = (teacher.config or student, model, teacher.file)
     rows |= {"student_alone": alone} if alone else {}
     found = _measured({**rows, "distilled": distilled}, data, max(config["topk"]))
-    ours = [{"label": teacher.label, **found.pop(place)} for place, teacher in enumerate(teachers)]
+    ours = [{"label": teacher.label, **_warning(teacher), **found.pop(place)} for place, teacher in enumerate(teachers)]
     result: dict[str, Any] = {"teacher": ours[0]} if len(ours) == 1 else {"teachers": ours}
     if len(ours) > 1:
         result["ensemble"] = _together(ours, ListModel(knowledge, student, data.train._dataset), data)
@@ -132,6 +138,10 @@ def compared(config, data, teachers, knowledge, alone, distilled):
     theirs = [_readable(plan.config) if plan.config is not None else None for plan in config.teachers]
     result |= {"teacher_config": theirs[0]} if len(theirs) == 1 else {"teacher_configs": theirs}
     return result | {"config": _readable(config), "versions": versions()}
+
+
+def _warning(teacher):
+    return {"warning": teacher.warning} if teacher.warning else {}
 
 
 def _measured(rows, data, k):

@@ -10,6 +10,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import EvaluatorType, init_seed
 
 from recbole_kd.config import KDError, sentence
+from recbole_kd.teacher.heads import check_heads
 from recbole_kd.teacher.mask import mask_training
 
 PARTS = ("train", "valid", "test")
@@ -63,6 +64,7 @@ def split(config):
     init_seed(config["seed"], config["reproducibility"])
     try:
         _check_split(config)
+        check_heads(config)
         dataset = create_dataset(config)
         _check_columns(config, dataset)
         loaders = data_preparation(config, dataset)
@@ -83,6 +85,18 @@ def split(config):
     if config["eval_mask"] == "train":
         mask_training(test, pairs["train"])
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
+
+
+def check_parts(config, data):
+    """Refuse a split without pairs to test on, or to choose the best epoch by. Raises KDError."""
+    if not len(data.pairs["test"]):
+        raise KDError(f"eval_args={config['eval_args']!r} leaves no test pair: there is nothing to compare models by")
+    configs = (config, *(plan.config for plan in config.teachers if plan.config is not None))
+    if not len(data.pairs["valid"]) and any(one["eval_step"] > 0 for one in configs):
+        raise KDError(
+            f"eval_args={config['eval_args']!r} leaves no validation pair to choose the best epoch by: keep some, or "
+            "write eval_step: 0 to keep the last one"
+        )
 
 
 def pairs_of(dataset):

@@ -4,30 +4,24 @@ import functools
 import hashlib
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 import torch
-from recbole.utils import ModelType
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.config import Config, KDError, sentence
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.ensemble import Ensemble
-from recbole_kd.teacher.guard import check_file, check_states, check_teacher
-from recbole_kd.teacher.initial import no_tables
+from recbole_kd.teacher.guard import check_file, check_same_split, check_states, check_teacher, readable
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.resume import NonFiniteLoss, kept_randomness
 from recbole_kd.teacher.score_file import FileKnowledge, read_scores
 from recbole_kd.teacher.store import given_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.trajectory import States, choose
-
-
-class TeacherFailed(RuntimeError):
-    """The training of one of several teachers ended in an error of RecBole's or of the machine's; says which one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class Teacher:
         trajectory: what its lists at those moments are kept under; None where it has no such moments.
         kept: the weights that its own training left of those moments; needed until the lists are there.
         frame: what a file of scores says.
+        warning: why it was only taken under ``teacher_check: warn``, or None.
     """
 
     label: str
@@ -55,6 +50,7 @@ class Teacher:
     trajectory: str | None = None
     kept: States | None = None
     frame: Any = None
+    warning: str | None = None
 
 
 def get_teachers(config: Config, data: parts.Split, given=None):
@@ -65,9 +61,12 @@ def get_teachers(config: Config, data: parts.Split, given=None):
 
     Raises:
         KDError: a file that cannot be read or may not teach here.
-        NonFiniteLoss, TeacherFailed: a training that diverged, or failed otherwise; those before it are kept.
+        NonFiniteLoss, TrainingFailed: a training that diverged, or failed otherwise; those before it are kept.
     """
     found = given if given is not None else given_teachers(config, data)
+    for teacher in found.values():
+        if teacher.warning:
+            logging.getLogger().warning(teacher.warning)
     with kept_randomness():
         for place, plan in enumerate(config.teachers):
             if place not in found:
@@ -83,9 +82,9 @@ def given_teachers(config: Config, data: parts.Split):
         for place, plan in enumerate(config.teachers):
             if plan.entry.scores is not None:
                 frame, name = read_scores(plan.entry.scores, data.tokens)
-                check_file(config, plan.entry.scores)
+                warning = check_file(config, plan.entry.scores)
                 name = hashlib.sha256(f"{name} {data.fingerprint.train}".encode()).hexdigest()[:16]
-                found[place] = Teacher(plan.label, None, None, plan.entry.scores, name, frame=frame)
+                found[place] = Teacher(plan.label, None, None, plan.entry.scores, name, frame=frame, warning=warning)
             elif plan.entry.path is not None:
                 found[place] = _given_teacher(config, data, plan)
     _all_different(list(found.values()))
@@ -102,13 +101,14 @@ def _all_different(teachers):
 
 def _given_teacher(config, data, plan):
     file, content = plan.entry.path, read_checkpoint(plan.entry.path)
-    check_teacher(content, config, data, file)
+    warning = check_teacher(content, config, data, file)
     earlier = [read_checkpoint(state) for state in plan.entry.states]
     check_states(content, earlier, [*plan.entry.states, file])
     states = tuple(
         functools.partial(_state, plan.config, data, *pair) for pair in zip(plan.entry.states, earlier, strict=True)
     )
-    return _teacher(plan, data, file, content, states or None, given_name(earlier) if earlier else None)
+    found = _teacher(plan, data, file, content, states or None, given_name(earlier) if earlier else None)
+    return replace(found, warning=warning)
 
 
 def _trained_teacher(config, data, plan):
@@ -168,39 +168,15 @@ def _said_which(config, place):
     except Exception as error:
         if len(config.teachers) == 1:
             raise
-        said = str(error) if isinstance(error, (KDError, NonFiniteLoss)) else sentence(error)
-        text = f"teacher {place + 1} of {len(config.teachers)}, {config.teachers[place].label}, failed: {said}"
+        ours = (KDError, NonFiniteLoss, fit.TrainingFailed)
+        said = str(error) if isinstance(error, ours) else sentence(error)
+        which = f"teacher {place + 1} of {len(config.teachers)}"
+        label = config.teachers[place].label
+        text = f"{which}: {said}" if isinstance(error, fit.TrainingFailed) else f"{which}, {label}, failed: {said}"
         if place:
             text += "; the next run finds those that were trained before it"
-        kind = type(error) if isinstance(error, (KDError, NonFiniteLoss)) else TeacherFailed
+        kind = type(error) if isinstance(error, ours) else fit.TrainingFailed
         raise kind(text) from error
-
-
-def offers_of(config, dataset):
-    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
-    if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
-        if config["init_std"]:
-            raise KDError(no_tables(config))
-        return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
-    backbone = untrained(config, dataset)
-    return _readable(config, backbone).offers
-
-
-def untrained(config, dataset):
-    """The backbone of a model of this plain Config before any training, or None where none can read it.
-
-    Raises:
-        KDError: there is no such model with these settings.
-    """
-    with kept_randomness():
-        try:
-            return backbone_of(fit.build(config, dataset))
-        except ImportError as error:
-            raise fit.lacks(config, error) from error
-        except KDError:
-            raise
-        except Exception as error:
-            raise fit.unmade(config, error) from error
 
 
 def get_knowledge(config: Config, data: parts.Split, teachers):
@@ -256,16 +232,7 @@ def check_lists(config, data, given, k):
 
 
 def _backbone(config, model):
-    return _readable(config, backbone_of(model))
-
-
-def _readable(config, backbone):
-    if backbone is None:
-        raise KDError(
-            f"teacher_model={config['model']} cannot score the items of a user, which a teacher has to: "
-            "BPR, LightGCN, EASE, MultiVAE or NeuMF can"
-        )
-    return backbone
+    return readable(config, backbone_of(model))
 
 
 def _find_or_train(config, data, plan, file):
@@ -279,15 +246,12 @@ def _find_or_train(config, data, plan, file):
     else:
         logger.info(f"no teacher of these settings in {file.parent}: training {plan.label} now, in plain RecBole")
     own = parts.split(teacher)
-    if own.fingerprint != data.fingerprint:
-        raise KDError(
-            f"the teacher {plan.label} would be trained on another split than the student {config['model']}: "
-            "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
-        )
+    check_same_split(config, plan, own, data)
     if states is None:
         States(file, 1).forget()  # of a training that was stopped: from here on some would be missing
     try:
-        fit.train(teacher, file, own, states=states, **fit.resuming(config))
+        with fit.named(f"the teacher {plan.label}"):
+            fit.train(teacher, file, own, states=states, **fit.resuming(config))
     except ImportError as error:  # NCL asks for faiss when its training begins
         raise fit.lacks(teacher, error) from error
 

@@ -14,7 +14,7 @@ from recbole_kd.teacher.checkpoint import write_whole
 from recbole_kd.tune.space import content_of
 
 # keys that say where and how the search ran; the recipe's command leaves them out
-ELSEWHERE = fit.OUTWARD - {"metrics", "topk", "teacher_path", "teacher_check"}
+ELSEWHERE = fit.OUTWARD - {"data_path", "metrics", "topk", "teacher_path", "teacher_check"}
 
 
 class Record:

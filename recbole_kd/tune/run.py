@@ -6,10 +6,12 @@ import logging
 from recbole.utils import init_logger
 
 from recbole_kd.config import KDError, plain_config, read_layers
+from recbole_kd.config.keys import nearest, our_keys, recbole_keys
 from recbole_kd.config.layers import parse_argv, typed
 from recbole_kd.model import config_of
-from recbole_kd.quick_start import check_new_file, opened
+from recbole_kd.quick_start import opened
 from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import check_new_file
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune.options import NAMES, Options
@@ -58,6 +60,7 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
         if given:
             trials.knowledge()
         init_logger(plain_config(base))  # nothing can be refused any more
+        base.say_notes()
         _go(trials, seeker, record, asked)
     if record.best is None:
         raise NonFiniteLoss(f"no trial ended with a finite loss; the first said: {record.trials[0]['reason']}")
@@ -72,6 +75,10 @@ def tune_argv(argv):
     """The same from a command line without the program and the word ``tune``."""
     given = parse_argv(argv)
     own = {key: given.pop(key) for key in NAMES if key in given}
+    for key in given:
+        hint = nearest(key, NAMES, cutoff=0.8)
+        if hint and key not in recbole_keys() | our_keys():
+            raise KDError(f"nobody knows the key '{key}' on the command line{hint}")
     own |= {key: typed(key, own[key]) for key in ("trials", "minutes", "pruning") if key in own}
     return tune(argv=[f"--{key}={value}" for key, value in given.items()], **own)
 

@@ -18,10 +18,10 @@ from recbole_kd.config.keys import (
     model_keys,
     nearest,
     our_keys,
-    recbole_numbers,
     student_only_keys,
 )
 from recbole_kd.config.layers import read_yaml
+from recbole_kd.config.values import recbole_numbers
 from recbole_kd.model import config_of
 
 SIDES = ("method", "alone", "teacher")

@@ -1,0 +1,108 @@
+"""RecBole's own values, which it takes as they come: those of a wrong kind are refused before it stumbles over them."""
+
+import functools
+import math
+import re
+from collections.abc import Mapping
+
+from recbole_kd.config.keys import RECBOLE_PROPERTIES, KDError, nearest
+
+_LIMITS = {  # of its numbers, which its comments don't give
+    "seed": (0, 2**32 - 1),
+    "epochs": (1, math.inf),
+    "train_batch_size": (1, math.inf),
+    "eval_batch_size": (1, math.inf),
+    "learning_rate": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "loss_decimal_place": (0, 16),
+    "metric_decimal_place": (0, 16),
+}
+_CLIP = {"max_norm": (int, float), "norm_type": (int, float), "error_if_nonfinite": (bool,), "foreach": (bool,)}
+_KINDS: dict = {"int": int, "float": (int, float)}
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
+_NUMBER = r"\s*[-+]?(?:inf|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*"
+_INTERVALS = re.compile(rf"\s*[\[(]{_NUMBER},{_NUMBER}[\])]\s*(?:;\s*[\[(]{_NUMBER},{_NUMBER}[\])]\s*)*")
+
+
+def check_values(config):
+    """Refuse values of one model's Config that RecBole would fail over, or pass over in silence. Raises KDError."""
+    for name in recbole_numbers():
+        _check_number(name, config[name])
+    _check_clip(config["clip_grad_norm"])
+    _check_learner(config["learner"])
+    _check_intervals(config)
+    _check_negatives(config["train_neg_sample_args"] or {})
+    check_valid_metric(config)
+
+
+@functools.cache
+def recbole_numbers():
+    """RecBole's shared keys that are numbers, by its own YAML's comments. dict of name to ``int`` or ``float``."""
+    text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
+
+
+def _check_number(name, value):
+    """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
+    kind = recbole_numbers()[name]
+    low, high = _LIMITS.get(name, (-math.inf, math.inf))
+    number = isinstance(value, _KINDS[kind]) and not isinstance(value, bool)
+    if not number or not low <= value <= high or math.isinf(value):  # false for NaN
+        limits = f"[{low}, {high}{')' if math.isinf(high) else ']'}"
+        raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in {limits}")
+
+
+def _check_clip(value):
+    """Raise KDError where RecBole's clip_grad_norm is no dict of what torch's function takes."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
+    if "max_norm" not in value or not all(isinstance(inner, _CLIP.get(key, ())) for key, inner in value.items()):
+        raise KDError(f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP)[1:]}")
+
+
+def check_asked(keys):
+    """Refuse what RecBole would fail over while it makes a Config; ``keys``: as the user gives them. Raises KDError."""
+    if keys.get("metrics", True) in ([], (), ""):
+        raise KDError(f"metrics={keys['metrics']!r} measure nothing: write [NDCG], say")
+    asked = keys.get("eval_args")
+    mode = asked.get("mode") if isinstance(asked, Mapping) else None
+    for one in mode.values() if isinstance(mode, Mapping) else [mode]:
+        if one is not None and not (isinstance(one, str) and _MODE.fullmatch(one)):
+            raise KDError(f"eval_args: mode: {one} is none of RecBole's: write full, or uni100 or pop100, say")
+
+
+def _check_learner(value):
+    if str(value).lower() not in LEARNERS:  # RecBole would take Adam
+        raise KDError(f"learner={value!r} is none of {', '.join(LEARNERS)}{nearest(str(value), LEARNERS)}")
+
+
+def _check_intervals(config):
+    found = {name: config[name] for name in ("user_inter_num_interval", "item_inter_num_interval")}
+    values = config["val_interval"]
+    found |= {f"val_interval: {name}": value for name, value in values.items()} if isinstance(values, Mapping) else {}
+    for name, value in found.items():
+        if value is not None and not _INTERVALS.fullmatch(str(value)):  # RecBole would leave it out
+            raise KDError(f"{name}={value!r} is no interval: write '[5,inf)', say, or several parted by ';'")
+
+
+def _check_negatives(args):
+    count = args.get("sample_num", 1)
+    if args.get("distribution", "none") != "none" and (not isinstance(count, int) or count < 1):
+        raise KDError(f"train_neg_sample_args: sample_num: {count!r} is out of range: it takes an int in [1, inf)")
+
+
+def check_valid_metric(config):
+    """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
+    names = metric_names(config)
+    if config["valid_metric"].lower() not in names:
+        raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
+
+
+def metric_names(config):
+    """What RecBole will call the metrics that it evaluates, ``ndcg@10``, say."""
+    whole = ("auc", "gauc", "logloss", "mae", "rmse")
+    names = [name.lower() for name in config["metrics"]]
+    return [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]

@@ -1,0 +1,52 @@
+"""Files of another form than RecBole's: what is wrong with them, before RecBole stumbles over it."""
+
+import pytest
+
+from recbole_kd import KDError
+from recbole_kd.config import plain_config
+from recbole_kd.quick_start import make_config
+from recbole_kd.teacher import parts
+
+ROWS = [(f"u{user}", f"i{(user * 7 + n * n) % 23}", n) for user in range(20) for n in range(8)]
+HEAD = "user_id:token\titem_id:token\ttimestamp:float"
+
+
+@pytest.fixture
+def split(workdir):
+    """A function that writes a dataset and splits it."""
+
+    def write(head=HEAD, separator="\t", rows=ROWS, end=".inter", **keys):
+        (workdir / "d").mkdir(exist_ok=True)
+        lines = [*([head] if head else []), *(separator.join(map(str, row)) for row in rows)]
+        (workdir / "d" / f"d{end}").write_text("\n".join(lines) + "\n" if lines else "")
+        return parts.split(plain_config(make_config("RRD", "d", config_dict={"data_path": str(workdir), **keys})))
+
+    return write
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"head": HEAD.replace("\t", ","), "separator": ","}, ["first line", "'\\t'", "field_separator"]),
+    ({"head": "user_id\titem_id\ttimestamp"}, ["first line", "user_id:token"]),
+    ({"head": None}, ["first line", "u0"]), ({"rows": []}, ["no interactions"]),
+    ({"head": None, "rows": []}, ["no interactions"]),
+    ({"head": HEAD.replace("user_id", "uid")}, ["no column 'user_id'", "uid, item_id", "USER_ID_FIELD", "load_col"]),
+    ({"head": HEAD.replace("item_id", "iid"), "USER_ID_FIELD": "user_id"}, ["no column 'item_id'", "ITEM_ID_FIELD"]),
+    ({"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid"}, ["load_col leaves uid out"]),
+    ({"head": HEAD.rpartition("\t")[0], "rows": [row[:2] for row in ROWS], "eval_args": {"order": "TO"}},
+     ["'timestamp'", "no such column", "order: RO"]),
+    ({"eval_args": {"order": "TO"}}, ["not read", "load_col"]),
+    ({"end": ".one.inter", "head": "a,b", "benchmark_filename": ["one", "two", "three"]}, ["d.one.inter", "'a,b'"]),
+])  # fmt: skip
+def test_it_is_said_what_is_wrong_and_what_would_work(split, given, words):
+    with pytest.raises(KDError) as caught:
+        split(**given)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("given", [
+    {}, {"head": HEAD.replace("\t", ","), "separator": ",", "field_separator": ","}, {"load_col": None},
+    {"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid", "load_col": {"inter": ["uid", "item_id"]}},
+    {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
+])  # fmt: skip
+def test_what_recbole_reads_passes(split, given):
+    assert len(split(**given).pairs["train"]) > 100

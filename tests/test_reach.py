@@ -1,0 +1,97 @@
+"""Keys that are known and would change nothing: refused on the command line, noted where a file or a dict has them."""
+
+import logging
+
+import pytest
+from recbole.utils import get_model
+
+from recbole_kd import KDError, run_kd
+from recbole_kd.config.keys import keys_of, method_names, model_keys, our_keys
+from recbole_kd.config.layers import read_layers
+from recbole_kd.config.reach import idle_keys
+from recbole_kd.quick_start import make_config
+
+# method, keys, the idle one's name, words of its sentence
+IDLE = [
+    ("MKD", {"rrd_weight": 1}, "rrd_weight", ["key of RRD", "MKD"]),
+    ("SLD", {"mkd_assembly": "shared"}, "mkd_assembly", ["key of MKD", "SLD"]),
+    ("Distiller", {"terms": ["SLD", "NKD"], "rcekd_k": 5}, "rcekd_k", ["key of RCEKD"]),
+    ("SLD", {"teacher_model": "LightGCN", "n_layers": 4}, "n_layers", ["BPR", "teacher.n_layers", "LightGCN"]),
+    ("KD", {"teacher_model": "ItemKNN", "k": 3}, "k", ["teacher.k", "ItemKNN"]),
+    ("SLD", {"reg_weight": 0.1}, "reg_weight", ["BPR", "leave it out"]),
+    ("SLD", {"student.n_layers": 4}, "student.n_layers", ["student.n_layers", "BPR"]),
+    ("SLD", {"teacher.n_layers": 4}, "teacher.n_layers", ["BPR", "reaches nobody"]),
+    ("RRD", {"teacher_model": ["BPR", "EASE"], "teacher.n_layers": 4}, "teacher.n_layers", ["BPR and EASE"]),
+]
+ACTIVE = [
+    ("MKD", {"sld_weight": 1, "nkd_k": 3, "cpd_k": 4, "mkd_assembly": "separate", "kd_rows": 8}),
+    ("DERRD", {"rrd_weight": 1, "de_weight": 0.1}),
+    ("Distiller", {"terms": ["SLD"], "sld_weight": 1}),
+    ("SLD", {"student_model": "LightGCN", "n_layers": 4, "reg_weight": 0.1}),
+    ("SLD", {"teacher_model": "LightGCN", "teacher.n_layers": 4, "student.learning_rate": 0.1}),
+    ("RRD", {"teacher_model": ["BPR", "LightGCN"], "teacher.n_layers": 4}),
+    ("SLD", {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "sample_num": 1, "alpha": 1}}),
+    ("SLD", {"learner": "sgd", "weight_decay": 0.1, "init_std": 0.1, "kd_reduction": "sum", "embedding_size": 8}),
+]
+
+
+def argv_of(keys):
+    return [f"--{key}={value}" for key, value in keys.items()]
+
+
+@pytest.mark.parametrize(("method", "keys", "name", "words"), IDLE)
+def test_on_the_command_line_it_is_refused(method, keys, name, words):
+    with pytest.raises(KDError) as caught:
+        make_config(method, "toy", argv=argv_of(keys))
+    assert str(caught.value).startswith(name) and all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize(("method", "keys", "name", "words"), IDLE)
+def test_in_a_dict_it_is_noted_once(method, keys, name, words, caplog):
+    config = make_config(method, "toy", config_dict=keys)
+    assert list(config.idle) == [name] and all(word in config.idle[name] for word in words)
+    assert not caplog.records
+    config.say_notes()
+    assert [record.getMessage() for record in caplog.records] == [config.idle[name]]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize(("method", "keys"), ACTIVE)
+def test_a_key_that_somebody_reads_is_not(method, keys):
+    assert make_config(method, "toy", argv=argv_of(keys)).notes == ()
+
+
+@pytest.mark.parametrize("method", [name for name in method_names() if name != "Distiller"])
+def test_no_method_s_own_keys_are(method):
+    keys = {
+        name: key.default for name, key in keys_of(method).items() if name in our_keys() and key.default is not None
+    }
+    assert not make_config(method, "toy", config_dict=keys).idle
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NGCF", "SimpleX", "ENMF", "DMF", "NCL", "SGL", "DGCF"])
+def test_no_model_s_own_keys_are(model):
+    assert get_model(model)
+    layers = read_layers("SLD", "toy", config_dict=dict.fromkeys(model_keys(model), 1))
+    assert not idle_keys(layers, (model, [model]), [None])
+
+
+def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):
+    file = run_kd("RRD", config_dict=settings)["teacher"]["checkpoint"]
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    words = argv_of(keys)
+    with pytest.raises(KDError, match=r"teacher\.embedding_size=64 changes nothing, .* checkpoint has 12"):
+        make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=64"])
+    assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).notes
+
+
+def test_the_log_of_a_run_says_what_its_file_cannot_change(settings, workdir, caplog):
+    (workdir / "bpr.yaml").write_text("model: LightGCN\nlearning_rat: 0.1\nn_layers: 3\n")
+    run_kd("RRD", config_file_list=["bpr.yaml"], config_dict=settings)
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    for said in (
+        "model: LightGCN in bpr.yaml gives way to RRD: write student_model: LightGCN",
+        "nobody knows the key 'learning_rat' in bpr.yaml: it changes nothing; did you mean 'learning_rate'?",
+        "n_layers reaches the student, and BPR has no such key: leave it out",
+    ):
+        assert text.count(said) == 1
