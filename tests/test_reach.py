@@ -56,6 +56,13 @@ def test_in_a_dict_it_is_noted_once(method, keys, name, words, caplog):
     assert caplog.records[0].levelno == logging.WARNING
 
 
+def test_a_teacher_s_own_key_is_refused_wherever_it_stands():
+    entries = [{"model": "LightGCN", "n_layers": 2}, {"model": "BPR", "n_layers": 2}]
+    with pytest.raises(KDError, match="n_layers in teachers reaches nobody, because BPR has no such key"):
+        make_config("RRD", "toy", config_dict={"teachers": entries})
+    assert not make_config("RRD", "toy", config_dict={"teachers": [entries[0], "BPR"]}).idle
+
+
 @pytest.mark.parametrize(("method", "keys"), ACTIVE)
 def test_a_key_that_somebody_reads_is_not(method, keys):
     assert make_config(method, "toy", argv=argv_of(keys)).notes == ()

@@ -20,6 +20,7 @@ from recbole_kd.config.keys import (
 )
 
 OF_EVERY_MODEL = {"learner", "learning_rate", "weight_decay", *ONE_SIDE}
+OWN = "teachers: "
 SHARED = ("config", "data", "evaluator", "sampler", "utils")  # folders of RecBole's that every model goes through
 
 
@@ -50,13 +51,20 @@ def idle_keys(layers, models, found):
         elif all(_fixed(key, value, theirs) for theirs in found):
             fixed = next(theirs[key] for theirs in found)
             idle[name] = f"{name}={value} changes nothing, because the teacher's checkpoint has {fixed}: leave it out"
+    for entry, model in zip(layers.teachers, teachers, strict=True):
+        for key in entry.keys:
+            if not _reads(model, key):
+                name = f"{OWN}{key}"
+                idle[name] = f"{key} in teachers reaches nobody, because {model} has no such key: leave it out"
     return idle
 
 
 def check_idle(idle, said):
-    """Raise KDError for the first idle key that the command line names; ``said``: all the names that stand there."""
+    """Raise KDError for the first idle key that the command line names, or an entry of ``teachers`` has for its own;
+    ``said``: all the names on the command line.
+    """
     for name, sentence in idle.items():
-        if name in said:
+        if name in said or name.startswith(OWN):
             raise KDError(sentence)
 
 
