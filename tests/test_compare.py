@@ -188,7 +188,7 @@ def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, cont
     first = next((done[0].folder / "models/toy/seed-1/teacher").glob("*.pth"))
     keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
     keys |= {"teacher_path": str(first), "teacher_check": "warn"}
-    found = compare({**content, "methods": ["RRD"], "folder": "c", "keys": keys})
+    found = compare(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys}))
     assert len(found["warnings"]) == 1 and re.match(r"toy, seed 2: .* test pairs", found["warnings"][0])
     assert found["warnings"][0] in text(found) and found["warnings"][0] in unescape(Path("c/report.html").read_text())
     assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()

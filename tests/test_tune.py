@@ -214,6 +214,7 @@ def test_the_files_hold_it_all_and_nothing_else_is_left(settings, workdir):
     for number in (found["best"], 0):
         assert f"{found['trials'][number]['value']:.4f}" in head[1]
     assert "run_kd.py tune --model=SLD" in head[2] and "--trials=3" in head[2] and "--config_files=out.yaml" in head[3]
+    assert all("--data_path=" in line for line in head[2:])  # or the commands would not find the data
     assert not list(Path("saved", "tune").iterdir()) and not list(Path().rglob("*.partial"))
 
 
