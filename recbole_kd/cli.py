@@ -73,19 +73,28 @@ def main(argv=None):
         print(PAGES.get(argv[0], USAGE) if argv else USAGE, end="")
         return 0 if argv else 2
     try:
-        said = _answer(list(argv))
-        if said is not None:
-            print(said, flush=True)
-    except BrokenPipeError:  # what reads has read enough: head, say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _show(_answer(list(argv)))
     except KDError as error:
         return _say(error, 2)
     except (NonFiniteLoss, TrainingFailed, OSError) as error:
         return _say(error, 1)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch's are RuntimeErrors
+            raise
+        return _say(f"too little memory: {error}; a smaller train_batch_size, eval_batch_size or kd_rows takes less", 1)
     except KeyboardInterrupt:
         again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
         return _say(f"interrupted; the same command{again} goes on", 130)
     return 0
+
+
+def _show(said):
+    """Print the answer, to a reader that may have read enough, as ``head`` has."""
+    try:
+        if said is not None:
+            print(said, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(argv):

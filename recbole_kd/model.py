@@ -253,7 +253,6 @@ def check_teachers(config, dataset):
 
 def check_run(config, data):
     """Refuse, before anything is trained, all that can be told from a Config and its Split. Raises KDError."""
-    parts.check_parts(config, data)
     check_factors(config, data.train._dataset)
     check_teachers(config, data.train._dataset)
     check_trainings(config, data)
@@ -283,7 +282,7 @@ def _from_recbole(config, method):
         raise KDError(f"RecBole's own run() cannot train {method} in several processes: run_kd with nproc=2, say, can")
     asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
     own = config_of(read_layers(method, config["dataset"], config_dict=asked))
-    own.say_notes()
+    own.name_idle()
     return own
 
 

@@ -103,9 +103,9 @@ def opened(config):
     check_writable("the working directory, for RecBole's log", "log")
     if config["result_file"]:
         check_new_file("result_file", config["result_file"])
+    data = parts.split(plain_config(config))
+    check_run(config, data)
     with locked(config["checkpoint_dir"]):
-        data = parts.split(plain_config(config))
-        check_run(config, data)
         yield data
 
 
@@ -125,12 +125,15 @@ def _given(config, data):
 
 def _run(config, data):
     student = plain_config(config)
+    parts.check_part(config, data, "test", "compare models by")
     given = _given(config, data)
     # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
     init_logger(student)
     logger = logging.getLogger()
     logger.info(config)
-    config.say_notes()
+    config.name_idle()
+    if not len(data.pairs["valid"]):
+        logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
     for plan in config.teachers:
         width = plan.config and plan.config["embedding_size"]
         logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
@@ -253,8 +256,9 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
     """
     config = make_config(None, None, config_file_list, config_dict)
-    config.say_notes()
+    config.name_idle()
     with opened(config) as data:
+        parts.check_part(config, data, "valid", "search by")
         model, file = get_distilled(config, data, *taught(config, data))
         valid, test = evaluate(plain_config(config), model, data)
     if not saved:

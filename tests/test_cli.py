@@ -227,7 +227,7 @@ def test_a_working_directory_that_cannot_be_written_is_refused(capsys):
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(capsys):
     refused(capsys, "--checkpoint_dir=saved", "--result_file=results/r.json", "--dataset=nowhere")
-    assert not list(Path("results").iterdir()) and not list(Path("saved").iterdir())
+    assert not list(Path("results").iterdir()) and not list(Path("saved").iterdir())  # no lock either
 
 
 UNUSABLE = [b"epochs: [1\n", b"- 1\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n", b"student: {nobody: 1}\n"]
@@ -246,7 +246,7 @@ def test_a_config_file_that_is_missing_is_refused(capsys):
 def test_a_second_run_in_one_checkpoint_dir_is_refused(capsys):
     Path("saved").mkdir()
     with filelock.FileLock("saved/.recbole_kd.lock"):
-        assert "another run" in refused(capsys, "--checkpoint_dir=saved", "--dataset=nowhere")
+        assert "another run" in refused(capsys, "--checkpoint_dir=saved")
         assert "nowhere" in refused(capsys, "--checkpoint_dir=other", "--dataset=nowhere")
     assert "nowhere" in refused(capsys, "--checkpoint_dir=saved", "--dataset=nowhere")
     with filelock.FileLock("saved/.recbole_kd.lock", timeout=0):  # a refused run lets go of it

@@ -344,7 +344,7 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
     ({"methods": ["KD"], "keys": {"rrd_weight": 1}}, ["toy", "rrd_weight", "RRD"]),
     ({"alone": {"n_layers": 3}}, ["student alone", "n_layers", "BPR"]),
     ({"keys": {"teacher_model": "LightGCN", "n_layers": 3}}, ["toy", "teacher.n_layers", "LightGCN"]),
-    ({"methods": ["SLD", {"model": "RRD", "teacher.n_layers": 3}]}, ["toy, RRD", "teacher.n_layers", "BPR"]),
+    ({"methods": ["SLD", {"model": "RRD", "teacher.n_layers": 3}]}, ["toy, RRD", "teacher.n_layers", "BPR has no"]),
 ])  # fmt: skip
 def test_a_plan_that_cannot_work_is_refused_in_one_sentence(changed, words, content, workdir, capsys):
     Path("a_file").write_text("not a folder")

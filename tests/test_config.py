@@ -501,7 +501,7 @@ def test_files_and_dicts_refuse_a_near_miss_of_ours(source, key, tmp_path):
 @pytest.mark.parametrize("key", ["my_note", "learning_rat", "wandb_entity", "embedding_dim", "hidden_dim"])
 def test_files_and_dicts_warn_once_of_any_other_unknown_key(source, key, tmp_path, caplog):
     config = make_config("MKD", "toy", **source(tmp_path, {key: 1}))
-    config.say_notes()  # as a run does when its log begins
+    config.name_idle()  # as a run does when its log begins
     assert len(unknown_key_warnings(caplog, key)) == len(caplog.records) == 1
     assert config[key] == 1  # it stays in the config, as in RecBole
 
@@ -511,7 +511,7 @@ def test_files_and_dicts_warn_once_of_any_other_unknown_key(source, key, tmp_pat
 def test_keys_that_recbole_reads_but_lists_nowhere_pass(source, key, tmp_path):
     found = read_layers("MKD", "toy", **source(tmp_path, {key: 1}))
     assert found.plain[key] == 1
-    assert found.notes == ()
+    assert not found.notes
 
 
 @pytest.mark.parametrize("source", [by_file, by_dict, by_command_line])

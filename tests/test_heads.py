@@ -44,9 +44,21 @@ def test_it_is_said_what_is_wrong_and_what_would_work(split, given, words):
 
 
 @pytest.mark.parametrize("given", [
-    {}, {"head": HEAD.replace("\t", ","), "separator": ",", "field_separator": ","}, {"load_col": None},
+    {}, {"head": f"{HEAD}\n"}, {"val_interval": {"item_id": [f"i{item}" for item in range(21)]}},
+    {"user_inter_num_interval": "[5,INF)"}, {"user_inter_num_interval": "[0, 3); [5,Infinity)"},
+    {"eval_args": {"mode": {"valid": "uni010", "test": "full"}}}, {"eval_args": {"split": {"LS": "test_only"}}},
+    {"load_col": None}, {"head": HEAD.replace("\t", ","), "separator": ",", "field_separator": ","},
     {"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid", "load_col": {"inter": ["uid", "item_id"]}},
     {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
 ])  # fmt: skip
 def test_what_recbole_reads_passes(split, given):
     assert len(split(**given).pairs["train"]) > 100
+
+
+def test_a_benchmark_s_other_parts_may_be_empty_and_need_no_time(split):
+    keys = {"benchmark_filename": ["one", "two", "three"], "eval_args": {"order": "TO"}}
+    for end, rows in ((".two.inter", []), (".three.inter", ROWS[:40])):
+        with pytest.raises(KDError, match="not exist"):  # not all of them are there yet
+            split(end=end, rows=rows, **keys)
+    found = split(end=".one.inter", rows=ROWS[40:], **keys)
+    assert [len(found.pairs[part]) > 0 for part in parts.PARTS] == [True, False, True]

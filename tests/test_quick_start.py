@@ -277,15 +277,41 @@ def test_teachers_that_will_not_do_are_refused_before_any_is_trained(settings, k
     assert not list(Path(settings["checkpoint_dir"]).iterdir())
 
 
-@pytest.mark.parametrize("split", [[0.8, 0.2, 0], [0.8, 0, 0.2]])
-def test_a_split_without_a_part_is_refused_unless_nothing_is_chosen_on_it(settings, split):
-    keys = {"eval_args": {"split": {"RS": split}}}
-    missing = "test" if not split[2] else "validation"
-    with pytest.raises(KDError, match=f"leaves no {missing} pair"):
-        run_kd("RRD", config_dict={**settings, **keys})
-    if missing == "validation":
-        result = run_kd("RRD", config_dict={**settings, **keys, "eval_step": 0})
-        assert result["distilled"]["test_result"] and not result["distilled"]["valid_result"]
+@pytest.mark.parametrize("split", [{"RS": [0.8, 0.2, 0]}, {"LS": "valid_only"}])
+def test_without_a_test_part_a_search_goes_on_and_a_comparison_does_not(settings, split):
+    keys = {**settings, "eval_args": {"split": split}}
+    with pytest.raises(KDError, match="leaves no test pair"):
+        run_kd("RRD", config_dict=keys)
+    assert not list(Path(settings["checkpoint_dir"]).rglob("*.pth"))
+    assert objective_function({**keys, "model": "RRD"})["best_valid_result"]
+
+
+@pytest.mark.parametrize("split", [{"RS": [0.8, 0, 0.2]}, {"LS": "test_only"}])
+def test_without_a_validation_part_the_last_epoch_is_kept_and_nothing_can_be_searched(settings, split, caplog):
+    keys = {**settings, "eval_args": {"split": split}}
+    result = run_kd("RRD", config_dict=keys)
+    assert result["distilled"]["test_result"] and not result["distilled"]["valid_result"]
+    assert read_checkpoint(result["distilled"]["checkpoint"])["epoch"] == keys["epochs"] - 1
+    assert sum("no validation pair" in record.getMessage() for record in caplog.records) == 1
+    with pytest.raises(KDError, match="leaves no valid pair"):
+        objective_function({**keys, "model": "RRD"})
+
+
+def test_a_teacher_that_imports_nothing_that_is_missing_may_teach(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "community", None)  # NNCF asks for it with another of its settings
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    assert run_kd("KD", config_dict={**keys, "teacher_model": "NNCF", "baseline": False})["teacher"]["test_result"]
+
+
+def test_too_little_memory_is_said_in_a_sentence(settings, monkeypatch, capsys):
+    argv = [f"--{key}={value}" for key, value in settings.items() if key != "teacher"]
+
+    def fail(*args):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    monkeypatch.setattr("recbole_kd.model.Distiller.calculate_loss", fail)
+    assert main(["--model=RRD", *argv]) == 1
+    assert "too little memory" in (said := capsys.readouterr().err.splitlines()[-1]) and "kd_rows" in said
 
 
 @pytest.mark.parametrize("model", ["ADMMSLIM", "NCEPLRec", "EASE", "ItemKNN"])

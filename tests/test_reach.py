@@ -1,12 +1,14 @@
 """Keys that are known and would change nothing: refused on the command line, noted where a file or a dict has them."""
 
+import inspect
 import logging
+import re
 
 import pytest
 from recbole.utils import get_model
 
 from recbole_kd import KDError, run_kd
-from recbole_kd.config.keys import keys_of, method_names, model_keys, our_keys
+from recbole_kd.config.keys import PROPERTIES, method_names, our_keys
 from recbole_kd.config.layers import read_layers
 from recbole_kd.config.reach import idle_keys
 from recbole_kd.quick_start import make_config
@@ -20,8 +22,8 @@ IDLE = [
     ("KD", {"teacher_model": "ItemKNN", "k": 3}, "k", ["teacher.k", "ItemKNN"]),
     ("SLD", {"reg_weight": 0.1}, "reg_weight", ["BPR", "leave it out"]),
     ("SLD", {"student.n_layers": 4}, "student.n_layers", ["student.n_layers", "BPR"]),
-    ("SLD", {"teacher.n_layers": 4}, "teacher.n_layers", ["BPR", "reaches nobody"]),
-    ("RRD", {"teacher_model": ["BPR", "EASE"], "teacher.n_layers": 4}, "teacher.n_layers", ["BPR and EASE"]),
+    ("SLD", {"teacher.n_layers": 4}, "teacher.n_layers", ["BPR has no such key"]),
+    ("RRD", {"teacher_model": ["BPR", "EASE"], "teacher.n_layers": 4}, "teacher.n_layers", ["BPR has no such key"]),
 ]
 ACTIVE = [
     ("MKD", {"sld_weight": 1, "nkd_k": 3, "cpd_k": 4, "mkd_assembly": "separate", "kd_rows": 8}),
@@ -51,48 +53,62 @@ def test_in_a_dict_it_is_noted_once(method, keys, name, words, caplog):
     config = make_config(method, "toy", config_dict=keys)
     assert list(config.idle) == [name] and all(word in config.idle[name] for word in words)
     assert not caplog.records
-    config.say_notes()
+    config.name_idle()
     assert [record.getMessage() for record in caplog.records] == [config.idle[name]]
     assert caplog.records[0].levelno == logging.WARNING
 
 
 def test_a_teacher_s_own_key_is_refused_wherever_it_stands():
     entries = [{"model": "LightGCN", "n_layers": 2}, {"model": "BPR", "n_layers": 2}]
-    with pytest.raises(KDError, match="n_layers in teachers reaches nobody, because BPR has no such key"):
+    with pytest.raises(KDError, match="n_layers in teachers changes nothing, because BPR has no such key"):
         make_config("RRD", "toy", config_dict={"teachers": entries})
     assert not make_config("RRD", "toy", config_dict={"teachers": [entries[0], "BPR"]}).idle
 
 
 @pytest.mark.parametrize(("method", "keys"), ACTIVE)
 def test_a_key_that_somebody_reads_is_not(method, keys):
-    assert make_config(method, "toy", argv=argv_of(keys)).notes == ()
+    assert make_config(method, "toy", argv=argv_of(keys)).idle == {}
 
 
-@pytest.mark.parametrize("method", [name for name in method_names() if name != "Distiller"])
-def test_no_method_s_own_keys_are(method):
-    keys = {
-        name: key.default for name, key in keys_of(method).items() if name in our_keys() and key.default is not None
-    }
-    assert not make_config(method, "toy", config_dict=keys).idle
-
-
-@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NGCF", "SimpleX", "ENMF", "DMF", "NCL", "SGL", "DGCF"])
-def test_no_model_s_own_keys_are(model):
-    assert get_model(model)
-    layers = read_layers("SLD", "toy", config_dict=dict.fromkeys(model_keys(model), 1))
+@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NGCF", "SimpleX", "ENMF", "DMF", "NCL", "SGL", "DGCF", "EASE"])
+def test_no_key_that_a_model_s_source_asks_for_is(model):
+    source = inspect.getsource(inspect.getmodule(get_model(model)))
+    keys = set(re.findall(r"""config\[["'](\w+)["']\]""", source)) - our_keys() - {"embedding_size"}
+    layers = read_layers("SLD", "toy", config_dict=dict.fromkeys(keys, 1))
     assert not idle_keys(layers, (model, [model]), [None])
+
+
+def test_a_number_beyond_all_floats_is_a_number():
+    assert make_config("SLD", "toy", argv=[f"--stopping_step={10**400}"])["stopping_step"] == 10**400
+
+
+def test_what_the_recipes_say_reaches_something():
+    files = [file for file in (PROPERTIES / "recipe").glob("*.yaml") if ".space" not in file.name]
+    assert len(files) > 30
+    for file in files:
+        method = file.name.partition("-")[0]
+        if method in method_names():
+            idle = make_config(method, "toy", config_file_list=[str(file)]).idle
+            assert not idle, (file, idle)
 
 
 def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):
     file = run_kd("RRD", config_dict=settings)["teacher"]["checkpoint"]
     keys = {key: value for key, value in settings.items() if key != "teacher"}
     words = argv_of(keys)
-    with pytest.raises(KDError, match=r"teacher\.embedding_size=64 changes nothing, .* checkpoint has 12"):
-        make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=64"])
-    assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).notes
+    for key, why in (("embedding_size=64", "checkpoint has 12"), ("epochs=7", "not trained"), ("n_layers=2", "BPR")):
+        with pytest.raises(KDError, match=rf"teacher\.{key.partition('=')[0]} changes nothing, because .*{why}"):
+            make_config("RRD", argv=[*words, f"--teacher_path={file}", f"--teacher.{key}"])
+    with pytest.raises(KDError, match=r"embedding_size in teachers changes nothing, .* checkpoint has 12"):
+        make_config("RRD", config_dict={**keys, "teachers": [{"path": file, "embedding_size": 64}]})
+    with pytest.raises(KDError, match=r"teacher\.learning_rate changes nothing, because a file of scores"):
+        make_config("RRD", argv=[*words, '--teachers=[{"scores": "s.tsv"}]', "--teacher.learning_rate=1"])
+    assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).idle
 
 
 def test_the_log_of_a_run_says_what_its_file_cannot_change(settings, workdir, caplog):
+    (workdir / "gcn.yaml").write_text("model: LightGCN\nstudent_model: LightGCN\n")
+    assert not make_config("RRD", "toy", config_file_list=["gcn.yaml"]).idle
     (workdir / "bpr.yaml").write_text("model: LightGCN\nlearning_rat: 0.1\nn_layers: 3\n")
     run_kd("RRD", config_file_list=["bpr.yaml"], config_dict=settings)
     text = "\n".join(record.getMessage() for record in caplog.records)

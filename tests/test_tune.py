@@ -215,6 +215,12 @@ def test_the_files_hold_it_all_and_nothing_else_is_left(settings, workdir):
         assert f"{found['trials'][number]['value']:.4f}" in head[1]
     assert "run_kd.py tune --model=SLD" in head[2] and "--trials=3" in head[2] and "--config_files=out.yaml" in head[3]
     assert all("--data_path=" in line for line in head[2:])  # or the commands would not find the data
+
+
+def test_the_recipe_s_commands_leave_out_what_they_would_refuse(settings, workdir):
+    keys = {**settings, "n_layers": 3, "my_note": "a"}
+    head = search(keys, 1)["search"]
+    assert not [line for line in (head["command"], head["run"]) if "n_layers" in line or "my_note" in line]
     assert not list(Path("saved", "tune").iterdir()) and not list(Path().rglob("*.partial"))
 
 

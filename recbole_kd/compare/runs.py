@@ -180,6 +180,7 @@ def check_data(runs):
         here = [run for run in here if run.seed == here[0].seed]
         first = make_config(config_dict=here[0].keys)
         split = parts.split(plain_config(first))
+        parts.check_part(first, split, "test", "compare models by")
         for run in here:
             config = make_config(config_dict=run.keys)
             try:

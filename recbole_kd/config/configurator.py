@@ -57,8 +57,7 @@ class Config(RecBoleConfig):
     Attributes:
         method: the method's name.
         teachers: a Plan for each teacher.
-        idle: the keys that reach nothing, each with a sentence that says so.
-        notes: all that is to be said of keys that are taken and change nothing.
+        idle: the keys that are taken and change nothing, each with a sentence that says so.
 
     Raises:
         KDError: a value out of range, a key on the command line that reaches nothing.
@@ -72,9 +71,8 @@ class Config(RecBoleConfig):
             (theirs or {}).get("model") or entry.model or (None if entry.scores else layers.student_model)
             for entry, theirs in zip(layers.teachers, found, strict=True)
         ]
-        self.idle = idle_keys(layers, (layers.student_model, models), found)
+        self.idle = layers.notes | idle_keys(layers, (layers.student_model, models), found)
         check_idle(self.idle, layers.said)
-        self.notes = (*layers.notes, *self.idle.values())
         student_width, widths = _widths(layers, models, found)
         defaults = {name: key.default for name, key in keys.items()}
         ones = our_keys() | student_only_keys()  # learning_rate, where a method has a rate of its own
@@ -109,9 +107,9 @@ class Config(RecBoleConfig):
         """The plain RecBole Config of the teacher, of the first where there are several."""
         return self.teachers[0].config
 
-    def say_notes(self):
-        """Put into the log what is to be said of keys that are taken and change nothing."""
-        for note in self.notes:
+    def name_idle(self):
+        """Name in the log the keys that change nothing."""
+        for note in self.idle.values():
             logging.getLogger().warning(note)
 
     def _load_cmd_line(self):
@@ -145,7 +143,7 @@ def plain_config(config):
 
     plain = object.__new__(RecBoleConfig)
     for name, value in vars(config).items():
-        if name in ("_below", "method", "teachers", "idle", "notes"):
+        if name in ("_below", "method", "teachers", "idle"):
             continue
         plain.__dict__[name] = (
             {key: inner for key, inner in value.items() if stays(key, inner)} if name.endswith("config_dict") else value

@@ -34,7 +34,7 @@ class Layers:
 
     Attributes:
         said: the keys that stand on the command line, those of a block as ``teacher.key``.
-        notes: what is to be said of keys that are taken and change nothing.
+        notes: keys in files and dicts that nobody knows, or that give way, each with a sentence that says so.
     """
 
     method: str
@@ -44,7 +44,7 @@ class Layers:
     plain: dict
     blocks: dict = field(default_factory=lambda: {side: {} for side in SIDES})
     said: frozenset = frozenset()
-    notes: tuple = ()
+    notes: dict = field(default_factory=dict)
 
     def of(self, side):
         """The keys that the block of one side sets."""
@@ -74,19 +74,19 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
 
     plain: dict[str, Any] = {}
     blocks: dict[str, dict] = {side: {} for side in SIDES}
-    notes: list[str] = []
+    notes: dict[str, str] = {}
     models: list[tuple] = []
     for origin, layer, as_text in sources:
         own, own_blocks = _part(layer, origin, as_text)
-        notes += _check_names(own, own_blocks, origin)
+        notes |= _check_names(own, own_blocks, origin)
         models += [(origin, own["model"])] if "model" in own else []
         plain.update(own)
         for side in SIDES:
             blocks[side].update(own_blocks[side])
-    notes += _given_way(models)
+    notes |= _given_way(models, plain.get("student_model"))
     last, last_blocks = own, own_blocks  # of the command line
     said = frozenset({*last, *(f"{side}.{key}" for side in SIDES for key in last_blocks[side])})
-    return replace(_resolve(plain, blocks), said=said, notes=tuple(notes))
+    return replace(_resolve(plain, blocks), said=said, notes=notes)
 
 
 def check_words(words):
@@ -205,9 +205,9 @@ def _part(layer, origin, as_text):
 
 
 def _check_names(plain, blocks, origin):
-    """Refuse keys that nobody knows; returns what is to be said of those that RecBole would take."""
+    """Refuse keys that nobody knows; returns those that RecBole would take, each with a sentence."""
     known = recbole_keys() | our_keys()
-    notes = []
+    notes = {}
     for key in plain:
         if key in known or recbole_reads(key):
             continue
@@ -216,7 +216,7 @@ def _check_names(plain, blocks, origin):
         hint = nearest(key, our_keys(), cutoff=0.8)
         if hint:
             raise KDError(f"nobody knows the key '{key}' in {origin}{hint}")
-        notes.append(f"nobody knows the key '{key}' in {origin}: it changes nothing{nearest(key, known, cutoff=0.8)}")
+        notes[key] = f"nobody knows the key '{key}' in {origin}: it changes nothing{nearest(key, known, cutoff=0.8)}"
     for side, own in blocks.items():
         for key in own:
             if key in ONE_SIDE:
@@ -230,16 +230,13 @@ def _check_names(plain, blocks, origin):
     return notes
 
 
-def _given_way(models):
+def _given_way(models, student):
     """What is said of a RecBole model that a file names, where a later layer names the method."""
-    if not models:
-        return []
-    method = models[-1][1]
-    return [
-        f"model: {name} in {origin} gives way to {method}: write student_model: {name} to distil into it"
-        for origin, name in models[:-1]
-        if name != method and is_recbole_model(name)
-    ]
+    for origin, name in reversed(models[:-1]):
+        if name not in (student, models[-1][1]) and is_recbole_model(name):
+            text = f"model: {name} in {origin} gives way to {models[-1][1]}"
+            return {"model": f"{text}: write student_model: {name} to distil into it"}
+    return {}
 
 
 def _resolve(plain, blocks):

@@ -20,6 +20,9 @@ from recbole_kd.config.keys import (
 )
 
 OF_EVERY_MODEL = {"learner", "learning_rate", "weight_decay", *ONE_SIDE}
+OF_TRAINING = OF_EVERY_MODEL | {
+    "epochs", "train_batch_size", "eval_step", "stopping_step", "clip_grad_norm", "enable_amp", "train_neg_sample_args",
+}  # fmt: skip
 OWN = "teachers: "
 SHARED = ("config", "data", "evaluator", "sampler", "utils")  # folders of RecBole's that every model goes through
 
@@ -43,19 +46,15 @@ def idle_keys(layers, models, found):
     for name, key in own.items():
         if not _reads(student, key):
             idle[name] = f"{name} reaches the student, and {student} has no such key: {_instead(key, teachers)}"
+    those = list(zip(layers.teachers, teachers, found, strict=True))
     for key, value in layers.of("teacher").items():
-        name = f"teacher.{key}"
-        if not any(_reads(model, key) for model in teachers):
-            those = " and ".join(dict.fromkeys(str(model or "a file of scores") for model in teachers))
-            idle[name] = f"{name} reaches nobody, because {those} has no such key: leave it out"
-        elif all(_fixed(key, value, theirs) for theirs in found):
-            fixed = next(theirs[key] for theirs in found)
-            idle[name] = f"{name}={value} changes nothing, because the teacher's checkpoint has {fixed}: leave it out"
-    for entry, model in zip(layers.teachers, teachers, strict=True):
-        for key in entry.keys:
-            if not _reads(model, key):
-                name = f"{OWN}{key}"
-                idle[name] = f"{key} in teachers reaches nobody, because {model} has no such key: leave it out"
+        reasons = [_in_vain(key, value, *one) for one in those]
+        if all(reasons):
+            idle[f"teacher.{key}"] = f"teacher.{key} changes nothing, because {reasons[0]}: leave it out"
+    for one in those:
+        for key, value in one[0].keys.items():
+            if reason := _in_vain(key, value, *one):
+                idle[f"{OWN}{key}"] = f"{key} in teachers changes nothing, because {reason}: leave it out"
     return idle
 
 
@@ -77,17 +76,23 @@ def _instead(key, teachers):
     return f"write teacher.{key} for the teacher {having}" if having else "leave it out"
 
 
-def _fixed(key, value, theirs):
-    """Whether a checkpoint says otherwise of a key that its weights are bound to."""
-    return theirs is not None and key in model_keys(theirs["model"]) and key in theirs and theirs[key] != value
+def _in_vain(key, value, entry, model, theirs):
+    """Why a key changes nothing of one teacher, or None; ``theirs``: the config in its checkpoint, where it has one."""
+    if entry.scores:
+        return "a file of scores has no settings"
+    if not _reads(model, key):
+        return f"{model} has no such key"
+    if theirs is not None and key in OF_TRAINING:
+        return "a teacher that is given is not trained"
+    if theirs is not None and key in model_keys(model) and key in theirs and theirs[key] != value:
+        return f"the teacher's checkpoint has {theirs[key]}"
+    return None
 
 
 def _reads(model, key):
     """Whether a key can mean something to a model; those that are no model's own always can."""
     if key not in student_only_keys() or key in OF_EVERY_MODEL:
         return True
-    if model is None:
-        return False
     return key in model_keys(model) or _in_source(key, _sources(model)) or _in_source(key, _shared())
 
 

@@ -224,9 +224,8 @@ def check_new_file(what, file):
 
 @contextmanager
 def locked(folder):
-    """One run at a time in a checkpoint folder; a killed run leaves no lock behind, a refused one no file."""
-    file = Path(folder) / ".recbole_kd.lock"
-    new, lock = not file.exists(), filelock.FileLock(file)
+    """One run at a time in a checkpoint folder; a killed run leaves no lock behind."""
+    lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
@@ -235,9 +234,5 @@ def locked(folder):
         ) from error
     try:
         yield
-    except KDError:
-        if new:
-            file.unlink(missing_ok=True)
-        raise
     finally:
         lock.release()

@@ -15,17 +15,18 @@ def check_heads(config):
     """
     parts = config["benchmark_filename"]
     ends = [f".{part}.inter" for part in parts] if isinstance(parts, (list, tuple)) else [".inter"]
-    for end in ends:
+    for place, end in enumerate(ends):
         file = Path(config["data_path"]) / f"{config['dataset']}{end}"
         if file.is_file():
-            _check(file, config)
+            _check(file, config, to_train=place == 0)
 
 
-def _check(file, config):
+def _check(file, config, to_train):
     separator = config["field_separator"]
     with open(file, encoding=config["encoding"] or "utf-8", errors="replace") as stream:
-        first, second = stream.readline().rstrip("\r\n"), stream.readline()
-    if not first or not second.strip():
+        first = stream.readline().rstrip("\r\n")
+        empty = not any(line.strip() for line in stream)  # ends at the first line that holds something
+    if not first or (empty and to_train):
         raise KDError(f"'{file}' holds no interactions: a line of columns and a line for each of them")
     columns = first.split(separator)
     if any(len(column.split(":")) != 2 for column in columns):
@@ -46,5 +47,6 @@ def _check(file, config):
     if missing:
         raise KDError(f"load_col leaves {' and '.join(missing)} out: write load_col: {{inter: {list(ids.values())}}}")
     time = config["TIME_FIELD"]
-    if (config["eval_args"] or {}).get("order") == "TO" and time not in names:
+    sorts = (config["eval_args"] or {}).get("order") == "TO" and not config["benchmark_filename"]
+    if sorts and time not in names:
         raise KDError(f"eval_args: order: TO sorts by '{time}', and '{file}' has no such column: write order: RO")

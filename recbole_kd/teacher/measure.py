@@ -11,7 +11,7 @@ import numpy as np
 import recbole
 import torch
 from recbole.evaluator import smaller_metrics
-from recbole.utils import ModelType, get_trainer, init_seed
+from recbole.utils import get_trainer, init_seed
 from scipy.sparse import issparse
 
 from recbole_kd import __version__
@@ -76,9 +76,12 @@ def size(model):
 
 
 def _held(model):
-    """What a model holds beside its parameters, by name; ADMMSLIM and its like name nothing of it."""
+    """What a model holds beside its parameters, by name; ADMMSLIM and NCEPLRec, with one number for a parameter, name
+    nothing of it.
+    """
     named = model.other_parameter() or {}
-    return named if named or model.type != ModelType.TRADITIONAL else vars(model)
+    solved = sum(weight.numel() for weight in model.parameters()) == 1
+    return vars(model) if solved and not named else named
 
 
 @torch.no_grad()

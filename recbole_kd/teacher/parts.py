@@ -87,16 +87,10 @@ def split(config):
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
 
 
-def check_parts(config, data):
-    """Refuse a split without pairs to test on, or to choose the best epoch by. Raises KDError."""
-    if not len(data.pairs["test"]):
-        raise KDError(f"eval_args={config['eval_args']!r} leaves no test pair: there is nothing to compare models by")
-    configs = (config, *(plan.config for plan in config.teachers if plan.config is not None))
-    if not len(data.pairs["valid"]) and any(one["eval_step"] > 0 for one in configs):
-        raise KDError(
-            f"eval_args={config['eval_args']!r} leaves no validation pair to choose the best epoch by: keep some, or "
-            "write eval_step: 0 to keep the last one"
-        )
+def check_part(config, data, part, purpose):
+    """Refuse a split that leaves nothing in one of its parts, which is there for a ``purpose``. Raises KDError."""
+    if not len(data.pairs[part]):
+        raise KDError(f"eval_args={config['eval_args']!r} leaves no {part} pair to {purpose}: keep some")
 
 
 def pairs_of(dataset):
@@ -150,7 +144,8 @@ def _check_columns(config, dataset):
             raise KDError(
                 f"the dataset '{config['dataset']}' has no column '{config[key]}': set {key} to the name it has"
             )
-    if (config["eval_args"] or {}).get("order") == "TO" and config["TIME_FIELD"] not in dataset.inter_feat.columns:
+    sorts = (config["eval_args"] or {}).get("order") == "TO" and not config["benchmark_filename"]
+    if sorts and config["TIME_FIELD"] not in dataset.inter_feat.columns:
         raise KDError(
             f"eval_args: order: TO sorts by the column '{config['TIME_FIELD']}', which was not read: write "
             f"load_col: {{inter: [{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {config['TIME_FIELD']}]}}"

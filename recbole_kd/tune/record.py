@@ -93,8 +93,10 @@ def _read(file):
         return None
 
 
-def command(layers, *words, **more):
-    """A command line of run_kd.py with the user's keys, wherever they came from; ``words`` before, ``more`` after."""
+def command(layers, idle, *words, **more):
+    """A command line of run_kd.py with the user's keys, wherever they came from, but for those that change nothing,
+    which it would refuse; ``words`` before, ``more`` after.
+    """
     keys = {"model": layers.method, "dataset": layers.dataset}
     if layers.student_model != keys_of(layers.method)["student_model"].default:
         keys["student_model"] = layers.student_model
@@ -102,5 +104,6 @@ def command(layers, *words, **more):
     keys |= {key: value for key, value in layers.plain.items() if key not in ELSEWHERE}
     for side, block in layers.blocks.items():
         keys |= {f"{side}.{key}": value for key, value in block.items() if key not in ELSEWHERE}
+    keys = {key: value for key, value in keys.items() if key not in idle or key == "model"}
     keys |= {key: value for key, value in more.items() if value is not None}
     return " ".join(["python run_kd.py", *words, *(shlex.quote(f"--{key}={value}") for key, value in keys.items())])

@@ -60,7 +60,7 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
         if given:
             trials.knowledge()
         init_logger(plain_config(base))  # nothing can be refused any more
-        base.say_notes()
+        base.name_idle()
         _go(trials, seeker, record, asked)
     if record.best is None:
         raise NonFiniteLoss(f"no trial ended with a finite loss; the first said: {record.trials[0]['reason']}")
@@ -103,7 +103,8 @@ def _search(layers, base, data, space, asked):
         json.dumps(ranges), asked.side, asked.searcher, asked.pruning,
     )  # fmt: skip
     return {
-        "key": key, "command": command(layers, "tune", **asked.given), "run": command(layers),
+        "key": key, "command": command(layers, base.idle, "tune", **asked.given),
+        "run": command(layers, base.idle),
         "method": layers.method, "dataset": layers.dataset, "side": asked.side, "seed": base["seed"],
         "searcher": asked.searcher, "pruning": asked.pruning, "space": ranges,
         "valid_metric": base["valid_metric"].lower(), "bigger": base["valid_metric_bigger"], "versions": versions(),
