@@ -116,8 +116,8 @@ def test_what_neighbours_bring_on_larger_data_is_as_the_result_files_say():
     citeulike, large = (json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in names)
     text, read = " ".join(README.split()), citeulike["summary"]["with its neighbours"]["ndcg@10"]["mean"]
     means = [found["summary"]["MKD"]["ndcg@10"]["mean"] for found in (citeulike, large)]
-    assert f"MKD is at {means[0]:.4f} on citeulike and at {means[1]:.4f} on ml-1m, where the three seeds" in text
-    assert f"ranking, asked with them, is at {read:.4f}" in text and len(large["runs"]) == 3
+    assert f"MKD is at {means[0]:.4f} on citeulike and at {means[1]:.4f} on ml-1m, where the five seeds" in text
+    assert f"ranking, asked with them, is at {read:.4f}" in text and len(large["runs"]) == 5
 
 
 def test_what_neighbours_bring_on_other_seeds_and_at_half_the_width_is_as_the_result_files_say():
@@ -135,6 +135,9 @@ def test_what_neighbours_bring_on_other_seeds_and_at_half_the_width_is_as_the_re
         assert len(runs) == 5 * len(found)
         return compared, f"{compared['difference']:+.4f} [{compared['t_low']:+.4f}, {compared['t_high']:+.4f}]"
 
+    alone = json.loads((ROOT / "benchmarks/results/methods-citeulike-neighbours-6-10-decay.json").read_text())
+    decayed = f"{alone['summary']['student alone']['ndcg@10']['mean']:.4f}"
+    assert f"and {decayed} on the five others" in " ".join(README.split()) and f" | {decayed} ± " in page
     assert f"by {gap(again)[1]}".replace("+", "") in " ".join(README.split())
     for found, mark in ((again, ""), (narrow, ", width 10")):
         for row in ("student alone", "MKD"):
