@@ -239,7 +239,8 @@ more than 200 steps is extrapolated from them; HetComp's is its tenth, which com
 against that of BPR of the same width on the same data without a teacher, in the same run: where tables are large, both
 pay most for their dense gradients and for Adam. Seconds are the processor's, one thread; of HetComp's run, which is
 older and has no such ratio, the clock's, beside up to three other jobs: upper bounds. Up to five jobs shared the
-machine's two cores and its memory's bandwidth, so seconds of different lines are not to be compared to a tenth. Lists
+machine's two cores and its memory's bandwidth, so seconds of different lines are not to be compared to a tenth: MKD's
+largest, run twice, took 5,187 s for its knowledge beside three jobs, as here, and 3,491 s beside fewer. Lists
 are exact throughout, the catalogue searched in parts. (`benchmarks/scale.py`, `scale-*.json`)
 
 """
