@@ -84,8 +84,8 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
         for side in SIDES:
             blocks[side].update(own_blocks[side])
     notes |= _given_way(models, plain.get("student_model"))
-    last, last_blocks = own, own_blocks  # of the command line
-    said = frozenset({*last, *(f"{side}.{key}" for side in SIDES for key in last_blocks[side])})
+    # the command line is the last of the sources
+    said = frozenset({*own, *(f"{side}.{key}" for side in SIDES for key in own_blocks[side])})
     return replace(_resolve(plain, blocks), said=said, notes=notes)
 
 

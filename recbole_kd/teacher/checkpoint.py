@@ -1,4 +1,6 @@
-"""Reading a RecBole checkpoint without executing anything in it, and writing files whole or not at all."""
+"""Reading a RecBole checkpoint without executing anything in it; writing files whole or not at all, where they can be
+written, and one run at a time in a folder.
+"""
 
 import io
 import os
