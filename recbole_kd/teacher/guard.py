@@ -1,4 +1,6 @@
-"""Whether a teacher may teach here: the same vocabulary and filters, and none of this run's held-out pairs seen."""
+"""Whether a teacher may teach here: the same vocabulary and filters, none of this run's held-out pairs seen, a training
+that can end well, scores that can be read.
+"""
 
 import importlib.util
 import itertools
