@@ -1,6 +1,7 @@
 """The page of goals: what was to be shown, and how far it is: `python docs/goals.py > docs/goals.md`."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -38,6 +39,13 @@ width MKD with neighbours recovers 93% of the way to its teacher.
 above it in the mean and in four seeds of five, which is not beyond chance; at RecBole's settings, without
 weight decay, the student passes it on ml-100k in the mean and not beyond chance ([README](../README.md)). Neighbours
 bring nothing on ml-100k's test part, to the teacher as to the student.
+
+## The commands
+
+Each from the project's root; citeulike and ml-1m with `--data_path=data` beside the rest ([data.md](data.md)), and
+`--checkpoint_dir=` where the models are to be kept. A file that grew by `--with=` comes in one go of this.
+
+{commands}
 """
 
 
@@ -116,6 +124,41 @@ def protocol():
     return f"**Protocol A** ([protocol-a.md](protocol-a.md), {len(found['seeds'])} seed): " + "; ".join(parts) + "."
 
 
+def quoted(word):
+    """A word --key=value for a shell; as RecBole's users write it, its value in double quotes."""
+    key, value = word.split("=", 1)
+    return word if shlex.quote(word) == word else f'{key}="' + value.replace('"', '\\"') + '"'
+
+
+def command(name):
+    """How a result file was made: one line for a shell."""
+    found = read(name)
+    said = {"seeds": found.get("seeds") or ",".join(str(run["seed"]) for run in found["runs"])}
+    if "methods" in found:
+        script, said["methods"] = "methods", ";".join(one for one in found["methods"] if one != "with its neighbours")
+    elif "teachers" in found:
+        ends = ("teacher ", "ensemble", "student alone")
+        own = [one for one in found["runs"][0]["rows"] if not one.startswith(ends)]
+        script, said["only"], said["teachers"] = (
+            "hetcomp",
+            ";".join(own),
+            json.dumps(found["teachers"]).replace(chr(34), ""),
+        )
+    else:
+        script = "seeds"
+    said |= {"alone": found["alone"]} if found.get("alone") else {}
+    said["result_file"] = f"benchmarks/results/{name}"
+    words = [f"--{key}={value}" for key, value in said.items()] + found["command"]
+    shown = [quoted(word) for word in words if word not in ("--show_progress=False", "--resume=True")]
+    return f"python benchmarks/{script}.py {' '.join(shown)}"
+
+
+def commands(lines):
+    """The command of each file of the table, in the table's order."""
+    files = dict.fromkeys(line[-1].strip("`") for line in lines if line[-1])
+    return "\n\n".join(f"```sh\n{command(name)}\n```" for name in files)
+
+
 def page():
     """The whole page."""
     light, three = "citeulike, LightGCN 200 -> 20", "above each of three teachers"
@@ -150,7 +193,7 @@ def page():
     ]
     heads = ["goal", "", "student", "best teacher", "difference", "p", "seeds", "file"]
     table = tabulate(lines, heads, tablefmt="github", disable_numparse=True)
-    return PAGE.format(enough=ENOUGH, table=table, protocol=protocol())
+    return PAGE.format(enough=ENOUGH, table=table, protocol=protocol(), commands=commands(lines))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recbole_kd.compare.statistics import paired
+from recbole_kd.config.layers import typed
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -345,3 +347,23 @@ def test_the_word_for_a_goal(ones, word):
         assert goals.row("goal", "file.json", nothing, "MKD", "teacher ")[1] == "not run"
     with pytest.raises(ValueError, match="each seed"):
         goals.row("goal", "file.json", [*rows, {"teacher A": rows[0]["teacher A"]}], "MKD", "teacher ")
+
+
+def test_the_page_of_goals_has_each_files_own_command():
+    text = (ROOT / "docs/goals.md").read_text()
+    files = set(re.findall(r"`([\w-]+\.json)` +\|\n", text))
+    lines = re.findall(r"^python benchmarks/.*", text, re.M)
+    assert len(files) == len(lines)
+    for line in lines:
+        _, script, *words = shlex.split(line)
+        said = dict(word.split("=", 1) for word in words)
+        file = ROOT / said["--result_file"]
+        assert (ROOT / script).is_file() and file.name in files
+        found = json.loads(file.read_text())
+        asked = [word for word in found["command"] if word not in ("--show_progress=False", "--resume=True")]
+        assert words[-len(asked) :] == asked
+        if "methods" in found:
+            made = [one for one in found["methods"] if one != "with its neighbours"]
+            assert (said["--methods"].split(";"), said["--alone"]) == (made, found["alone"])
+        if "teachers" in found:
+            assert typed("teachers", said["--teachers"]) == found["teachers"]
