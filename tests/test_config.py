@@ -825,6 +825,7 @@ def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkey
     {}, {"teacher_model": "EASE"}, {"teacher_path": "a.pth"}, {"teacher_model": ["BPR", "EASE"]},
     {"teacher_path": ["a.pth", "b.pth"]}, {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},
     {"teachers": [{"path": "a.pth", "states": ["b.pth"]}]},
+    {"teachers": [{"model": "BPR", "weight_decay": 0.0}, {"model": "LightGCN", "require_pow": False}]},
 ])  # fmt: skip
 def test_teachers_come_to_keys_that_come_to_them_again(keys):
     entries = layers(config_dict=keys).teachers

@@ -76,8 +76,10 @@ def as_keys(entries):
         return {"teacher_model": [entry.model for entry in entries]}
     if all(entry == Entry(path=entry.path) for entry in entries):
         return {"teacher_path": [entry.path for entry in entries]}
-    parts = ({**vars(entry), "states": list(entry.states), **entry.keys} for entry in entries)
-    return {"teachers": [{key: value for key, value in own.items() if value and key != "keys"} for own in parts]}
+    sources = ({**vars(entry), "states": list(entry.states), "keys": None} for entry in entries)
+    asked = ({key: value for key, value in own.items() if value} for own in sources)
+    # a key of its own may well be 0 or False
+    return {"teachers": [{**own, **entry.keys} for own, entry in zip(asked, entries, strict=True)]}
 
 
 def path_or_list(value):
