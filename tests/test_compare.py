@@ -18,16 +18,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import recbole_kd
 from recbole_kd import KDError
 from recbole_kd.cli import main
 from recbole_kd.compare import compare
 from recbole_kd.compare import runs as runs_module
+from recbole_kd.compare import work as work_module
+from recbole_kd.compare.html import findings
 from recbole_kd.compare.models import trained
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.runs import plan_runs
 from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
-from recbole_kd.compare.summary import ranked
+from recbole_kd.compare.summary import _compared, ranked
 from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text
 from recbole_kd.compare.tail import popularity_bins, popularity_recall, recall_by_bin
 from recbole_kd.config import plain_config
@@ -318,10 +321,67 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
     assert compare("plan.yaml")["failed"] == []
 
 
+def test_models_that_cannot_be_timed_cost_no_other_number(content, workdir, monkeypatch, capsys):
+    Path("plan.yaml").write_text(json.dumps({**content, "seeds": [1], "folder": "untimed"}))
+    timed = work_module.time_models
+    monkeypatch.setattr(work_module, "time_models", out_of_memory)
+    assert main(["compare", "plan.yaml"]) == 1
+    assert "failed: toy, milliseconds, seed 1: RuntimeError: no memory (the same command" in capsys.readouterr().out
+    rows = json.loads(Path("untimed/summary.json").read_text())["datasets"]["toy"]["rows"]
+    assert list(rows) == NAMES and all(row["ms_per_user"] is None for row in rows.values())
+    assert "no memory" in Path("untimed/report.html").read_text()
+    monkeypatch.setattr(work_module, "time_models", timed)
+    assert main(["compare", "plan.yaml"]) == 0
+
+
+def out_of_memory(*_):
+    return "RuntimeError: no memory"
+
+
+def test_a_teacher_with_neighbours_is_shown_as_it_teaches(content, workdir):
+    keys = {**content["keys"], "neighbour_weight": 1.0}
+    plan = make_plan({**content, "keys": keys, "methods": ["SLD"], "seeds": [1], "folder": "near"})
+    rows = compare(plan)["datasets"]["toy"]["rows"]
+    assert list(rows) == ["teacher", "student alone", "with its neighbours", "SLD"]
+    near, teacher = rows["with its neighbours"], rows["teacher"]
+    assert near["metrics"]["ndcg@10"]["mean"] != teacher["metrics"]["ndcg@10"]["mean"]
+    assert (near["method"], near["parameters"], near["epochs"]) == (None, teacher["parameters"], None)
+    assert "against_alone" not in near["metrics"]["ndcg@10"]
+    run = next(run for run in plan_runs(plan) if run.name == "with its neighbours")
+    result = recbole_kd.run_kd(config_dict={**run.keys, "baseline": False})
+    assert result["with_neighbours"]["test_result"]["ndcg@10"] == pytest.approx(
+        near["metrics"]["ndcg@10"]["mean"], abs=1e-4
+    )
+
+
+def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best(done):
+    rows = {
+        name: {"seeds": [1, 2, 3], "values": values}
+        for name, values in {"teacher": [3, 4, 5], "student alone": [2, 3, 4], "good": [2.9, 3.9, 4.9]}.items()
+    }
+    rows["wild"] = {"seeds": [3], "values": [4.4]}
+    by_name = {
+        name: {
+            seed: {"test_result": {"ndcg@10": value}} for seed, value in zip(row["seeds"], row["values"], strict=True)
+        }
+        for name, row in rows.items()
+    }
+    found = {name: {"metrics": {}, "parameters": 1} for name in rows}
+    _compared(found, by_name, "ndcg@10")
+    part = {"rows": found}
+    assert found["good"]["metrics"]["ndcg@10"]["against_rival"]["rival"] is None
+    assert found["wild"]["metrics"]["ndcg@10"]["against_rival"]["rival"] == "good"
+    said = " ".join(findings(part, "ndcg@10"))
+    assert "good has the best mean ndcg@10 of 1 method" in said and "wild (1)" in said
+    assert [line[0] for line in accuracy(part, "ndcg@10")[1]][-1] == "wild (1 of 3 seeds)"
+
+
 # What is refused
 
 
 @pytest.mark.parametrize("changed, words", [
+    ({"methods": ["RRD", "HetComp"], "keys": {"learning_rate": None}, "alone": {}},
+     ["the student alone", "learning_rate", "'HetComp'", "'alone'"]),
     ({"sedes": [1]}, ["'sedes'", "'seeds'"]), ({"seeds": []}, ["'seeds'"]), ({"methods": None}, ["'methods'"]),
     ({"datasets": "toy"}, ["'datasets'"]), ({"seeds": [1, 1]}, ["1 twice"]), ({"seeds": [True]}, ["True"]),
     ({"seeds": [-1]}, ["-1"]), ({"seeds": ["a"]}, ["'a'"]), ({"methods": ["SDL"]}, ["'SDL'", "'SLD'"]),
@@ -349,7 +409,8 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
 def test_a_plan_that_cannot_work_is_refused_in_one_sentence(changed, words, content, workdir, capsys):
     Path("a_file").write_text("not a folder")
     if isinstance(changed.get("keys"), dict):
-        changed = {**changed, "keys": {**content["keys"], **changed["keys"]}}
+        keys = {**content["keys"], **changed["keys"]}
+        changed = {**changed, "keys": {key: value for key, value in keys.items() if value is not None}}
     Path("plan.yaml").write_text(json.dumps({**content, **changed}))
     assert main(["compare", "plan.yaml"]) == 2
     out, err = capsys.readouterr()
@@ -439,10 +500,11 @@ def test_means_shares_and_places_by_hand():
     assert recovered_share([0.3], [0.2], [0.1]) is None and recovered_share([], [], []) is None
     assert recovered_share([0.2], [0.3], [0.1], smaller=True) == pytest.approx(0.5)
     rows = {
-        name: {"metrics": {"recall@10": {"mean": mean}, "giniindex@10": {"mean": mean}}}
-        for name, mean in {"teacher": 9, "A": 1, "B": 2, "C": 1}.items()
+        name: {"metrics": {metric: {"mean": mean, "n": n} for metric in ("recall@10", "giniindex@10")}}
+        for name, mean, n in (("teacher", 9, 3), ("A", 1, 3), ("B", 2, 3), ("C", 1, 3), ("D", 5, 2), ("E", 0, 2))
     }
-    assert ranked(rows, "recall@10") == ["B", "A", "C"] and ranked(rows, "giniindex@10") == ["A", "C", "B"]
+    assert ranked(rows, "recall@10") == ["B", "A", "C", "D", "E"]
+    assert ranked(rows, "giniindex@10") == ["A", "C", "B", "E", "D"]
 
 
 def test_the_summary_compares_with_the_student_alone_and_the_best_rival(done):
@@ -454,9 +516,10 @@ def test_the_summary_compares_with_the_student_alone_and_the_best_rival(done):
             for one in (entry, other, rows["student alone"]["metrics"][metric], rows["teacher"]["metrics"][metric])
         )
         assert entry["against_alone"]["difference"] == pytest.approx(np.mean(values - alone))
+        assert entry["against_teacher"]["difference"] == pytest.approx(np.mean(values - teacher))
         assert entry["against_rival"]["rival"] == "RRD, half"
         assert entry["against_rival"]["difference"] == pytest.approx(np.mean(values - rival))
-        for against in ("against_alone", "against_rival"):
+        for against in ("against_alone", "against_teacher", "against_rival"):
             pair = [one[against]["p"] for one in (entry, other)]
             assert [one[against]["p_holm"] for one in (entry, other)] == holm(pair)
         gap = teacher.mean() - alone.mean()
@@ -586,12 +649,22 @@ def test_a_name_is_not_markup():
 
 
 def test_the_time_left_is_that_of_runs_of_the_same_name():
-    assert time_left({}, ["A"], [], 1) is None
-    known = {"A": [10.0, 20.0], "B": [3.0]}
-    assert time_left(known, ["A", "B"], [], 1) == pytest.approx(18)
-    assert time_left(known, ["A", "B"], [("A", 5.0)], 2) == pytest.approx(14)
-    assert time_left(known, ["new"], [], 1) == pytest.approx(11)
-    assert time_left(known, [], [("A", 99.0)], 2) == 0
+    a, b = ("toy", "A"), ("toy", "B")
+    assert time_left({}, [a], [], 1) is None
+    known = {a: [10.0, 20.0], b: [3.0]}
+    assert time_left(known, [a, b], [], 1) == pytest.approx(18)
+    assert time_left(known, [a, b], [(a, 5.0)], 2) == pytest.approx(14)
+    assert time_left(known, [("toy", "new")], [], 1) == pytest.approx(9)
+    assert time_left(known, [], [(a, 99.0)], 2) == 0
+
+
+def test_the_time_left_of_other_data_is_at_its_own_pace():
+    known = {("toy", "A"): [10.0, 20.0], ("toy", "B"): [3.0]}
+    assert time_left(known, [("large", "A"), ("large", "B")], [], 1) == pytest.approx(18)  # nothing is known of it yet
+    known["large", "A"] = [150.0]
+    assert time_left(known, [("large", "A"), ("large", "B")], [], 1) == pytest.approx(180)
+    assert time_left(known, [("large", "new")], [], 1) == pytest.approx(150)
+    assert time_left(known, [("other", "new")], [], 1) == pytest.approx((60 + 3) / 2)
     assert (clock(59.6), clock(61), clock(3661)) == ("1:00", "1:01", "1:01:01")
 
 
@@ -607,7 +680,7 @@ def test_the_line_says_what_runs_and_what_is_left(done):
 
     first, second = plan_runs(done[0])[:2]
     stream = Terminal()
-    line = Progress(8, 2, 1, {"student alone": [90.0]}, stream)
+    line = Progress(8, 2, 1, {("toy", "student alone"): [90.0]}, stream)
     line.show([second], {first: 30.0})
     assert stream[-1] == "\r2/8 | 0:00 gone, about 2:30 left | toy, seed 1, teacher"
     line.ended(first, 45.0, "it diverged")

@@ -3,11 +3,11 @@
 import plotly.graph_objects as go
 
 from recbole_kd.compare.plan import ENDS
-from recbole_kd.compare.runs import ALONE, TEACHER
+from recbole_kd.compare.runs import ALONE, NEIGHBOURS, TEACHER
 
 # Okabe and Ito's, which colour-blind readers tell apart; then the same as another dash
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6F00")
-GREYS = {TEACHER: "#222222", ALONE: "#8A8A8A"}
+GREYS = {TEACHER: "#222222", ALONE: "#8A8A8A", NEIGHBOURS: "#555555"}
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 

@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 from recbole_kd.compare import charts
 from recbole_kd.compare.plan import ENDS
 from recbole_kd.compare.runs import ALONE
-from recbole_kd.compare.summary import AGAINST, ranked
+from recbole_kd.compare.summary import AGAINST, complete, ranked
 from recbole_kd.compare.tables import (
     accuracy,
     costs,
@@ -115,9 +115,9 @@ def _section(found, name, part, rows):
         _table(heads, lines, best=ranked(part["rows"], metric)[:1]),
         _table(*costs(part)),
         '<p class="quiet">Mean ± standard deviation over the seeds. Recovered: how much of the gap between the student '
-        f"alone and the teacher a method makes up for, in {escape(metric)}; p: against the student alone. ms/user: "
-        "milliseconds to rank the whole catalogue for a user, all models in turn, first seed. Epochs and seconds of "
-        "training: means; the seconds depend on what else ran on the machine.</p>",
+        f"alone and the teacher a method makes up for, in {escape(metric)}; over: the mean difference, seed by seed. "
+        "ms/user: milliseconds to rank the whole catalogue for a user, all models in turn, first seed. Epochs and "
+        "seconds of training: means; the seconds depend on what else ran on the machine.</p>",
         "<h3>What the methods gain over the student alone</h3>",
         _chart(charts.gains(part, metric)),
         '<p class="quiet">Dot: mean; ticks: seeds; thick line: bootstrap interval; thin line: t interval.</p>',
@@ -140,10 +140,11 @@ def findings(part, metric):
     if not order:
         return ["No method has come to an end."]
     lines = []
-    for name in order[:1]:
+    full = complete(order, {name: part["rows"][name]["metrics"][metric]["n"] for name in order})
+    for name in full[:1]:
         entry = part["rows"][name]["metrics"][metric]
         lines.append(
-            f"{name} has the best mean {metric} of {len(order)} method{'s' if order[1:] else ''}: {mean_sd(entry)}"
+            f"{name} has the best mean {metric} of {len(full)} method{'s' if full[1:] else ''}: {mean_sd(entry)}"
             + (f", {percent(entry['share'])} of the teacher's lead recovered" if entry["share"] is not None else "")
             + "."
         )
@@ -151,9 +152,13 @@ def findings(part, metric):
         if rival["difference"] is not None:
             lines.append(f"Against {rival['rival']}, the next: {_said(rival)}.")
     for name in order:
-        entry = part["rows"][name]["metrics"][metric]["against_alone"]
-        if entry["difference"] is not None:
-            lines.append(f"{name} against the student alone: {_said(entry)}.")
+        for against, who in (("against_alone", "the student alone"), ("against_teacher", "the teacher")):
+            entry = part["rows"][name]["metrics"][metric][against]
+            if entry["difference"] is not None:
+                lines.append(f"{name} against {who}: {_said(entry)}.")
+    few = [f"{name} ({part['rows'][name]['metrics'][metric]['n']})" for name in order if name not in full]
+    if few:
+        lines.append(f"On fewer seeds than the others, so that their means do not compare: {', '.join(few)}.")
     alone = part["rows"].get(ALONE, {}).get("parameters")
     for name in order:
         own = part["rows"][name]["parameters"]
@@ -173,7 +178,7 @@ def _said(entry):
 def _tests(part, metric, opened):
     heads = ["difference", "bootstrap 95%", "t 95%", "t", "p", "p (Holm)", "seeds"]
     tables = []
-    for against, who in zip(AGAINST, ("the student alone", "the best rival"), strict=True):
+    for against, who in zip(AGAINST, ("the student alone", "the teacher", "the best rival"), strict=True):
         lines = []
         for name in ranked(part["rows"], metric):
             entry = part["rows"][name]["metrics"][metric][against]

@@ -13,7 +13,7 @@ from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 
-TEACHER, ALONE = ENDS
+TEACHER, ALONE, NEIGHBOURS = ENDS
 
 
 def trained(config, name, data):
@@ -24,12 +24,14 @@ def trained(config, name, data):
             return student, *get_student_alone(config, student, data)
     teachers = get_teachers(config, data)
     knowledge = get_knowledge(config, data, teachers)
-    if name != TEACHER:
+    if name not in ENDS:
         with _held(config):
             return student, *get_distilled(config, data, knowledge, name_of(teachers))
-    if len(teachers) == 1 and teachers[0].model is not None:
+    if name == TEACHER and len(teachers) == 1 and teachers[0].model is not None:
         return teachers[0].config, teachers[0].model, teachers[0].file
-    ranked = ListModel(knowledge, student, data.train._dataset)  # several, or a file: as they rank together
+    ranked = ListModel(
+        knowledge, student, data.train._dataset
+    )  # several, a file, or with its neighbours: as the knowledge ranks
     ranked.members = [teacher.model for teacher in teachers if teacher.model is not None]
     return student, ranked, None
 

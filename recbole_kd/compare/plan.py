@@ -19,7 +19,7 @@ TAKEN = {
     "nproc": "write 'processes' in the plan", "world_size": "write 'processes' in the plan",
     "baseline": "the student is always trained alone", "show_progress": "the comparison has a line of its own",
 }  # fmt: skip
-ENDS = ("teacher", "student alone")
+ENDS = ("teacher", "student alone", "with its neighbours")  # the last where neighbour_weight asks for it
 _NAME = re.compile(r"\w[\w .,+=@()-]*")  # it becomes a file's name
 
 

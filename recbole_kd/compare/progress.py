@@ -13,24 +13,42 @@ def clock(seconds):
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def _guessed(known, dataset, name):
+    """Seconds of a kind of run that has not been seen: those of its name on other data, at this data's pace."""
+    here = {other: fmean(values) for (where, other), values in known.items() if where == dataset}
+    there: dict[str, list] = {}
+    for (where, other), values in known.items():
+        if where != dataset:
+            there.setdefault(other, []).extend(values)
+    elsewhere = {other: fmean(values) for other, values in there.items()}
+    if name not in elsewhere:
+        return fmean([*here.values(), *([] if here else elsewhere.values())])
+    both = [other for other in here if other in elsewhere]
+    pace = sum(here[other] for other in both) / sum(elsewhere[other] for other in both) if both else 1
+    return elsewhere[name] * pace
+
+
 def time_left(known, waiting, running, processes):
     """Seconds that the rest may take, or None where nothing has been measured yet.
 
     Args:
-        known: name to the seconds of runs of that name.
-        waiting: the names of the runs that have not begun.
-        running: (name, seconds since it began) of those that have.
+        known: (dataset, name) to the seconds of such runs.
+        waiting: (dataset, name) of each run that has not begun.
+        running: ((dataset, name), seconds since it began) of those that have.
         processes: how many run at a time.
     """
-    measured = [seconds for values in known.values() for seconds in values]
-    if not measured:
+    if not known:
         return None
 
-    def expected(name):
-        return fmean(known.get(name) or measured)
+    def expected(kind):
+        return fmean(known[kind]) if kind in known else _guessed(known, *kind)
 
     rest = [max(0.0, expected(name) - gone) for name, gone in running]
     return max([(sum(rest) + sum(map(expected, waiting))) / processes, *rest])
+
+
+def _kind(run):
+    return run.dataset, run.name
 
 
 class Progress:
@@ -40,45 +58,45 @@ class Progress:
         total: how many runs there are.
         done: how many of them there were before.
         processes: how many run at a time.
-        known: name to seconds of earlier runs.
+        known: (dataset, name) to seconds of earlier runs.
         stream: where to write.
     """
 
     def __init__(self, total, done, processes, known=None, stream=None):
         self.total, self.done, self.processes = total, done, processes
-        self.known = {name: list(values) for name, values in (known or {}).items()}
+        self.known = {kind: list(values) for kind, values in (known or {}).items()}
         self.stream = sys.stderr if stream is None else stream
         self.began, self.failed = time.monotonic(), 0
         self._width = 0
 
-    def ended(self, run, seconds, failed):
-        """One more run is over; ``seconds`` None where it never began."""
+    def ended(self, run, seconds, failed, waiting=(), running=()):
+        """One more run is over; ``seconds`` None where it never began; ``waiting`` and ``running`` as of ``show``."""
         self.done += 1
         self.failed += bool(failed)
         if seconds is not None:
-            self.known.setdefault(run.name, []).append(seconds)
+            self.known.setdefault(_kind(run), []).append(seconds)
         if not self.stream.isatty():
             said = f"failed: {failed}" if failed else clock(seconds)
-            self.stream.write(f"{self.done}/{self.total} {run.label}: {said}\n")
+            self.stream.write(f"{self.done}/{self.total} {run.label}: {said}{self._left(waiting, running)}\n")
             self.stream.flush()
 
     def show(self, waiting, running):
         """The line now: ``waiting`` runs, ``running`` ones to the seconds since they began."""
         if not self.stream.isatty():
             return
-        left = time_left(
-            self.known, [run.name for run in waiting], [(run.name, gone) for run, gone in running.items()],
-            self.processes,
-        )  # fmt: skip
         done = f"{self.done}/{self.total}" + (f", {self.failed} failed" if self.failed else "")
-        clocks = f"{clock(time.monotonic() - self.began)} gone" + (
-            "" if left is None else f", about {clock(left)} left"
-        )
+        clocks = f"{clock(time.monotonic() - self.began)} gone{self._left(waiting, running)}"
         parts = [done, clocks, "; ".join(run.label for run in running)]
         line = " | ".join(part for part in parts if part)[: get_terminal_size().columns - 1]  # it may not wrap
         self.stream.write("\r" + line.ljust(self._width))
         self.stream.flush()
         self._width = len(line)
+
+    def _left(self, waiting, running):
+        """', about 2:30 left', or nothing where that is not known."""
+        under_way = [(_kind(run), gone) for run, gone in dict(running).items()]
+        left = time_left(self.known, list(map(_kind, waiting)), under_way, self.processes)
+        return "" if left is None else f", about {clock(left)} left"
 
     def close(self):
         """Leave the line standing."""

@@ -22,7 +22,7 @@ from recbole_kd.teacher.measure import evaluate, exact, latencies, size, version
 from recbole_kd.teacher.prepare import given_teachers
 from recbole_kd.teacher.resume import NonFiniteLoss
 
-TEACHER, ALONE = ENDS
+TEACHER, ALONE, NEIGHBOURS = ENDS
 MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
 
 
@@ -31,8 +31,9 @@ class Run:
     """One model of a comparison: of a dataset, a seed and a name.
 
     Attributes:
-        dataset, seed, name: where it belongs; ``name`` is a method's, "teacher" or "student alone".
-        method: the method's name, or None.
+        dataset, seed, name: where it belongs; ``name`` is a method's, "teacher", "student alone" or, of a teacher that
+            teaches with them, "with its neighbours".
+        method: the method's name, or None of a teacher's or the student alone's.
         own: the keys that are its own.
         keys: all its keys, as run_kd would take them in ``config_dict``.
         file: its JSON.
@@ -51,6 +52,11 @@ class Run:
     @property
     def label(self):
         return f"{self.dataset}, seed {self.seed}, {self.name}"
+
+    @property
+    def waits(self):
+        """Whether it needs the teacher to be there."""
+        return self.name not in (TEACHER, ALONE)
 
     def row(self):
         """What its file holds, or None where it has not ended."""
@@ -99,6 +105,23 @@ def _check_reach(plan, dataset, common, configs):
             raise KDError(f"{dataset.name}: {said[0]}")
 
 
+def _check_alone(plan, dataset, common, config):
+    """Refuse methods whose defaults would give the student alone other settings than the first one's: which of them it
+    has may not hang on the order of a list. Raises KDError.
+    """
+    ours = fit.decisive(plain_config(config).final_config_dict)
+    for method in plan.methods[1:]:
+        own = {key: value for key, value in method.keys.items() if key == "terms"} | {"model": method.what}
+        layer = merged(own, {f"student.{key}": value for key, value in plan.alone.items()})
+        theirs = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
+        theirs = fit.decisive(plain_config(theirs).final_config_dict)
+        for key in (key for key in ours if ours[key] != theirs.get(key)):
+            raise KDError(
+                f"{dataset.name}: the student alone would have {key} {ours[key]} by the defaults of "
+                f"'{plan.methods[0].name}' and {theirs.get(key)} by those of '{method.name}': write it under 'alone'"
+            )
+
+
 def _runs_on(plan, dataset):
     common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
     first = plan.methods[0]
@@ -117,7 +140,11 @@ def _runs_on(plan, dataset):
         except KDError as error:
             raise KDError(f"{dataset.name}, {name}: {error}") from error
     _check_reach(plan, dataset, common, configs)
+    _check_alone(plan, dataset, common, configs[ALONE])
     teachers = teachers_of(configs[TEACHER])
+    if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:
+        layers[NEIGHBOURS], configs[NEIGHBOURS] = dict(shared), configs[TEACHER]
+        layers = {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}  # stable
     for name, config in configs.items():
         if teachers_of(config) != teachers:
             raise KDError(

@@ -8,7 +8,7 @@ from recbole_kd.compare.runs import ALONE, TEACHER, speed_file
 from recbole_kd.compare.statistics import describe, holm, paired
 from recbole_kd.teacher.measure import recovered_share, smaller_is_better
 
-AGAINST = ("against_alone", "against_rival")
+AGAINST = ("against_alone", "against_teacher", "against_rival")
 
 
 def summed_up(plan, runs, metric, unfinished):
@@ -18,7 +18,7 @@ def summed_up(plan, runs, metric, unfinished):
         plan: the Plan.
         runs: its runs, those of a dataset together.
         metric: the one that is shown first.
-        unfinished: run to the reason why it has no file.
+        unfinished: run to the reason why it has no file; what else has failed beside the runs as well.
     """
     rows = {run: run.row() for run in runs}
     failed = [
@@ -29,8 +29,8 @@ def summed_up(plan, runs, metric, unfinished):
             "reason": reason,
             "diverged": run not in unfinished,
         }
-        for run, row in rows.items()
-        if (reason := unfinished.get(run) or (row or {}).get("failed"))
+        for run in dict.fromkeys([*rows, *unfinished])
+        if (reason := unfinished.get(run) or (rows[run] or {}).get("failed"))
     ]
     datasets = {}
     for dataset in plan.datasets:
@@ -104,18 +104,23 @@ def _popularity(by_seed):
 
 
 def _compared(found, by_name, metric):
-    """Enter a metric into the rows: means, recovered share, comparisons with the student alone and the best rival."""
+    """Enter a metric into the rows: means, recovered share, comparisons with both ends and the best rival.
+
+    A method that has fewer seeds than another is nobody's rival.
+    """
     values = {
         name: {seed: row["test_result"][metric] for seed, row in seeds.items()} for name, seeds in by_name.items()
     }
     smaller = smaller_is_better(metric)
     methods = [name for name in values if name not in ENDS]
+    full = complete(methods, {name: len(own) for name, own in values.items()})
     for name, own in values.items():
         entry = {"values": {str(seed): value for seed, value in own.items()}, **describe(list(own.values()))}
         if name in methods:
             entry["share"] = _share(own, values.get(ALONE, {}), values.get(TEACHER, {}), smaller)
             entry["against_alone"] = _pair(own, values.get(ALONE, {}))
-            rival = best([other for other in methods if other != name], means_of(values), smaller)
+            entry["against_teacher"] = _pair(own, values.get(TEACHER, {}))
+            rival = best([other for other in full if other != name], means_of(values), smaller)
             entry["against_rival"] = {"rival": rival, **_pair(own, values.get(rival, {}))}
         found[name]["metrics"][metric] = entry
     for against in AGAINST:  # all methods' tests against the same kind of opponent are one family
@@ -145,11 +150,15 @@ def _share(own, alone, teacher, smaller):
     return recovered_share(method, below, above, smaller)
 
 
+def complete(names, counts):
+    """Those of the names with the most seeds: means over other seeds are not to be compared."""
+    most = max((counts[name] for name in names), default=0)
+    return [name for name in names if counts[name] == most]
+
+
 def ranked(rows, metric):
-    """The methods among a summary's rows, the best mean first."""
-    smaller = smaller_is_better(metric)
-    return sorted(
-        (name for name in rows if name not in ENDS),
-        key=lambda name: rows[name]["metrics"][metric]["mean"],
-        reverse=not smaller,
-    )
+    """The methods among a summary's rows, the best mean first; those that lack seeds come after all others."""
+    sign = 1 if smaller_is_better(metric) else -1
+    entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in ENDS}
+    full = complete(entries, {name: entry["n"] for name, entry in entries.items()})
+    return sorted(entries, key=lambda name: (name not in full, sign * entries[name]["mean"]))

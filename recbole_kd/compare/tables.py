@@ -46,13 +46,17 @@ def _csv(heads, lines):
 def accuracy(part, metric):
     """One dataset's metrics as text, ``metric`` first: heads and lines."""
     others = [name for name in metrics_of(part) if name != metric]
+    most = max(row["metrics"][metric]["n"] for row in part["rows"].values())
     lines = []
     for name, row in part["rows"].items():
         entry = row["metrics"][metric]
-        p = p_value(entry.get("against_alone", {}).get("p_holm"))
+        few = "" if entry["n"] == most else f" ({entry['n']} of {most} seeds)"
+        tests = [entry.get(against, {}) for against in ("against_alone", "against_teacher")]
+        gains = [f"{signed(test['difference'])}" if test else "" for test in tests]
+        pairs = [cell for test, gain in zip(tests, gains, strict=True) for cell in (gain, p_value(test.get("p_holm")))]
         rest = [mean_sd(row["metrics"][other]) for other in others]
-        lines.append([name, mean_sd(entry), percent(entry.get("share")), p, *rest])
-    return ["test", metric, "recovered", "p (Holm)", *others], lines
+        lines.append([name + few, mean_sd(entry), percent(entry.get("share")), *pairs, *rest])
+    return ["test", metric, "recovered", "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
 
 
 def costs(part):

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,16 @@ def _completed(runs, processes):
     missing = [run for run in runs if rows[run] is None]
     incomplete = {run.dataset for run in missing}
     check_data([run for run in runs if run.dataset in incomplete])
-    known: dict[str, list] = {}
+    known: dict[tuple[str, str], list] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):
-            known.setdefault(run.name, []).append(row["seconds"])
+            known.setdefault((run.dataset, run.name), []).append(row["seconds"])
     progress = Progress(len(runs), len(runs) - len(missing), processes, known)
     with closing(progress), pool(min(processes, max(1, len(missing)))) as workers:
         failed = _work(missing, rows, workers, processes, progress)
-    with pool(1) as here:
-        for dataset in dict.fromkeys(run.dataset for run in runs):
-            _timed([run for run in runs if run.dataset == dataset], rows, here)
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        with pool(1) as here:
+            failed |= _timed([run for run in runs if run.dataset == dataset], rows, here)
     return failed
 
 
@@ -98,11 +99,10 @@ def _work(missing, rows, workers, processes, progress):
     def why_not(run):
         teacher = teachers[run.dataset, run.seed]
         reason = failed.get(teacher) or (rows[teacher] or {}).get("failed")
-        return f"its teacher failed: {reason}" if reason and run.method else None
+        return f"its teacher failed: {reason}" if reason and run.waits else None
 
-    def show(*more):
-        now = time.monotonic()
-        progress.show(waiting, {run: now - began for run, began in [*running.values(), *more]})
+    def so_far():
+        return {run: time.monotonic() - began for run, began in running.values()}
 
     while waiting or running:
         for run in [run for run in waiting if why_not(run)]:
@@ -112,19 +112,19 @@ def _work(missing, rows, workers, processes, progress):
             else:  # a teacher that diverged always will
                 give_up(run, why_not(run))
             progress.ended(run, None, why_not(run))
-        ready = [run for run in waiting if run.method is None or rows[teachers[run.dataset, run.seed]]]
+        ready = [run for run in waiting if not run.waits or rows[teachers[run.dataset, run.seed]]]
         for run in ready[: processes - len(running)]:
             waiting.remove(run)
             began = time.monotonic()
-            show((run, began))
+            progress.show(waiting, {**so_far(), run: 0.0})
             running[workers.submit(execute, run)] = run, began
-        show()
+        progress.show(waiting, so_far())
         for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
             run, began = running.pop(future)
             reason, rows[run] = _answer(future), run.row()
             if rows[run] is None:
                 failed[run] = reason or "its file is gone"
-            progress.ended(run, time.monotonic() - began, failed.get(run) or rows[run].get("failed"))
+            progress.ended(run, time.monotonic() - began, failed.get(run) or rows[run].get("failed"), waiting, so_far())
     return failed
 
 
@@ -139,11 +139,18 @@ def _answer(future):
 
 
 def _timed(runs, rows, here):
-    """The milliseconds a user of a dataset's models, of the first seed that has any, unless they were taken before."""
+    """The milliseconds a user of a dataset's models, of the first seed that has any, unless they were taken before.
+
+    Returns the first run to why there are none, a dict: the other numbers do not wait for them.
+    """
     there = [run for run in runs if rows[run] and "failed" not in rows[run]]
     there = [run for run in there if run.seed == there[0].seed]
     file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in there)
     if there and read_row(file, key) is None:
-        reason = here.submit(time_models, there, file, key).result()
+        try:
+            reason = here.submit(time_models, there, file, key).result()
+        except BrokenProcessPool:
+            reason = "the process was ended from outside"
         if reason:
-            raise OSError(f"the models could not be timed: {reason}")
+            return {replace(there[0], name="milliseconds"): reason}
+    return {}
