@@ -4,8 +4,7 @@
         --dataset=citeulike --data_path=data --seed=1 --result_file=benchmarks/results/decay.json
 
 A setting is [embedding_size, learning_rate, weight_decay]. Rows of an earlier result file stay. The split is that of
-run_kd; the test part is evaluated by RecBole at the end and thrown away. Every other key goes to RecBole. Run it from
-the project's root.
+run_kd; its test part is not looked at. Every other key goes to RecBole. Run it from the project's root.
 """
 
 import argparse

@@ -77,6 +77,16 @@ def runs_of(seed, names, teachers, rest, alone, metric):
     return {name: {key: row[key] for key in shown if key in row} for name, row in found.items()}
 
 
+def joinable(earlier, file, command, teachers, alone, runs):
+    """The runs of an earlier result file; refused where its keys differ or a seed is there already."""
+    if [earlier["command"], earlier["teachers"], earlier["alone"]] != [command, teachers, alone]:
+        raise SystemExit(f"{file} was made with other keys: {shlex.join(earlier['command'])}")
+    twice = {run["seed"] for run in runs} & {run["seed"] for run in earlier["runs"]}
+    if twice:
+        raise SystemExit(f"{file} has seed {min(twice)} too")
+    return earlier["runs"]
+
+
 def summary(runs, part, metric):
     """Mean and standard deviation of each row, and paired differences to HetComp and to the student alone."""
     values = {name: [run[name][part][metric] for run in runs] for name in runs[0]}
@@ -106,7 +116,7 @@ def main():
         for seed in own.seeds.split(",")
     ]
     for file in own.earlier:
-        runs += json.loads(Path(file).read_text())["runs"]
+        runs += joinable(json.loads(Path(file).read_text()), file, shareable(rest), teachers, own.alone, runs)
     runs.sort(key=lambda run: run["seed"])
     rows = [run["rows"] for run in runs]
     found = {part: summary(rows, part, own.metric) for part in ("valid_result", "test_result")}

@@ -37,7 +37,10 @@ def paired(ones, others):
 def summary(runs, metric, part):
     """Mean and standard deviation a row, and the distilled student's paired difference to each of the others."""
     values = {row: [run[row][part][metric] for run in runs] for row in runs[0]}
-    result = {row: {"mean": statistics.fmean(v), "sd": statistics.stdev(v), "values": v} for row, v in values.items()}
+    result = {
+        row: {"mean": statistics.fmean(v), "sd": statistics.stdev(v) if v[1:] else None, "values": v}
+        for row, v in values.items()
+    }
     for row in others(runs):
         result[f"distilled - {row}"] = paired(values["distilled"], values[row])
     teacher = values["ensemble" if "ensemble" in values else "teacher"]
@@ -70,7 +73,7 @@ def main():
     Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
     test = found["test_result"]
     lines = [
-        [row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd']:.4f}"]
+        [row, *(f"{v:.4f}" for v in test[row]["values"]), f"{test[row]['mean']:.4f}", f"{test[row]['sd'] or 0:.4f}"]
         for row in runs[0]
     ]
     print(
@@ -80,7 +83,7 @@ def main():
             disable_numparse=True,
         )
     )
-    for row in others(runs):
+    for row in others(runs) if runs[1:] else ():
         print(
             f"distilled - {row}: {{mean:+.4f}}, 95% interval [{{low:+.4f}}, {{high:+.4f}}], p {{p:.2g}}".format(
                 **test[f"distilled - {row}"]

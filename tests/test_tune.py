@@ -449,6 +449,14 @@ def test_without_optuna_it_says_how_to_get_it(settings, capsys, workdir):
     assert "recbole_kd[tune]" in refused(capsys, command(settings, "--searcher=optuna"))
 
 
+@pytest.mark.parametrize("searcher", seekers())
+def test_no_setting_is_tried_twice_and_a_space_has_an_end(searcher):
+    seeker, past = searcher({"a": Choice((1, 2)), "b": Choice((3, 4))}, 1, True), []
+    while settings := seeker.draw(past):
+        past.append({"number": len(past), "settings": settings, "state": "finished", "value": 0.1, "curve": [[0, 0.1]]})
+    assert sorted(tuple(trial["settings"].values()) for trial in past) == [(1, 3), (1, 4), (2, 3), (2, 4)]
+
+
 @pytest.mark.skipif(not _has("optuna"), reason="optuna is not installed")
 def test_optuna_goes_on_to_the_same_trials(settings, workdir):
     whole = search(settings, 4, searcher="optuna")

@@ -69,12 +69,17 @@ class TPESearch:
         self.distributions = {key: self._distribution(part) for key, part in space.items()}
 
     def draw(self, past):
-        """Settings for the next trial."""
-        drawn = self._study(past).ask(self.distributions).params
-        return {
-            key: value if isinstance(part := self.space[key], Choice) else part.tidy(value)
-            for key, value in drawn.items()
-        }
+        """Settings that no trial of ``past`` had, or None where there seem to be none left."""
+        study, tried = self._study(past), [trial["settings"] for trial in past]
+        for _ in range(100):
+            drawn = study.ask(self.distributions).params
+            settings = {
+                key: value if isinstance(part := self.space[key], Choice) else part.tidy(value)
+                for key, value in drawn.items()
+            }
+            if settings not in tried:
+                return settings
+        return None
 
     def hopeless(self, curve, past):
         """Whether MedianPruner gives the trial up."""
