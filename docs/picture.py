@@ -1,10 +1,17 @@
 """The picture of the methods, an SVG on stdout: `python docs/picture.py > docs/methods.svg`."""
 
 import json
+import statistics
 from html import escape
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "methods-citeulike.json"
+RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
+SEEDS = ("1", "2", "3")  # those that all methods were run on
+# rows of other files, of the same teachers and students alone: what they are called here, and there
+OTHERS = {
+    "methods-citeulike-best.json": {"SLD and RCEKD": "Distiller"},
+    "methods-citeulike-neighbours.json": {"teacher, neighbours": "with its neighbours", "MKD, neighbours": "MKD"},
+}
 LEFT, WIDTH, ROW, TOP = 136, 560, 19, 44  # pixels: the names' column, the bars' field, a row, the head
 METHOD, END, LOSS = "#0072B2", "#8A8A8A", "#D55E00"
 
@@ -20,7 +27,7 @@ def svg(found, metric="ndcg@10"):
     student alone, where the dashed line is, in another colour.
 
     Args:
-        found: the summary of benchmarks/methods.py.
+        found: name to metric to ``mean`` and ``sd``.
         metric: which metric of it.
     """
     rows = sorted(found.items(), key=lambda row: -row[1][metric]["mean"])
@@ -50,5 +57,17 @@ def svg(found, metric="ndcg@10"):
     return "\n".join([*lines, "</svg>"])
 
 
+def rows(metric="ndcg@10"):
+    """The methods of one table, and beside them what other files have of the same seeds."""
+    found = json.loads((RESULTS / "methods-citeulike.json").read_text())["summary"]
+    for file, names in OTHERS.items():
+        runs = [json.loads((RESULTS / file).read_text())["runs"][seed] for seed in SEEDS]
+        for name, there in names.items():
+            values = [next(row for key, row in run.items() if key.split(" --")[0] == there) for run in runs]
+            values = [row["test_result"][metric] for row in values]
+            found[name] = {metric: {"mean": statistics.fmean(values), "sd": statistics.stdev(values)}}
+    return found
+
+
 if __name__ == "__main__":
-    print(svg(json.loads(RESULTS.read_text())["summary"]))
+    print(svg(rows()))
