@@ -391,7 +391,8 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best(done):
     ({"methods": [{"model": "SLD", "name": "Teacher"}]}, ["'Teacher'"]), ({"datasets": ["toy", "toy"]}, ["'toy'"]),
     ({"methods": [{"model": "SLD", "sld_wieght": 1}]}, ["'sld_wieght'", "'sld_weight'", "methods: SLD"]),
     ({"methods": [{"model": "SLD", "sld_weight": -1}]}, ["toy, SLD", "sld_weight=-1"]),
-    ({"methods": ["SLD", {"model": "RRD", "epochs": 9}]}, ["'RRD'", "another teacher"]),
+    ({"methods": ["SLD", {"model": "RRD", "epochs": 9}]}, ["'RRD'", "another teacher", "epochs 9", "teacher.epochs"]),
+    ({"alone": {"teacher": {"epochs": 9}}}, ["'teacher.epochs'", "'alone'", "no teacher"]),
     ({"keys": {"epoch": 3}}, ["'epoch'", "'epochs'"]), ({"keys": {"seed": 3}}, ["'seed'", "'seeds'"]),
     ({"keys": {"checkpoint_dir": "x"}}, ["'checkpoint_dir'", "folder"]), ({"keys": [1]}, ["'keys'"]),
     ({"alone": {"learning_rat": 3}}, ["'learning_rat'", "'alone'"]), ({"processes": 0}, ["'processes'"]),
@@ -426,6 +427,17 @@ def test_a_plan_that_is_not_there_or_is_no_plan_is_refused(workdir, capsys):
         assert main(["compare", *argv]) == 2
         err = capsys.readouterr().err
         assert err.count("\n") == 1 and (argv[0] if len(argv) == 1 else "one plan") in err
+
+
+def test_the_student_alones_keys_may_stand_in_its_block(content):
+    plan = make_plan({**content, "alone": {"student": {"learning_rate": 0.02}}})
+    assert plan.alone == content["alone"] == make_plan(content).alone
+
+
+def test_students_of_several_widths_have_one_teacher_where_its_width_is_said(content):
+    methods = ["SLD", {"model": "SLD", "embedding_size": 2, "name": "SLD, narrow"}]
+    runs = plan_runs(make_plan({**content, "methods": methods}))
+    assert [run.keys["embedding_size"] for run in runs if run.method and run.seed == 1] == [4, 2]
 
 
 def test_a_later_key_wins_over_an_earlier_one_of_the_student_alone():

@@ -369,3 +369,42 @@ def test_the_page_of_goals_has_each_files_own_command():
             assert (said["--methods"].split(";"), said["--alone"]) == (made, found["alone"])
         if "teachers" in found:
             assert typed("teachers", said["--teachers"]) == found["teachers"]
+
+
+def test_the_main_jobs_table_is_that_of_its_result_file():
+    found = json.loads((ROOT / "benchmarks/results/main-job-ml-100k.json").read_text())
+    block = README[README.index("test               recall@10") :].splitlines()
+    rows = {"teacher": found["teacher"], "student alone": found["student_alone"], "distilled (MKD)": found["distilled"]}
+    for label, row in rows.items():
+        cells = next(line for line in block if line.startswith(label)).removeprefix(label).split()
+        assert cells[:5] == [f"{value:.4f}" for value in row["test_result"].values()]
+        assert cells[5:7] == [f"{row['parameters']:,}", f"{row['bytes']:,}"]
+    shares = next(line for line in block if line.startswith("recovered share")).split()[2:]
+    ends = [[row["test_result"][metric] for row in rows.values()] for metric in found["teacher"]["test_result"]]
+    assert shares == [f"{(mkd - alone) / (teacher - alone):.0%}" for teacher, alone, mkd in ends]
+
+
+def test_the_single_figures_of_the_readme_are_those_of_their_result_files():
+    text = " ".join(README.split())
+
+    def read(name):
+        return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+    assert f"Recovered share of the means: {read('mkd-ml-100k')['test_result']['recovered_share']:.0%}." in text
+    narrow = read("methods-ml-100k-10")["summary"]
+    mkd, alone = (f"{narrow[name]['ndcg@10']['mean']:.4f}" for name in ("MKD --learning_rate=0.003", "student alone"))
+    assert f"the student distilled by MKD ends at {mkd} with the same settings" in text
+    assert f"whose settings were chosen at 20, at {alone} " in text
+    decayed = next(
+        row["ndcg@10"]["mean"] for name, row in read("methods-citeulike")["summary"].items()
+        if name.startswith("student alone --")
+    )  # fmt: skip
+    assert f"with which it reaches {decayed:.4f} on three of the seeds" in text
+    several = read("sld-ensemble-citeulike")["test_result"]
+    student, *teachers = (
+        f"{several[name]['mean']:.4f}" for name in ("distilled", "teacher BPR", "teacher LightGCN", "teacher ItemKNN")
+    )
+    seeds = len(several["distilled"]["values"])
+    assert f"{student} against {', '.join(teachers[:2])} and {teachers[2]}, means of {seeds} seeds" in text
+    near = read("methods-citeulike-neighbours")["summary"]["with its neighbours"]["ndcg@10"]["mean"]
+    assert f"the teacher's own ranking, asked with them, is at {near:.4f}" in text

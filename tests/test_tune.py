@@ -200,9 +200,30 @@ def test_the_defaults_come_first_and_the_recipe_gives_what_was_measured(settings
     assert found["trials"][0]["settings"] == {"sld_weight": 1.0, "sld_tau": 1.0, "sld_gamma": 0.3}
     best = found["trials"][found["best"]]
     assert best["value"] == max(one["value"] for one in found["trials"]) == best_until(best["curve"], 99)
-    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict={**settings, "baseline": False})
+    recipe = yaml.safe_load(Path("out.yaml").read_text())
+    assert {key: recipe[key] for key in best["settings"]} == best["settings"]
+    assert set(recipe) == {
+        "epochs",
+        "learning_rate",
+        "embedding_size",
+        "train_batch_size",
+        "teacher",
+        *best["settings"],
+    }
+    assert all(recipe[key] == settings[key] for key in set(recipe) - set(best["settings"]))
+    left = {key: value for key, value in settings.items() if key not in recipe}
+    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict={**left, "baseline": False})
     assert again["distilled"]["valid_result"]["mrr@10"] == best["value"]
-    assert yaml.safe_load(Path("out.yaml").read_text()) == best["settings"]
+
+
+def test_a_recipe_of_a_mix_is_whole(settings, workdir):
+    keys = {"terms": ["SLD", "KD"], "teachers": [{"model": "BPR", "embedding_size": 12, "weight_decay": 0.0}]}
+    found = tune("Distiller", config_dict={**settings, **keys}, trials=2, output="out.yaml")
+    recipe = yaml.safe_load(Path("out.yaml").read_text())
+    assert {key: recipe[key] for key in keys} == keys
+    left = {key: value for key, value in settings.items() if key not in recipe}
+    again = run_kd("Distiller", config_file_list=["out.yaml"], config_dict={**left, "baseline": False})
+    assert again["distilled"]["valid_result"]["mrr@10"] == found["trials"][found["best"]]["value"]
 
 
 def test_the_files_hold_it_all_and_nothing_else_is_left(settings, workdir):
@@ -340,7 +361,8 @@ def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, 
     found = search(settings, 3)
     assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
     assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
-    assert yaml.safe_load(Path("out.yaml").read_text()) == found["trials"][0]["settings"]
+    recipe, kept = yaml.safe_load(Path("out.yaml").read_text()), found["trials"][0]["settings"]
+    assert {key: recipe[key] for key in kept} == kept
 
 
 def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkeypatch):

@@ -84,11 +84,20 @@ def make_plan(content, origin="the plan", folder="compare/plan"):
         _seeds(content["seeds"], origin),
         methods,
         _keys("keys", content.get("keys"), origin),
-        _keys("alone", content.get("alone"), origin),
+        _alone(content.get("alone"), origin),
         Path(folder),
         processes,
         metric.lower() if metric else None,
     )
+
+
+def _alone(raw, origin):
+    """The student alone's keys, which may stand in a block of the student's."""
+    keys = _keys("alone", raw, origin)
+    for key in keys:
+        if key.startswith("teacher."):
+            raise KDError(f"'{key}' may not stand under 'alone' in {origin}: the student alone has no teacher")
+    return {key.removeprefix("student."): value for key, value in keys.items()}
 
 
 def _seeds(seeds, origin):
@@ -112,7 +121,7 @@ def _entries(where, what, raw, origin):
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name.casefold() in (*ENDS, "speed"):
             raise KDError(
                 f"the name {name!r} under '{where}' in {origin} will not do: letters, digits, spaces and _.,+=@()- "
-                "may stand in it, and 'teacher', 'student alone' and 'speed' are taken"
+                f"may stand in it, and {', '.join(map(repr, ENDS))} and 'speed' are taken"
             )
         if name.casefold() in (other.name.casefold() for other in found):
             raise KDError(f"'{where}' in {origin} holds two entries of the name '{name}': give one another 'name'")

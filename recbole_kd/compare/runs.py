@@ -105,6 +105,15 @@ def _check_reach(plan, dataset, common, configs):
             raise KDError(f"{dataset.name}: {said[0]}")
 
 
+def _unlike(theirs, ours):
+    """What parts two lists of teachers, where it is a key, and how both get the same."""
+    for own, other in zip(theirs, ours, strict=False):
+        for key in (key for key in own if own[key] != other.get(key) and key != "files"):
+            said = f", one with {key} {own[key]} where the plan's has {other.get(key)} (say the teacher's under 'keys'"
+            return f"{said}, as teacher.{key}, or the entry's own as student.{key})"
+    return ""
+
+
 def _check_alone(plan, dataset, common, config):
     """Refuse methods whose defaults would give the student alone other settings than the first one's: which of them it
     has may not hang on the order of a list. Raises KDError.
@@ -147,9 +156,10 @@ def _runs_on(plan, dataset):
         layers = {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}  # stable
     for name, config in configs.items():
         if teachers_of(config) != teachers:
+            how = _unlike(teachers_of(config), teachers)
             raise KDError(
-                f"{dataset.name}: '{name}' asks for another teacher than the plan: what is its own reaches the student "
-                "and the terms alone; keys for both sides stand under 'keys', or as student.key"
+                f"{dataset.name}: '{name}' asks for another teacher than the plan{how}: what is its own reaches the student "
+                "and the terms alone"
             )
     # what any method learns along is kept when the teacher is trained, or it would be trained again for it
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())

@@ -8,13 +8,15 @@ import yaml
 
 from recbole_kd.config import KDError
 from recbole_kd.config.keys import keys_of
+from recbole_kd.config.layers import SIDES
 from recbole_kd.config.teachers import as_keys
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.checkpoint import write_whole
 from recbole_kd.tune.space import content_of
 
-# keys that say where and how the search ran; the recipe's command leaves them out
+# keys that say where and how the search ran: neither its command nor the recipe has them
 ELSEWHERE = fit.OUTWARD - {"data_path", "metrics", "topk", "teacher_path", "teacher_check"}
+OF_THE_RUN = ("data_path", "seed")  # what a whole recipe leaves to the command line
 
 
 class Record:
@@ -68,7 +70,7 @@ class Record:
 
     def write_recipe(self):
         """Write the best trial's settings as a YAML file that run_kd takes."""
-        content = content_of(self.search["side"], self.best["settings"])
+        content = over(self.search["keys"], content_of(self.search["side"], self.best["settings"]))
         text = "".join(f"# {' '.join(line.split())}\n" for line in self._head())
         write_whole(self.recipe, (text + yaml.safe_dump(content, sort_keys=False)).encode())
 
@@ -93,17 +95,31 @@ def _read(file):
         return None
 
 
-def command(layers, idle, *words, **more):
-    """A command line of run_kd.py with the user's keys, wherever they came from, but for those that change nothing,
-    which it would refuse; ``words`` before, ``more`` after.
+def asked_keys(layers, idle):
+    """The user's own keys, wherever they came from, as a recipe has them, plain ones and the blocks of the sides.
+
+    Those that change nothing are not among them: on a command line they would be refused.
     """
-    keys = {"model": layers.method, "dataset": layers.dataset}
+    keys = as_keys(layers.teachers)
     if layers.student_model != keys_of(layers.method)["student_model"].default:
         keys["student_model"] = layers.student_model
-    keys |= as_keys(layers.teachers)
-    keys |= {key: value for key, value in layers.plain.items() if key not in ELSEWHERE}
+    keys |= {key: value for key, value in layers.plain.items() if key not in ELSEWHERE and key not in idle}
     for side, block in layers.blocks.items():
-        keys |= {f"{side}.{key}": value for key, value in block.items() if key not in ELSEWHERE}
-    keys = {key: value for key, value in keys.items() if key not in idle or key == "model"}
-    keys |= {key: value for key, value in more.items() if value is not None}
-    return " ".join(["python run_kd.py", *words, *(shlex.quote(f"--{key}={value}") for key, value in keys.items())])
+        own = {key: value for key, value in block.items() if key not in ELSEWHERE and f"{side}.{key}" not in idle}
+        keys |= {side: own} if own else {}
+    return keys
+
+
+def over(keys, content):
+    """A recipe's keys with others on top, block by block."""
+    blocks = {side: {**keys[side], **content.get(side, {})} for side in SIDES if side in keys}
+    return {**keys, **content, **blocks}
+
+
+def command(layers, keys, *words, **more):
+    """A command line of run_kd.py with keys as of ``asked_keys``; ``words`` before, ``more`` after."""
+    flat = {"model": layers.method, "dataset": layers.dataset}
+    flat |= {key: value for key, value in keys.items() if key not in SIDES}
+    flat |= {f"{side}.{key}": value for side in SIDES for key, value in keys.get(side, {}).items()}
+    flat |= {key: value for key, value in more.items() if value is not None}
+    return " ".join(["python run_kd.py", *words, *(shlex.quote(f"--{key}={value}") for key, value in flat.items())])

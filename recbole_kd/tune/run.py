@@ -15,7 +15,7 @@ from recbole_kd.teacher.checkpoint import check_new_file
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune.options import NAMES, Options
-from recbole_kd.tune.record import Record, command
+from recbole_kd.tune.record import OF_THE_RUN, Record, asked_keys, command
 from recbole_kd.tune.search import SEARCHERS
 from recbole_kd.tune.space import checked, read_space, space_of
 from recbole_kd.tune.trial import Trials
@@ -102,9 +102,12 @@ def _search(layers, base, data, space, asked):
         _side(base, asked), data.fingerprint, *(_taught_by(plan, data) for plan in base.teachers),
         json.dumps(ranges), asked.side, asked.searcher, asked.pruning,
     )  # fmt: skip
+    keys = asked_keys(layers, base.idle)
+    # of a method the recipe is whole; of one side it goes beside the other keys of a run
+    kept = {name: value for name, value in keys.items() if asked.side == "method" and name not in OF_THE_RUN}
     return {
-        "key": key, "command": command(layers, base.idle, "tune", **asked.given),
-        "run": command(layers, base.idle),
+        "key": key, "command": command(layers, keys, "tune", **asked.given), "keys": kept,
+        "run": command(layers, {name: value for name, value in keys.items() if name not in kept}),
         "method": layers.method, "dataset": layers.dataset, "side": asked.side, "seed": base["seed"],
         "searcher": asked.searcher, "pruning": asked.pruning, "space": ranges,
         "valid_metric": base["valid_metric"].lower(), "bigger": base["valid_metric_bigger"], "versions": versions(),
