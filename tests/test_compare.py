@@ -27,8 +27,8 @@ from recbole_kd.compare import work as work_module
 from recbole_kd.compare.html import findings
 from recbole_kd.compare.models import trained
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
+from recbole_kd.compare.planned import plan_runs
 from recbole_kd.compare.progress import Progress, clock, time_left
-from recbole_kd.compare.runs import plan_runs
 from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
 from recbole_kd.compare.summary import _compared, ranked
 from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text

@@ -7,7 +7,7 @@ from recbole.quick_start import run_recbole
 
 from recbole_kd import KDError, load_student, run_kd
 from recbole_kd.compare.plan import make_plan
-from recbole_kd.compare.runs import plan_runs
+from recbole_kd.compare.planned import plan_runs
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts

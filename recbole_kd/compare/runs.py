@@ -1,6 +1,5 @@
 """One run of a comparison: a teacher, a student alone or a method on one split, trained and measured into one file."""
 
-import hashlib
 import json
 import logging
 import os
@@ -9,12 +8,10 @@ from pathlib import Path
 
 import torch
 
-from recbole_kd.compare.models import members, teachers_of, trained
-from recbole_kd.compare.plan import ENDS, merged
+from recbole_kd.compare.models import members, trained
+from recbole_kd.compare.plan import ENDS
 from recbole_kd.compare.tail import popularity_recall
-from recbole_kd.config import KDError, plain_config
-from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
-from recbole_kd.model import check_run
+from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
@@ -23,7 +20,6 @@ from recbole_kd.teacher.prepare import given_teachers
 from recbole_kd.teacher.resume import NonFiniteLoss
 
 TEACHER, ALONE, NEIGHBOURS = ENDS
-MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,161 +77,6 @@ def write_row(file, row):
 def speed_file(file):
     """Where the milliseconds of a dataset's models are; ``file``: that of any of its runs."""
     return str(Path(file).parent.parent / "speed.json")
-
-
-def plan_runs(plan):
-    """All runs of a plan: dataset by dataset, seed by seed, teacher and student alone first.
-
-    Raises:
-        KDError: settings that cannot work; a dataset that is not there.
-    """
-    return [run for dataset in plan.datasets for run in _runs_on(plan, dataset)]
-
-
-def _check_reach(plan, dataset, common, configs):
-    """Refuse keys of one entry that reach nothing in it, and keys of all that reach none. Raises KDError."""
-    own = {ALONE: [f"student.{key}" for key in plan.alone], **{method.name: method.keys for method in plan.methods}}
-    for name, keys in own.items():
-        for key in keys:
-            if key in configs[name].idle:
-                raise KDError(f"{dataset.name}, {name}: {configs[name].idle[key]}")
-    for key in common:
-        said = [configs[method.name].idle.get(key) for method in plan.methods]
-        if all(said):
-            raise KDError(f"{dataset.name}: {said[0]}")
-
-
-def _unlike(theirs, ours):
-    """What parts two lists of teachers, where it is a key, and how both get the same."""
-    for own, other in zip(theirs, ours, strict=False):
-        for key in (key for key in own if own[key] != other.get(key) and key != "files"):
-            said = f", one with {key} {own[key]} where the plan's has {other.get(key)} (say the teacher's under 'keys'"
-            return f"{said}, as teacher.{key}, or the entry's own as student.{key})"
-    return ""
-
-
-def _check_alone(plan, dataset, common, config):
-    """Refuse methods whose defaults would give the student alone other settings than the first one's: which of them it
-    has may not hang on the order of a list. Raises KDError.
-    """
-    ours = fit.decisive(plain_config(config).final_config_dict)
-    for method in plan.methods[1:]:
-        own = {key: value for key, value in method.keys.items() if key == "terms"} | {"model": method.what}
-        layer = merged(own, {f"student.{key}": value for key, value in plan.alone.items()})
-        theirs = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
-        theirs = fit.decisive(plain_config(theirs).final_config_dict)
-        for key in (key for key in ours if ours[key] != theirs.get(key)):
-            raise KDError(
-                f"{dataset.name}: the student alone would have {key} {ours[key]} by the defaults of "
-                f"'{plan.methods[0].name}' and {theirs.get(key)} by those of '{method.name}': write it under 'alone'"
-            )
-
-
-def _runs_on(plan, dataset):
-    common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
-    first = plan.methods[0]
-    shared = {"model": first.what, **{key: value for key, value in first.keys.items() if key == "terms"}}
-    layers = {
-        TEACHER: dict(shared),
-        ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()}),
-    }
-    layers |= {method.name: merged(method.keys, {"model": method.what}) for method in plan.methods}
-    kinds = {method.name: method for method in plan.methods}
-
-    configs = {}
-    for name, layer in layers.items():
-        try:
-            configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
-        except KDError as error:
-            raise KDError(f"{dataset.name}, {name}: {error}") from error
-    _check_reach(plan, dataset, common, configs)
-    _check_alone(plan, dataset, common, configs[ALONE])
-    teachers = teachers_of(configs[TEACHER])
-    if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:
-        layers[NEIGHBOURS], configs[NEIGHBOURS] = dict(shared), configs[TEACHER]
-        layers = {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}  # stable
-    for name, config in configs.items():
-        if teachers_of(config) != teachers:
-            how = _unlike(teachers_of(config), teachers)
-            raise KDError(
-                f"{dataset.name}: '{name}' asks for another teacher than the plan{how}: what is its own reaches the student "
-                "and the terms alone"
-            )
-    # what any method learns along is kept when the teacher is trained, or it would be trained again for it
-    layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
-    # a file of scores has no settings: what it ranks for are the student's data and metrics
-    given = any(plan.config is None for plan in configs[TEACHER].teachers)
-    ranks_as = [plain_config(configs[TEACHER])] if given else []
-    data = _data_hash(configs[TEACHER])
-    runs = []
-    for seed in plan.seeds:
-        place = plan.folder / "models" / dataset.name / f"seed-{seed}"
-        fixed = {"seed": seed, "checkpoint_dir": str(place), "resume": True, "show_progress": False}
-        for name, layer in layers.items():
-            own_sides = {TEACHER: ranks_as, ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name]])
-            sides = [config.final_config_dict for config in own_sides] + ([] if name == ALONE else teachers)
-            file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
-            own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
-            key = _key(sides, seed, data)
-            method = kinds[name].what if name in kinds else None
-            runs.append(Run(dataset.name, seed, name, method, own, merged(common, layer, fixed), str(file), key))
-    return runs
-
-
-def _key(sides, seed, data):
-    settings = [fit.decisive(side, MEASURED) for side in sides]
-    said = json.dumps([[{**one, "seed": seed} for one in settings], data], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _data_hash(config):
-    """Of the dataset's files; RecBole is made to fetch or refuse a dataset that is not there."""
-    folder, name = Path(config["data_path"]), config["dataset"]
-    if not any(folder.glob(f"{name}*.inter")):
-        parts.split(plain_config(config))
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob(f"{name}.*")):
-        if file.is_file():
-            digest.update(file.name.encode())
-            with open(file, "rb") as stream:
-                while block := stream.read(2**20):
-                    digest.update(block)
-    return digest.hexdigest()
-
-
-def check_data(runs):
-    """Refuse what can be told from the data before any training, on the split of each dataset's first seed.
-
-    Args:
-        runs: of which those of a dataset stand together, each with its teacher and student alone.
-
-    Raises:
-        KDError: a student or teacher that cannot do what a method needs; keys that would give a run another split.
-    """
-    for dataset in dict.fromkeys(run.dataset for run in runs):
-        here = [run for run in runs if run.dataset == dataset]
-        here = [run for run in here if run.seed == here[0].seed]
-        first = make_config(config_dict=here[0].keys)
-        split = parts.split(plain_config(first))
-        parts.check_part(first, split, "test", "compare models by")
-        for run in here:
-            config = make_config(config_dict=run.keys)
-            try:
-                _check_split(config, first, split)
-                if run.method is not None:
-                    check_run(config, split)
-            except KDError as error:
-                raise KDError(f"{run.dataset}, {run.name}: {error}") from error
-
-
-def _check_split(config, first, split):
-    harmless = student_only_keys() | our_keys() | fit.OUTWARD | model_keys(first["model"]) | {"kd_method"}
-
-    def decisive(one):
-        return {key: str(value) for key, value in one.final_config_dict.items() if key not in harmless}
-
-    if decisive(config) != decisive(first) and parts.split(plain_config(config)).fingerprint != split.fingerprint:
-        raise KDError("its own keys give it another split than the rest: write filters and eval_args under 'keys'")
 
 
 def execute(run):
