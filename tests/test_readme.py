@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_kd.compare.statistics import paired
+from recbole_kd.compare.statistics import holm, paired
 from recbole_kd.config.layers import typed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,7 @@ def test_the_column_of_citeulike_is_that_of_its_result_file():
     for method, label in labels.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| {label} |"))
         own = found[method]["ndcg@10"]
-        assert row.endswith(f"| {own['mean']:.4f} ± {own['sd']:.4f} |")
+        assert row.split(" | ")[3].removesuffix(" |") == f"{own['mean']:.4f} ± {own['sd']:.4f}"
 
 
 @pytest.mark.parametrize("dataset", ["citeulike", "ml-100k"])
@@ -207,6 +207,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     ("citeulike-neighbours", "citeulike, BPR 200 -> BPR 20, 5 seeds", 5),
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
     ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
+    ("ml-1m-neighbours-6-10", "ml-1m, five other seeds", 5),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
@@ -408,3 +409,38 @@ def test_the_single_figures_of_the_readme_are_those_of_their_result_files():
     assert f"{student} against {', '.join(teachers[:2])} and {teachers[2]}, means of {seeds} seeds" in text
     near = read("methods-citeulike-neighbours")["summary"]["with its neighbours"]["ndcg@10"]["mean"]
     assert f"the teacher's own ranking, asked with them, is at {near:.4f}" in text
+
+
+def test_what_is_said_of_ml_1m_on_other_seeds_is_in_its_result_file():
+    found = json.loads((ROOT / "benchmarks/results/methods-ml-1m-neighbours-6-10.json").read_text())
+    runs = found["runs"].values()
+    mkd, mix = (next(name for name in found["methods"] if name.startswith(start)) for start in ("MKD", "Distiller"))
+
+    def gap(name, other, metric="ndcg@10"):
+        return paired(*([run[row]["test_result"][metric] for run in runs] for row in (name, other)))
+
+    def interval(one, sign="+"):
+        return f"{one['difference']:{sign}.4f} [{one['t_low']:{sign}.4f}, {one['t_high']:{sign}.4f}]"
+
+    tests = [gap(name, "teacher") for name in (mkd, mix)]
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    page = page[page.index("## ml-1m, five other seeds") :]
+    text, readme = " ".join(page.split()), " ".join(README.split())
+    for name in ("student alone", "with its neighbours", mkd, mix):
+        assert interval(gap(name, "teacher")) in next(
+            line for line in page.splitlines() if line.startswith(f"| {name} |")
+        )
+    ps = [one["p"] for one in tests]
+    assert f"p {ps[0]:.4f} and {ps[1]:.4f}, by Holm's correction for the two {max(holm(ps)):.4f}" in text
+    assert all(interval(gap(name, "teacher", "recall@10")) in text for name in (mkd, mix))
+    assert f"above MKD's student by {interval(gap('with its neighbours', mkd), '')}" in text
+    assert f"by {interval(tests[0], '')} in ndcg" in readme
+    rows = README[: README.index("## Set up")].splitlines()
+    for name, label in (
+        ("teacher", "teacher"),
+        ("student alone", "the student alone"),
+        (mkd, "the student distilled by MKD, `n"),
+    ):
+        own = found["summary"][name]["ndcg@10"]
+        line = next(line for line in rows if line.startswith(f"| {label}"))
+        assert line.split(" | ")[-1] == f"{own['mean']:.4f} ± {own['sd']:.4f} |"
