@@ -77,11 +77,12 @@ def runs_of(seed, names, teachers, rest, alone, metric):
     return {name: {key: row[key] for key in shown if key in row} for name, row in found.items()}
 
 
-def joinable(earlier, file, command, teachers, alone, runs):
-    """The runs of an earlier result file; refused where its keys differ or a seed is there already."""
+def joinable(file, command, teachers, alone, seeds):
+    """The runs of an earlier result file; refused where its keys differ or it has one of the seeds."""
+    earlier = json.loads(Path(file).read_text())
     if [earlier["command"], earlier["teachers"], earlier["alone"]] != [command, teachers, alone]:
         raise SystemExit(f"{file} was made with other keys: {shlex.join(earlier['command'])}")
-    twice = {run["seed"] for run in runs} & {run["seed"] for run in earlier["runs"]}
+    twice = {run["seed"] for run in earlier["runs"]} & set(seeds)
     if twice:
         raise SystemExit(f"{file} has seed {min(twice)} too")
     return earlier["runs"]
@@ -111,12 +112,14 @@ def main():
     own, rest = parser.parse_known_args()
     names, teachers = own.only.split(";"), typed("teachers", own.teachers)
     alone = shlex.split(own.alone)
+    seeds, before = [int(seed) for seed in own.seeds.split(",")], []
+    for file in own.earlier:
+        before += joinable(file, shareable(rest), teachers, own.alone, [*seeds, *(run["seed"] for run in before)])
     runs = [
         {"seed": int(seed), "rows": runs_of(seed, names, teachers, rest, alone, own.metric)}
         for seed in own.seeds.split(",")
     ]
-    for file in own.earlier:
-        runs += joinable(json.loads(Path(file).read_text()), file, shareable(rest), teachers, own.alone, runs)
+    runs += before
     runs.sort(key=lambda run: run["seed"])
     rows = [run["rows"] for run in runs]
     found = {part: summary(rows, part, own.metric) for part in ("valid_result", "test_result")}

@@ -139,7 +139,9 @@ def protocol():
         share = name in rows and (rows[name] - rows["student alone"]) / gap
         met = f"{share:.0%} recovered: {'reached' if share >= printed else '**no**'}" if name in rows else "not run"
         parts.append(f"{name}, to recover {printed:.0%}: {met}")
-    parts.append(f"MKD above them all: {'run' if 'MKD' in rows else 'not run'}")
+    others = [value for name, value in rows.items() if name not in ("teacher", "student alone", "MKD")]
+    met = "reached" if rows.get("MKD", 0) > max(others) else "**no**"
+    parts.append(f"MKD above them all: {met if 'MKD' in rows else 'not run'}")
     return f"**Protocol A** ([protocol-a.md](protocol-a.md), {len(found['seeds'])} seed): " + "; ".join(parts) + "."
 
 
@@ -150,7 +152,8 @@ def held_together(lines):
     pairs = zip(tested, adjusted, strict=True)
     reached = ", ".join(f"{line[5]} becomes {p:.2g}" for line, p in pairs if line[1] == "reached")
     said = f"Holm's correction over all {len(tested)} tests of this page, those that explore with those that confirm, "
-    return textwrap.fill(f"{said}leaves little of what was reached: its p of {reached}.", 118)
+    left = sum(p < 0.05 for line, p in zip(tested, adjusted, strict=True) if line[1] == "reached")
+    return textwrap.fill(f"{said}leaves {left} of what was reached below 0.05: of its p {reached or 'nothing'}.", 118)
 
 
 def quoted(word):

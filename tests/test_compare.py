@@ -30,7 +30,7 @@ from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.planned import plan_runs
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
-from recbole_kd.compare.summary import _compared, ranked
+from recbole_kd.compare.summary import _compared, complete, ranked
 from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text
 from recbole_kd.compare.tail import popularity_bins, popularity_recall, recall_by_bin
 from recbole_kd.config import plain_config
@@ -332,6 +332,10 @@ def test_models_that_cannot_be_timed_cost_no_other_number(content, workdir, monk
     assert "no memory" in Path("untimed/report.html").read_text()
     monkeypatch.setattr(work_module, "time_models", timed)
     assert main(["compare", "plan.yaml"]) == 0
+    monkeypatch.setattr(work_module, "time_models", out_of_memory)
+    keys = {**content["keys"], "embedding_size": 2}
+    found = compare(make_plan({**content, "keys": keys, "seeds": [1], "folder": "untimed"}))
+    assert {row["ms_per_user"] for row in found["datasets"]["toy"]["rows"].values()} == {None}, "of the plan before"
 
 
 def out_of_memory(*_):
@@ -346,6 +350,7 @@ def test_a_teacher_with_neighbours_is_shown_as_it_teaches(content, workdir):
     near, teacher = rows["with its neighbours"], rows["teacher"]
     assert near["metrics"]["ndcg@10"]["mean"] != teacher["metrics"]["ndcg@10"]["mean"]
     assert (near["method"], near["parameters"], near["epochs"]) == (None, teacher["parameters"], None)
+    assert near["ms_per_user"] is None and teacher["ms_per_user"]
     assert "against_alone" not in near["metrics"]["ndcg@10"]
     run = next(run for run in plan_runs(plan) if run.name == "with its neighbours")
     result = recbole_kd.run_kd(config_dict={**run.keys, "baseline": False})
@@ -354,7 +359,7 @@ def test_a_teacher_with_neighbours_is_shown_as_it_teaches(content, workdir):
     )
 
 
-def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best(done):
+def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best():
     rows = {
         name: {"seeds": [1, 2, 3], "values": values}
         for name, values in {"teacher": [3, 4, 5], "student alone": [2, 3, 4], "good": [2.9, 3.9, 4.9]}.items()
@@ -373,7 +378,9 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best(done):
     assert found["wild"]["metrics"]["ndcg@10"]["against_rival"]["rival"] == "good"
     said = " ".join(findings(part, "ndcg@10"))
     assert "good has the best mean ndcg@10 of 1 method" in said and "wild (1)" in said
-    assert [line[0] for line in accuracy(part, "ndcg@10")[1]][-1] == "wild (1 of 3 seeds)"
+    heads, lines = accuracy(part, "ndcg@10")
+    assert heads[1] == "seeds" and [line[1] for line in lines] == ["3 of 3", "3 of 3", "3 of 3", "1 of 3"]
+    assert complete({"A": [1, 2], "B": [2, 3], "C": [1, 2]}) == ["A", "C"]
 
 
 # What is refused
@@ -392,6 +399,10 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best(done):
     ({"methods": [{"model": "SLD", "sld_wieght": 1}]}, ["'sld_wieght'", "'sld_weight'", "methods: SLD"]),
     ({"methods": [{"model": "SLD", "sld_weight": -1}]}, ["toy, SLD", "sld_weight=-1"]),
     ({"methods": ["SLD", {"model": "RRD", "epochs": 9}]}, ["'RRD'", "another teacher", "epochs 9", "teacher.epochs"]),
+    ({"alone": {"student": {"seed": 5}}}, ["'seed'", "'alone'", "'seeds'"]),
+    ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "are one"]),
+    ({"methods": ["SLD", {"model": "RRD", "teacher_model": "LightGCN"}]}, ["another teacher", "under 'keys'"]),
+    ({"methods": [{"model": "SLD", "name": "milliseconds"}]}, ["'milliseconds'"]),
     ({"alone": {"teacher": {"epochs": 9}}}, ["'teacher.epochs'", "'alone'", "no teacher"]),
     ({"keys": {"epoch": 3}}, ["'epoch'", "'epochs'"]), ({"keys": {"seed": 3}}, ["'seed'", "'seeds'"]),
     ({"keys": {"checkpoint_dir": "x"}}, ["'checkpoint_dir'", "folder"]), ({"keys": [1]}, ["'keys'"]),
@@ -512,7 +523,7 @@ def test_means_shares_and_places_by_hand():
     assert recovered_share([0.3], [0.2], [0.1]) is None and recovered_share([], [], []) is None
     assert recovered_share([0.2], [0.3], [0.1], smaller=True) == pytest.approx(0.5)
     rows = {
-        name: {"metrics": {metric: {"mean": mean, "n": n} for metric in ("recall@10", "giniindex@10")}}
+        name: {"metrics": {metric: {"mean": mean, "values": "123"[:n]} for metric in ("recall@10", "giniindex@10")}}
         for name, mean, n in (("teacher", 9, 3), ("A", 1, 3), ("B", 2, 3), ("C", 1, 3), ("D", 5, 2), ("E", 0, 2))
     }
     assert ranked(rows, "recall@10") == ["B", "A", "C", "D", "E"]

@@ -140,7 +140,7 @@ def findings(part, metric):
     if not order:
         return ["No method has come to an end."]
     lines = []
-    full = complete(order, {name: part["rows"][name]["metrics"][metric]["n"] for name in order})
+    full = complete({name: part["rows"][name]["metrics"][metric]["values"] for name in order})
     for name in full[:1]:
         entry = part["rows"][name]["metrics"][metric]
         lines.append(
@@ -158,7 +158,7 @@ def findings(part, metric):
                 lines.append(f"{name} against {who}: {_said(entry)}.")
     few = [f"{name} ({part['rows'][name]['metrics'][metric]['n']})" for name in order if name not in full]
     if few:
-        lines.append(f"On fewer seeds than the others, so that their means do not compare: {', '.join(few)}.")
+        lines.append(f"Not on the same seeds as the others, so that their means do not compare: {', '.join(few)}.")
     alone = part["rows"].get(ALONE, {}).get("parameters")
     for name in order:
         own = part["rows"][name]["parameters"]

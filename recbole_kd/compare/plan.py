@@ -20,6 +20,7 @@ TAKEN = {
     "baseline": "the student is always trained alone", "show_progress": "the comparison has a line of its own",
 }  # fmt: skip
 ENDS = ("teacher", "student alone", "with its neighbours")  # the last where neighbour_weight asks for it
+FILES = ("speed", "milliseconds")  # what is beside the runs, and what it is called where it fails
 _NAME = re.compile(r"\w[\w .,+=@()-]*")  # it becomes a file's name
 
 
@@ -93,11 +94,15 @@ def make_plan(content, origin="the plan", folder="compare/plan"):
 
 def _alone(raw, origin):
     """The student alone's keys, which may stand in a block of the student's."""
-    keys = _keys("alone", raw, origin)
-    for key in keys:
+    given = _keys("alone", raw, origin)
+    for key in given:
         if key.startswith("teacher."):
             raise KDError(f"'{key}' may not stand under 'alone' in {origin}: the student alone has no teacher")
-    return {key.removeprefix("student."): value for key, value in keys.items()}
+        if key.startswith("student.") and key.removeprefix("student.") in given:
+            raise KDError(
+                f"'{key}' and '{key.removeprefix('student.')}' under 'alone' in {origin} are one: leave one out"
+            )
+    return _keys("alone", {key.removeprefix("student."): value for key, value in given.items()}, origin)
 
 
 def _seeds(seeds, origin):
@@ -118,10 +123,10 @@ def _entries(where, what, raw, origin):
             raise KDError(f"an entry of '{where}' in {origin} is {one!r}: write a name, or {{{what}: …, key: value}}")
         kind = keys.pop(what)
         name = keys.pop("name", kind)
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name.casefold() in (*ENDS, "speed"):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name.casefold() in (*ENDS, *FILES):
             raise KDError(
                 f"the name {name!r} under '{where}' in {origin} will not do: letters, digits, spaces and _.,+=@()- "
-                f"may stand in it, and {', '.join(map(repr, ENDS))} and 'speed' are taken"
+                f"may stand in it, and {', '.join(map(repr, (*ENDS, *FILES)))} are taken"
             )
         if name.casefold() in (other.name.casefold() for other in found):
             raise KDError(f"'{where}' in {origin} holds two entries of the name '{name}': give one another 'name'")

@@ -14,6 +14,7 @@ from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
 
 MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
+OF_TRAINING = {"epochs", "train_batch_size", "eval_step", "stopping_step"}  # plain keys of both sides, or of a block
 
 
 def plan_runs(plan):
@@ -39,11 +40,13 @@ def _check_reach(plan, dataset, common, configs):
 
 
 def _unlike(theirs, ours):
-    """What parts two lists of teachers, where it is a key, and how both get the same."""
+    """What parts two lists of teachers, where it is a key that each side may have for itself, and how to say so."""
     for own, other in zip(theirs, ours, strict=False):
-        for key in (key for key in own if own[key] != other.get(key) and key != "files"):
-            said = f", one with {key} {own[key]} where the plan's has {other.get(key)} (say the teacher's under 'keys'"
-            return f"{said}, as teacher.{key}, or the entry's own as student.{key})"
+        of_a_side = OF_TRAINING | student_only_keys() | model_keys(own["model"]) if "model" in own else ()
+        for key in (key for key in own if key in of_a_side and key in other and own[key] != other[key]):
+            return (
+                f", one with {key} {own[key]} where the plan's has {other[key]} (teacher.{key} under 'keys' says which)"
+            )
     return ""
 
 
@@ -92,7 +95,7 @@ def _runs_on(plan, dataset):
             how = _unlike(teachers_of(config), teachers)
             raise KDError(
                 f"{dataset.name}: '{name}' asks for another teacher than the plan{how}: what is its own reaches the "
-                "student and the terms alone"
+                "student and the terms alone; keys for both sides stand under 'keys'"
             )
     # what any method learns along is kept when the teacher is trained, or it would be trained again for it
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
@@ -107,6 +110,8 @@ def _runs_on(plan, dataset):
         for name, layer in layers.items():
             own_sides = {TEACHER: ranks_as, ALONE: [plain_config(configs[ALONE])]}.get(name, [configs[name]])
             sides = [config.final_config_dict for config in own_sides] + ([] if name == ALONE else teachers)
+            if name == NEIGHBOURS:  # none of the first method's keys, but the plan's
+                sides = [*teachers, {key: configs[TEACHER][key] for key in (*MEASURED, "neighbour_weight")}]
             file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
             own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
             key = _key(sides, seed, data)

@@ -93,7 +93,9 @@ class Progress:
         self._width = len(line)
 
     def _left(self, waiting, running):
-        """', about 2:30 left', or nothing where that is not known."""
+        """', about 2:30 left', or nothing where that is not known, or nothing is left."""
+        if not waiting and not running:
+            return ""
         under_way = [(_kind(run), gone) for run, gone in dict(running).items()]
         left = time_left(self.known, list(map(_kind, waiting)), under_way, self.processes)
         return "" if left is None else f", about {clock(left)} left"

@@ -113,7 +113,7 @@ def _compared(found, by_name, metric):
     }
     smaller = smaller_is_better(metric)
     methods = [name for name in values if name not in ENDS]
-    full = complete(methods, {name: len(own) for name, own in values.items()})
+    full = complete({name: values[name] for name in methods})
     for name, own in values.items():
         entry = {"values": {str(seed): value for seed, value in own.items()}, **describe(list(own.values()))}
         if name in methods:
@@ -150,15 +150,15 @@ def _share(own, alone, teacher, smaller):
     return recovered_share(method, below, above, smaller)
 
 
-def complete(names, counts):
-    """Those of the names with the most seeds: means over other seeds are not to be compared."""
-    most = max((counts[name] for name in names), default=0)
-    return [name for name in names if counts[name] == most]
+def complete(seeds):
+    """Of names to their seeds the names that have those of the one with the most: other means do not compare."""
+    most = set(max(seeds.values(), key=len, default=()))
+    return [name for name, own in seeds.items() if set(own) == most]
 
 
 def ranked(rows, metric):
     """The methods among a summary's rows, the best mean first; those that lack seeds come after all others."""
     sign = 1 if smaller_is_better(metric) else -1
     entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in ENDS}
-    full = complete(entries, {name: entry["n"] for name, entry in entries.items()})
+    full = complete({name: entry["values"] for name, entry in entries.items()})
     return sorted(entries, key=lambda name: (name not in full, sign * entries[name]["mean"]))

@@ -47,16 +47,27 @@ def accuracy(part, metric):
     """One dataset's metrics as text, ``metric`` first: heads and lines."""
     others = [name for name in metrics_of(part) if name != metric]
     most = max(row["metrics"][metric]["n"] for row in part["rows"].values())
+    short = any(row["metrics"][metric]["n"] < most for row in part["rows"].values())
     lines = []
     for name, row in part["rows"].items():
         entry = row["metrics"][metric]
-        few = "" if entry["n"] == most else f" ({entry['n']} of {most} seeds)"
         tests = [entry.get(against, {}) for against in ("against_alone", "against_teacher")]
         gains = [f"{signed(test['difference'])}" if test else "" for test in tests]
         pairs = [cell for test, gain in zip(tests, gains, strict=True) for cell in (gain, p_value(test.get("p_holm")))]
         rest = [mean_sd(row["metrics"][other]) for other in others]
-        lines.append([name + few, mean_sd(entry), percent(entry.get("share")), *pairs, *rest])
-    return ["test", metric, "recovered", "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
+        seeds = [f"{entry['n']} of {most}"] if short else []
+        lines.append([name, *seeds, mean_sd(entry), percent(entry.get("share")), *pairs, *rest])
+    return [
+        "test",
+        *(["seeds"] if short else []),
+        metric,
+        "recovered",
+        "over alone",
+        "p (Holm)",
+        "over teacher",
+        "p (Holm)",
+        *others,
+    ], lines
 
 
 def costs(part):

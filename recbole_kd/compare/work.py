@@ -14,7 +14,7 @@ from recbole_kd.compare.plan import Plan, read_plan
 from recbole_kd.compare.planned import check_data, plan_runs
 from recbole_kd.compare.pool import pool
 from recbole_kd.compare.progress import Progress
-from recbole_kd.compare.runs import TEACHER, execute, give_up, read_row, speed_file, time_models
+from recbole_kd.compare.runs import NEIGHBOURS, TEACHER, execute, give_up, read_row, speed_file, time_models
 from recbole_kd.compare.summary import summed_up
 from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
@@ -112,7 +112,7 @@ def _work(missing, rows, workers, processes, progress):
                 failed[run] = why_not(run)
             else:  # a teacher that diverged always will
                 give_up(run, why_not(run))
-            progress.ended(run, None, why_not(run))
+            progress.ended(run, None, why_not(run), waiting, so_far())
         ready = [run for run in waiting if not run.waits or rows[teachers[run.dataset, run.seed]]]
         for run in ready[: processes - len(running)]:
             waiting.remove(run)
@@ -144,7 +144,7 @@ def _timed(runs, rows, here):
 
     Returns the first run to why there are none, a dict: the other numbers do not wait for them.
     """
-    there = [run for run in runs if rows[run] and "failed" not in rows[run]]
+    there = [run for run in runs if rows[run] and "failed" not in rows[run] and run.name != NEIGHBOURS]
     there = [run for run in there if run.seed == there[0].seed]
     file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in there)
     if there and read_row(file, key) is None:
@@ -153,5 +153,6 @@ def _timed(runs, rows, here):
         except BrokenProcessPool:
             reason = "the process was ended from outside"
         if reason:
+            Path(file).unlink(missing_ok=True)  # those of an earlier plan are none of this one
             return {replace(there[0], name="milliseconds"): reason}
     return {}

@@ -79,7 +79,7 @@ class TPESearch:
             }
             if settings not in tried:
                 return settings
-        return None
+        return RandomSearch(self.space, self.seed, self.bigger).draw(past)
 
     def hopeless(self, curve, past):
         """Whether MedianPruner gives the trial up."""
