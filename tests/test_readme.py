@@ -456,3 +456,20 @@ def test_the_teacher_that_could_be_stronger_is_that_of_its_result_file():
     large = [row for row in rows if "--dataset=ml-1m" in row["keys"] and row["embedding_size"] == 200]
     best = max(large, key=lambda row: row["valid_ndcg@10"])
     assert len(large) == 3 and best["weight_decay"] == 3e-6
+
+
+def test_the_table_of_other_weights_is_that_of_its_result_file():
+    found = json.loads((ROOT / "benchmarks/results/mkd-weights-ml-100k.json").read_text())
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    text = text[text.index("### At other weights") :]
+    text = text[: text.index("**None is told apart")]
+    runs, base = found["runs"].values(), "MKD --learning_rate=0.003"
+    values = {name: [run[name]["test_result"]["ndcg@10"] for run in runs] for name in found["methods"]}
+    assert len(runs) == 5 and len(values) == 7 and text.count("\n| MKD") == 7
+    for name, own in values.items():
+        row, gap = found["summary"][name], paired(own, values[base])
+        cells = [f"{row[metric]['mean']:.4f} ± {row[metric]['sd']:.4f}" for metric in ("recall@10", "ndcg@10")]
+        cells.append("" if name == base else f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]")
+        line = f"| MKD{name.removeprefix(base)} | {' | '.join(cells)} | {row['epochs']:.0f} |"
+        assert line in text, line
+        assert name == base or gap["t_low"] < 0 < gap["t_high"]
