@@ -446,13 +446,32 @@ def test_what_is_said_of_ml_1m_on_other_seeds_is_in_its_result_file():
         assert line.split(" | ")[-1] == f"{own['mean']:.4f} ± {own['sd']:.4f} |"
 
 
-def test_the_teacher_that_could_be_stronger_is_that_of_its_result_file():
-    rows = json.loads((ROOT / "benchmarks/results/decay.json").read_text())
+def test_the_teacher_that_could_be_stronger_is_that_of_its_result_files():
+    def read(name):
+        return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+    rows = read("decay")
     wide = [row for row in rows if "--dataset=citeulike" in row["keys"] and row["embedding_size"] == 200]
-    decayed = next(row["valid_ndcg@10"] for row in wide if (row["learning_rate"], row["weight_decay"]) == (0.001, 1e-6))
-    plain = json.loads((ROOT / "benchmarks/results/tune-mix-citeulike.json").read_text())["summary"]["teacher"]
-    said = f"{decayed:.4f} against {plain['ndcg@10']['mean']:.4f}, validation of one seed"
-    assert said in " ".join(README.split())
+    longer = next(row["valid_ndcg@10"] for row in wide if (row["learning_rate"], row["weight_decay"]) == (0.001, 1e-6))
+    decayed, plain = (read(f"tune-{name}")["summary"] for name in ("decayed-citeulike", "mix-citeulike"))
+    mix = next(name for name in decayed if name.startswith("Distiller"))
+    better, was, mkd, mixed, alone = (
+        f"{found[name]['ndcg@10']['mean']:.4f}"
+        for found, name in (
+            (decayed, "teacher"),
+            (plain, "teacher"),
+            (decayed, "MKD"),
+            (decayed, mix),
+            (decayed, "student alone"),
+        )
+    )
+    readme, methods = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/methods.md"))
+    assert f"({better} against {was}, validation of one seed" in readme and f"are at {mkd} and {mixed})" in readme
+    assert f"{was} as in the tables" in methods and f"{better} with 1e-6" in methods
+    assert f"{longer:.4f} with 1e-6 and stopped by ndcg@10" in methods
+    assert (
+        f"MKD is at {mkd} there and the mix of SLD and RCEKD at {mixed}" in methods and f"decay at {alone};" in methods
+    )
     large = [row for row in rows if "--dataset=ml-1m" in row["keys"] and row["embedding_size"] == 200]
     best = max(large, key=lambda row: row["valid_ndcg@10"])
     assert len(large) == 3 and best["weight_decay"] == 3e-6
