@@ -29,9 +29,8 @@ def trained(config, name, data):
             return student, *get_distilled(config, data, knowledge, name_of(teachers))
     if name == TEACHER and len(teachers) == 1 and teachers[0].model is not None:
         return teachers[0].config, teachers[0].model, teachers[0].file
-    ranked = ListModel(
-        knowledge, student, data.train._dataset
-    )  # several, a file, or with its neighbours: as the knowledge ranks
+    # several, a file, or one with its neighbours: as the knowledge ranks
+    ranked = ListModel(knowledge, student, data.train._dataset)
     ranked.members = [teacher.model for teacher in teachers if teacher.model is not None]
     return student, ranked, None
 

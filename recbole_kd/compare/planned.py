@@ -67,8 +67,8 @@ def _check_alone(plan, dataset, common, config):
             )
 
 
-def _runs_on(plan, dataset):
-    common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
+def _configured(plan, dataset, common):
+    """Each name's own layer of keys, and its Config over ``common``: two dicts, the ends first. Raises KDError."""
     first = plan.methods[0]
     shared = {"model": first.what, **{key: value for key, value in first.keys.items() if key == "terms"}}
     layers = {
@@ -76,20 +76,24 @@ def _runs_on(plan, dataset):
         ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()}),
     }
     layers |= {method.name: merged(method.keys, {"model": method.what}) for method in plan.methods}
-    kinds = {method.name: method for method in plan.methods}
-
     configs = {}
     for name, layer in layers.items():
         try:
             configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
         except KDError as error:
             raise KDError(f"{dataset.name}, {name}: {error}") from error
+    if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:
+        layers[NEIGHBOURS], configs[NEIGHBOURS] = dict(shared), configs[TEACHER]
+    return {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}, configs  # stable
+
+
+def _runs_on(plan, dataset):
+    common = merged(plan.keys, dataset.keys, {"dataset": dataset.what})
+    kinds = {method.name: method for method in plan.methods}
+    layers, configs = _configured(plan, dataset, common)
     _check_reach(plan, dataset, common, configs)
     _check_alone(plan, dataset, common, configs[ALONE])
     teachers = teachers_of(configs[TEACHER])
-    if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:
-        layers[NEIGHBOURS], configs[NEIGHBOURS] = dict(shared), configs[TEACHER]
-        layers = {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}  # stable
     for name, config in configs.items():
         if teachers_of(config) != teachers:
             how = _unlike(teachers_of(config), teachers)

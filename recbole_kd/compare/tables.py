@@ -52,22 +52,12 @@ def accuracy(part, metric):
     for name, row in part["rows"].items():
         entry = row["metrics"][metric]
         tests = [entry.get(against, {}) for against in ("against_alone", "against_teacher")]
-        gains = [f"{signed(test['difference'])}" if test else "" for test in tests]
-        pairs = [cell for test, gain in zip(tests, gains, strict=True) for cell in (gain, p_value(test.get("p_holm")))]
+        pairs = [cell for test in tests for cell in (signed(test.get("difference")), p_value(test.get("p_holm")))]
         rest = [mean_sd(row["metrics"][other]) for other in others]
         seeds = [f"{entry['n']} of {most}"] if short else []
         lines.append([name, *seeds, mean_sd(entry), percent(entry.get("share")), *pairs, *rest])
-    return [
-        "test",
-        *(["seeds"] if short else []),
-        metric,
-        "recovered",
-        "over alone",
-        "p (Holm)",
-        "over teacher",
-        "p (Holm)",
-        *others,
-    ], lines
+    heads = ["test", *(["seeds"] if short else []), metric, "recovered"]
+    return [*heads, "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
 
 
 def costs(part):
