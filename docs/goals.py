@@ -15,6 +15,37 @@ RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 METRIC = "ndcg@10"
 ENOUGH = 5  # seeds for a claim
 FRESH = ", seeds 6 to 10 \\*"  # settled on before anything was seen of them
+NEAR, THREE = ", `neighbour_weight` 1", "above each of three teachers"
+CITY, LIGHT, MIX = "citeulike, BPR 200 -> 20", "citeulike, LightGCN 200 -> 20", "SLD and RCEKD mixed"
+GOALS = (  # what was to be shown, the row that shows it, the result file
+    ("ml-100k, BPR 200 -> 20, all tuned: MKD", "MKD", "methods-ml-100k.json"),
+    (f"ml-100k, BPR 200 -> 20: MKD{NEAR}", "MKD", "methods-ml-100k-neighbours.json"),
+    ("ml-100k, BPR 200 -> 10: MKD", "MKD", "methods-ml-100k-10.json"),
+    (f"{CITY}: MKD", "MKD", "methods-citeulike-best.json"),
+    (f"{CITY}: SLD", "SLD", "methods-citeulike-best.json"),
+    (f"{CITY}: RCEKD", "RCEKD", "methods-citeulike-best.json"),
+    (f"{CITY}: {MIX}", "Distiller", "methods-citeulike-best.json"),
+    (f"{CITY}: MKD{NEAR}", "MKD", "methods-citeulike-neighbours.json"),
+    (f"{CITY}: {MIX}{NEAR}", "Distiller", "methods-citeulike-neighbours.json"),
+    (f"{CITY}: MKD{NEAR}{FRESH}", "MKD", "methods-citeulike-neighbours-6-10.json"),
+    (f"citeulike, BPR 200 -> 10: MKD{NEAR}", "MKD", "methods-citeulike-10.json"),
+    (f"{LIGHT}: MKD", "MKD", "methods-citeulike-lightgcn.json"),
+    (f"{LIGHT}: RCEKD", "RCEKD", "methods-citeulike-lightgcn.json"),
+    (f"{LIGHT}: MKD{NEAR}", "MKD", "methods-citeulike-lightgcn-neighbours.json"),
+    (f"citeulike, LightGCN 200 -> 10: MKD{NEAR}", "MKD", "methods-citeulike-lightgcn-10.json"),
+    ("ml-1m, BPR 200 -> 20: MKD", "MKD", "methods-ml-1m.json"),
+    (f"ml-1m, BPR 200 -> 20: {MIX}", "Distiller", "methods-ml-1m.json"),
+    (f"ml-1m, BPR 200 -> 20: MKD{NEAR}", "MKD", "methods-ml-1m-neighbours.json"),
+    (f"ml-1m, BPR 200 -> 20: MKD, tuned{NEAR}{FRESH}", "MKD", "methods-ml-1m-neighbours-6-10.json"),
+    (f"ml-1m, BPR 200 -> 20: {MIX}{NEAR}{FRESH}", "Distiller", "methods-ml-1m-neighbours-6-10.json"),
+    (f"ml-1m, BPR 200 -> 10: MKD{NEAR}", "MKD", "methods-ml-1m-10.json"),
+    (f"ml-1m, LightGCN 200 -> 20: MKD{NEAR}", "MKD", "methods-ml-1m-lightgcn.json"),
+    (f"ml-1m, LightGCN 200 -> 10: MKD{NEAR}", "MKD", "methods-ml-1m-lightgcn-10.json"),
+    ("ml-100k: HetComp's student above each of five teachers", "distilled", "hetcomp-ml-100k-seeds.json"),
+    (f"citeulike: HetComp's student {THREE}", "HetComp", "hetcomp-ablation-citeulike.json"),
+    (f"ml-1m: HetComp's student {THREE}", "HetComp", "hetcomp-ablation-ml-1m.json"),
+    (f"citeulike: SLD's student {THREE}", "distilled", "sld-ensemble-citeulike.json"),
+)
 TABLES = ("methods-citeulike.json",)  # files whose commands stand here though no goal does
 PAGE = """# Goals, and how far they are
 
@@ -110,16 +141,11 @@ def row(goal, file, rows, name, teachers):
     return [goal, verdict(found), *mean, gap, p, found["n"], f"`{file}`"]
 
 
-def of_methods(goal, method, file):
-    """From a result file of benchmarks/methods.py."""
-    found = read(file)
-    return row(goal, file, found and list(found["runs"].values()), method, "teacher")
-
-
-def of_runs(goal, name, file):
-    """From a result file of benchmarks/seeds.py or benchmarks/hetcomp.py, with several teachers."""
-    found = read(file)
-    return row(goal, file, found and [run.get("rows", run) for run in found["runs"]], name, "teacher ")
+def of_file(goal, name, file):
+    """A line from a result file of benchmarks/methods.py, or of seeds.py or hetcomp.py with several teachers."""
+    runs = (read(file) or {}).get("runs")
+    seeds = list(runs.values()) if isinstance(runs, dict) else [run.get("rows", run) for run in runs or []]
+    return row(goal, file, seeds, name, "teacher")
 
 
 def protocol():
@@ -172,11 +198,8 @@ def command(name):
     elif "teachers" in found:
         ends = ("teacher ", "ensemble", "student alone")
         own = [one for one in found["runs"][0]["rows"] if not one.startswith(ends)]
-        script, said["only"], said["teachers"] = (
-            "hetcomp",
-            ";".join(own),
-            json.dumps(found["teachers"]).replace(chr(34), ""),
-        )
+        script, said["only"] = "hetcomp", ";".join(own)
+        said["teachers"] = json.dumps(found["teachers"]).replace('"', "")
     else:
         script = "seeds"
     said |= {"alone": found["alone"]} if found.get("alone") else {}
@@ -194,38 +217,7 @@ def commands(lines):
 
 def page():
     """The whole page."""
-    near, three = ", `neighbour_weight` 1", "above each of three teachers"
-    city, light = "citeulike, BPR 200 -> 20", "citeulike, LightGCN 200 -> 20"
-    mix = "SLD and RCEKD mixed"
-    lines = [
-        of_methods("ml-100k, BPR 200 -> 20, all tuned: MKD", "MKD", "methods-ml-100k.json"),
-        of_methods(f"ml-100k, BPR 200 -> 20: MKD{near}", "MKD", "methods-ml-100k-neighbours.json"),
-        of_methods("ml-100k, BPR 200 -> 10: MKD", "MKD", "methods-ml-100k-10.json"),
-        of_methods(f"{city}: MKD", "MKD", "methods-citeulike-best.json"),
-        of_methods(f"{city}: SLD", "SLD", "methods-citeulike-best.json"),
-        of_methods(f"{city}: RCEKD", "RCEKD", "methods-citeulike-best.json"),
-        of_methods(f"{city}: {mix}", "Distiller", "methods-citeulike-best.json"),
-        of_methods(f"{city}: MKD{near}", "MKD", "methods-citeulike-neighbours.json"),
-        of_methods(f"{city}: {mix}{near}", "Distiller", "methods-citeulike-neighbours.json"),
-        of_methods(f"{city}: MKD{near}{FRESH}", "MKD", "methods-citeulike-neighbours-6-10.json"),
-        of_methods(f"citeulike, BPR 200 -> 10: MKD{near}", "MKD", "methods-citeulike-10.json"),
-        of_methods(f"{light}: MKD", "MKD", "methods-citeulike-lightgcn.json"),
-        of_methods(f"{light}: RCEKD", "RCEKD", "methods-citeulike-lightgcn.json"),
-        of_methods(f"{light}: MKD{near}", "MKD", "methods-citeulike-lightgcn-neighbours.json"),
-        of_methods(f"citeulike, LightGCN 200 -> 10: MKD{near}", "MKD", "methods-citeulike-lightgcn-10.json"),
-        of_methods("ml-1m, BPR 200 -> 20: MKD", "MKD", "methods-ml-1m.json"),
-        of_methods(f"ml-1m, BPR 200 -> 20: {mix}", "Distiller", "methods-ml-1m.json"),
-        of_methods(f"ml-1m, BPR 200 -> 20: MKD{near}", "MKD", "methods-ml-1m-neighbours.json"),
-        of_methods(f"ml-1m, BPR 200 -> 20: MKD, tuned{near}{FRESH}", "MKD", "methods-ml-1m-neighbours-6-10.json"),
-        of_methods(f"ml-1m, BPR 200 -> 20: {mix}{near}{FRESH}", "Distiller", "methods-ml-1m-neighbours-6-10.json"),
-        of_methods(f"ml-1m, BPR 200 -> 10: MKD{near}", "MKD", "methods-ml-1m-10.json"),
-        of_methods(f"ml-1m, LightGCN 200 -> 20: MKD{near}", "MKD", "methods-ml-1m-lightgcn.json"),
-        of_methods(f"ml-1m, LightGCN 200 -> 10: MKD{near}", "MKD", "methods-ml-1m-lightgcn-10.json"),
-        of_runs("ml-100k: HetComp's student above each of five teachers", "distilled", "hetcomp-ml-100k-seeds.json"),
-        of_runs(f"citeulike: HetComp's student {three}", "HetComp", "hetcomp-ablation-citeulike.json"),
-        of_runs(f"ml-1m: HetComp's student {three}", "HetComp", "hetcomp-ablation-ml-1m.json"),
-        of_runs(f"citeulike: SLD's student {three}", "distilled", "sld-ensemble-citeulike.json"),
-    ]
+    lines = [of_file(*goal) for goal in GOALS]
     heads = ["goal", "", "student", "best teacher", "difference", "p", "seeds", "file"]
     table = tabulate(lines, heads, tablefmt="github", disable_numparse=True)
     return PAGE.format(

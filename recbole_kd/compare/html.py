@@ -7,8 +7,7 @@ from html import escape
 from plotly.offline import get_plotlyjs
 
 from recbole_kd.compare import charts
-from recbole_kd.compare.plan import ENDS
-from recbole_kd.compare.runs import ALONE
+from recbole_kd.compare.plan import ALONE, ENDS
 from recbole_kd.compare.summary import AGAINST, complete, ranked
 from recbole_kd.compare.tables import (
     accuracy,

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import filelock
 
-from recbole_kd.compare.plan import ENDS
+from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import get_distilled, get_student_alone
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.list_model import ListModel
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
-
-TEACHER, ALONE, NEIGHBOURS = ENDS
 
 
 def trained(config, name, data):

@@ -19,7 +19,9 @@ TAKEN = {
     "nproc": "write 'processes' in the plan", "world_size": "write 'processes' in the plan",
     "baseline": "the student is always trained alone", "show_progress": "the comparison has a line of its own",
 }  # fmt: skip
-ENDS = ("teacher", "student alone", "with its neighbours")  # the last where neighbour_weight asks for it
+TEACHER, ALONE = "teacher", "student alone"
+NEIGHBOURS = "with its neighbours"  # the teacher's own ranking, where neighbour_weight asks for it
+ENDS = (TEACHER, ALONE, NEIGHBOURS)
 FILES = ("speed", "milliseconds")  # what is beside the runs, and what it is called where it fails
 _NAME = re.compile(r"\w[\w .,+=@()-]*")  # it becomes a file's name
 

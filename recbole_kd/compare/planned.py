@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from recbole_kd.compare.models import teachers_of
-from recbole_kd.compare.plan import ENDS, merged
-from recbole_kd.compare.runs import ALONE, NEIGHBOURS, TEACHER, Run
+from recbole_kd.compare.plan import ALONE, ENDS, NEIGHBOURS, TEACHER, merged
+from recbole_kd.compare.runs import Run
 from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
 from recbole_kd.model import check_run

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from recbole_kd.compare.models import members, trained
-from recbole_kd.compare.plan import ENDS
+from recbole_kd.compare.plan import ALONE, TEACHER
 from recbole_kd.compare.tail import popularity_recall
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import make_config
@@ -18,8 +18,6 @@ from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
 from recbole_kd.teacher.measure import evaluate, exact, latencies, size, versions
 from recbole_kd.teacher.prepare import given_teachers
 from recbole_kd.teacher.resume import NonFiniteLoss
-
-TEACHER, ALONE, NEIGHBOURS = ENDS
 
 
 @dataclass(frozen=True, eq=False)

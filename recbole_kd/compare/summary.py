@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from recbole_kd.compare.plan import ENDS
-from recbole_kd.compare.runs import ALONE, TEACHER, speed_file
+from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
+from recbole_kd.compare.runs import speed_file
 from recbole_kd.compare.statistics import describe, holm, paired
 from recbole_kd.teacher.measure import recovered_share, smaller_is_better
 

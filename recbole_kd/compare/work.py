@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from recbole_kd.compare.html import page
-from recbole_kd.compare.plan import Plan, read_plan
+from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, Plan, read_plan
 from recbole_kd.compare.planned import check_data, plan_runs
 from recbole_kd.compare.pool import pool
 from recbole_kd.compare.progress import Progress
-from recbole_kd.compare.runs import NEIGHBOURS, TEACHER, execute, give_up, read_row, speed_file, time_models
+from recbole_kd.compare.runs import execute, give_up, read_row, speed_file, time_models
 from recbole_kd.compare.summary import summed_up
 from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
