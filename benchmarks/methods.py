@@ -69,12 +69,14 @@ def runs_of(seed, methods, rest, part, for_alone):
         words = {word.partition("=")[0]: word for word in [*rest, *keys]}  # the last one of a key wins
         return make_config(argv=[f"--model={name}", *words.values(), f"--seed={seed}", "--resume=True"])
 
-    # teacher and student alone do not depend on any method's own keys
-    common = made(methods[0].split()[0])
+    # teacher and student alone do not depend on any method's own keys, but Distiller is none without its terms
+    first, *keys = shlex.split(methods[0])
+    some = shlex.join([first, *(word for word in keys if word.startswith("--terms="))])
+    common = made(some)
     data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)
-    lone = made(methods[0].split()[0], *for_alone)
+    lone = made(some, *for_alone)
     own = plain_config(lone)
     rows = {
         "teacher": row_of(teachers[0].config, teachers[0].model, teachers[0].file, data, part),
@@ -103,12 +105,18 @@ def runs_of(seed, methods, rest, part, for_alone):
     return rows
 
 
-def joined(earlier, by_seed, command, own):
-    """The runs of an earlier result file and these, by seed; these win. Refused where their keys differ."""
-    if [earlier["command"], earlier["part"], earlier["alone"]] != [command, own.part, own.alone]:
-        raise SystemExit(f"{own.earlier} was made with other keys: {shlex.join(earlier['command'])}")
-    seeds = sorted({*earlier["runs"], *by_seed}, key=int)
-    return {seed: {**earlier["runs"].get(seed, {}), **by_seed.get(seed, {})} for seed in seeds}
+def earlier_runs(own, command):
+    """The runs of the earlier result file, by seed. Refused where its keys differ from these."""
+    found = json.loads(Path(own.earlier).read_text())
+    if [found["command"], found["part"], found["alone"]] != [command, own.part, own.alone]:
+        raise SystemExit(f"{own.earlier} was made with other keys: {shlex.join(found['command'])}")
+    return found["runs"]
+
+
+def joined(earlier, by_seed):
+    """The runs of an earlier result file and these, by seed; these win."""
+    seeds = sorted({*earlier, *by_seed}, key=int)
+    return {seed: {**earlier.get(seed, {}), **by_seed.get(seed, {})} for seed in seeds}
 
 
 def summary(by_seed, part, metrics):
@@ -166,16 +174,15 @@ def main():
     metrics = own.metrics.split(",")
     folder = next((word.partition("=")[2] for word in rest if word.startswith("--checkpoint_dir=")), "saved")
     keys = [word for word in rest if not word.startswith("--checkpoint_dir=")] + ["--show_progress=False"]
-    by_seed = {}
+    command = shareable(keys)
+    earlier, by_seed = earlier_runs(own, command) if own.earlier else {}, {}
     for seed in own.seeds.split(","):
         place = f"{folder}/seed-{seed}"
         Path(place).mkdir(parents=True, exist_ok=True)
         with locked(place):
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
-    command = shareable(keys)
-    if own.earlier:
-        by_seed = joined(json.loads(Path(own.earlier).read_text()), by_seed, command, own)
+    by_seed = joined(earlier, by_seed)
     found = summary(by_seed, own.part, metrics)
     costs = json.loads(Path(own.cost).read_text())["methods"] if own.cost else {}
     for method, row in found.items():
