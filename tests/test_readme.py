@@ -207,6 +207,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
     ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
     ("ml-1m-neighbours-6-10", "ml-1m, five other seeds", 5), ("citeulike-tuned", "citeulike, all three tuned", 5),
+    ("citeulike-tuned-10", "citeulike, all three tuned, at a width of 10", 5),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
@@ -528,6 +529,43 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_is_in_their_result_files():
     tuned = {name: f"{row['ndcg@10']['mean']:.4f}" for name, row in read("tune-tuned-citeulike")["summary"].items()}
     assert f"at {tuned['MKD']}, at `sld_weight` 3 at {tuned['MKD --sld_weight=3']}, the mix" in text
     assert f"the student alone at {tuned['student alone']} with 1e-6" in text and f"RCEKD at {tuned[mix]} (" in text
+
+
+def test_what_is_said_of_the_tuned_ends_of_citeulike_at_half_the_width_is_in_their_result_files():
+    found, chosen = (json.loads((ROOT / f"benchmarks/results/{name}-10.json").read_text())
+                     for name in ("methods-citeulike-tuned", "tune-tuned-citeulike"))  # fmt: skip
+    runs = found["runs"].values()
+    mkd, mix = (next(name for name in found["methods"] if name.startswith(start)) for start in ("MKD", "Distiller"))
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    page = page[page.index("all three tuned, at a width of 10") :]
+    page = page[: page.index("\n### ")]
+    text, readme = " ".join(page.split()), " ".join(README.split())
+
+    def gap(name, other):
+        return paired(*([run[row]["test_result"]["ndcg@10"] for run in runs] for row in (name, other)))
+
+    for name in ("student alone", "with its neighbours", mkd, mix):
+        one = gap(name, "teacher")
+        span = f"{one['difference']:+.4f} [{one['t_low']:+.4f}, {one['t_high']:+.4f}]"
+        assert span in next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    ps = [gap(name, "teacher")["p"] for name in (mkd, mix)]
+    above = [run[mix]["test_result"]["ndcg@10"] > run["teacher"]["test_result"]["ndcg@10"] for run in runs]
+    assert (
+        len(above) == 5
+        and all(above)
+        and f"(p {ps[1]:.3f}, by Holm's correction for the two {holm(ps)[1]:.2f})" in text
+    )
+    assert (
+        f"recovers {found['summary'][mkd]['ndcg@10']['share']:.0%} and is not told apart either (p {ps[0]:.3f})" in text
+    )
+    behind = gap(mix, mkd)
+    assert f"the mix by {behind['difference']:.4f} [{behind['t_low']:.4f}, {behind['t_high']:.4f}]" in text
+    valid = {name: f"{row['ndcg@10']['mean']:.4f}" for name, row in chosen["summary"].items()}
+    plain = mix.removesuffix(" --sld_weight=3")
+    assert f"MKD was at {valid['MKD']}, at `sld_weight` 3 at {valid[mkd]}, the mix at {valid[plain]}, at" in text
+    assert f"`sld_weight` 3 at {valid[mix]}, the teacher at {valid['teacher']}." in text
+    own, teacher = (f"{found['summary'][name]['ndcg@10']['mean']:.4f}" for name in (mix, "teacher"))
+    assert f"at a width of 10 it ends at {own}, the teacher at {teacher}" in readme
 
 
 def test_the_report_of_citeulike_has_the_same_runs():
