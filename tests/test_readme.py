@@ -528,6 +528,8 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_is_in_their_result_files():
     )
     tuned = {name: f"{row['ndcg@10']['mean']:.4f}" for name, row in read("tune-tuned-citeulike")["summary"].items()}
     assert f"at {tuned['MKD']}, at `sld_weight` 3 at {tuned['MKD --sld_weight=3']}, the mix" in text
+    later = {tuned[name] for name in ("MKD --kd_rows=512", "SLD")}
+    assert f"a step and SLD alone, {later.pop()} both)" in text and not later
     assert f"the student alone at {tuned['student alone']} with 1e-6" in text and f"RCEKD at {tuned[mix]} (" in text
 
 
