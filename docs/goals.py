@@ -90,7 +90,8 @@ not beyond chance, and MKD recovers 96% of the way.
 
 **On ml-1m** the same: near a regularised teacher without its neighbours, above it with them. How far above hangs on
 how much the student is made to follow: at MKD's default weights it was undecided, at `sld_weight` 3 and 1,024 users a
-step, chosen on validation of one seed, it is above in each of five others, in ndcg@10 and not in recall@10.
+step, chosen on validation of one seed, it is above in each of five others, in ndcg@10 and not in recall@10. Ten numbers
+a user are too few there.
 
 **On ml-100k** it ends near its teacher once that is regularised; at RecBole's settings, without weight decay, it
 passes it in the mean and not beyond chance ([README](../README.md)). Neighbours bring nothing on the test part, to

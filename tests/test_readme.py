@@ -207,7 +207,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
     ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
     ("ml-1m-neighbours-6-10", "ml-1m, five other seeds", 5), ("citeulike-tuned", "citeulike, all three tuned", 5),
-    ("citeulike-tuned-10", "citeulike, all three tuned, at a width of 10", 5),
+    ("citeulike-tuned-10", "citeulike, all three tuned, at a width of 10", 5), ("ml-1m-10", "ml-1m, at a width of 10", 4),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
@@ -568,6 +568,24 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_at_half_the_width_is_in_the
     assert f"`sld_weight` 3 at {valid[mix]}, the teacher at {valid['teacher']}." in text
     own, teacher = (f"{found['summary'][name]['ndcg@10']['mean']:.4f}" for name in (mix, "teacher"))
     assert f"at a width of 10 it ends at {own}, the teacher at {teacher}" in readme
+
+
+def test_what_is_said_of_ml_1m_at_a_width_of_10_is_in_its_result_file():
+    found, wide = (json.loads((ROOT / f"benchmarks/results/methods-ml-1m-{name}.json").read_text())
+                   for name in ("10", "neighbours-6-10"))  # fmt: skip
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    page = page[page.index("#### ml-1m, at a width of 10") :]
+    page, runs = page[: page.index("\n### ")], found["runs"].values()
+    mix = next(name for name in found["methods"] if name.startswith("Distiller"))
+    values = {name: [run[name]["test_result"]["ndcg@10"] for run in runs] for name in found["summary"]}
+    for name in ("student alone", "with its neighbours", mix):
+        one = paired(values[name], values["teacher"])
+        span = f"{one['difference']:+.4f} [{one['t_low']:+.4f}, {one['t_high']:+.4f}]"
+        assert span in next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+    assert len(runs) == 5 and all(own < teacher for own, teacher in zip(values[mix], values["teacher"], strict=True))
+    assert f"{found['summary'][mix]['ndcg@10']['share']:.0%} of the way to the teacher" in " ".join(page.split())
+    alone = [run["student alone"]["test_result"]["ndcg@10"] for run in wide["runs"].values()]
+    assert paired(values[mix], alone)["t_low"] > 0  # the same seeds, twice the width
 
 
 def test_the_report_of_citeulike_has_the_same_runs():
