@@ -207,7 +207,8 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
     ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
     ("ml-1m-neighbours-6-10", "ml-1m, five other seeds", 5), ("citeulike-tuned", "citeulike, all three tuned", 5),
-    ("citeulike-tuned-10", "citeulike, all three tuned, at a width of 10", 5), ("ml-1m-10", "ml-1m, at a width of 10", 4),
+    ("citeulike-tuned-10", "citeulike, all three tuned, at a width of 10", 5),
+    ("ml-1m-10", "ml-1m, at a width of 10", 4),
 ])  # fmt: skip
 def test_the_tables_of_methods_are_those_of_their_result_files(name, head, rows):
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
