@@ -203,7 +203,7 @@ def test_the_cost_of_an_epoch_is_that_of_its_result_file(dataset):
 @pytest.mark.parametrize(("name", "head", "rows"), [
     ("citeulike", "On citeulike, BPR 200", 24), ("citeulike-lightgcn", "On citeulike, LightGCN 200", 7),
     ("citeulike-best", "The best, and two of them mixed", 6), ("ml-1m", "On ml-1m, BPR 200", 4),
-    ("citeulike-neighbours", "citeulike, RecBole's settings", 5),
+    ("citeulike-neighbours", "citeulike, without weight decay", 5),
     ("citeulike-lightgcn-neighbours", "citeulike, LightGCN 200 -> LightGCN 20", 4),
     ("ml-100k-neighbours", "ml-100k, BPR 200 -> BPR 20, 5 seeds", 4), ("ml-1m-neighbours", "ml-1m, BPR 200", 4),
     ("ml-1m-neighbours-6-10", "ml-1m, five other seeds", 5), ("citeulike-tuned", "citeulike, all three tuned", 5),
