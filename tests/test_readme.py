@@ -589,6 +589,16 @@ def test_what_is_said_of_ml_1m_at_a_width_of_10_is_in_its_result_file():
     assert paired(values[mix], alone)["t_low"] > 0  # the same seeds, twice the width
 
 
+def test_what_is_said_of_another_start_is_in_its_result_file():
+    runs = json.loads((ROOT / "benchmarks/results/initial-citeulike-10.json").read_text())["runs"]["1"]
+    text = " ".join((ROOT / "docs/methods.md").read_text(encoding="utf-8").split())
+    near, random = (f"{runs[start]['valid_result']['ndcg@10']:.4f}" for start in ("teacher", "random"))
+    epochs = [runs[start]["best_epoch"] for start in ("teacher", "random")]
+    assert f"with neighbours ({runs['teacher']['share']:.0%} of their squares)" in text
+    assert f"ends at {near} from there and at {random} from RecBole's random start" in text
+    assert f"its best epoch the {epochs[0]}th and the {epochs[1]}nd" in text
+
+
 def test_the_report_of_citeulike_has_the_same_runs():
     report, found = (json.loads((ROOT / f"benchmarks/results/{name}-citeulike{more}.json").read_text())
                      for name, more in (("compare", ""), ("methods", "-tuned")))  # fmt: skip
