@@ -18,6 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def result_of(name):
+    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+
+def gap_of(runs, name, other, metric="ndcg@10"):
+    return paired(*([run[row]["test_result"][metric] for run in runs] for row in (name, other)))
+
+
+def interval(one, sign="+"):
+    return f"{one['difference']:{sign}.4f} [{one['t_low']:{sign}.4f}, {one['t_high']:{sign}.4f}]"
+
+
 def figures_of(line):
     return [float(figure) for figure in re.findall(r"0\.\d{4}", line)]
 
@@ -389,27 +401,24 @@ def test_the_main_jobs_table_is_that_of_its_result_file():
 def test_the_single_figures_of_the_readme_are_those_of_their_result_files():
     text = " ".join(README.split())
 
-    def read(name):
-        return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
-
-    assert f"Recovered share of the means: {read('mkd-ml-100k')['test_result']['recovered_share']:.0%}." in text
-    narrow = read("methods-ml-100k-10")["summary"]
+    assert f"Recovered share of the means: {result_of('mkd-ml-100k')['test_result']['recovered_share']:.0%}." in text
+    narrow = result_of("methods-ml-100k-10")["summary"]
     mkd, alone = (f"{narrow[name]['ndcg@10']['mean']:.4f}" for name in ("MKD --learning_rate=0.003", "student alone"))
     assert f"the student distilled by MKD ends at {mkd} with the same settings" in text
     assert f"whose settings were chosen at 20, at {alone} " in text
     decayed = next(
-        row["ndcg@10"]["mean"] for name, row in read("methods-citeulike")["summary"].items()
+        row["ndcg@10"]["mean"] for name, row in result_of("methods-citeulike")["summary"].items()
         if name.startswith("student alone --")
     )  # fmt: skip
     page = " ".join((ROOT / "docs/methods.md").read_text(encoding="utf-8").split())
     assert f"with weight decay reaches {decayed:.4f} on the first three seeds" in page
-    several = read("sld-ensemble-citeulike")["test_result"]
+    several = result_of("sld-ensemble-citeulike")["test_result"]
     student, *teachers = (
         f"{several[name]['mean']:.4f}" for name in ("distilled", "teacher BPR", "teacher LightGCN", "teacher ItemKNN")
     )
     seeds = len(several["distilled"]["values"])
     assert f"{student} against {', '.join(teachers[:2])} and {teachers[2]}, means of {seeds} seeds" in text
-    near = read("methods-citeulike-tuned")["summary"]["with its neighbours"]["ndcg@10"]["mean"]
+    near = result_of("methods-citeulike-tuned")["summary"]["with its neighbours"]["ndcg@10"]["mean"]
     assert f"the teacher's own ranking, asked with its neighbours, is at {near:.4f} on citeulike" in text
 
 
@@ -418,11 +427,8 @@ def test_what_is_said_of_ml_1m_on_other_seeds_is_in_its_result_file():
     runs = found["runs"].values()
     mkd, mix = (next(name for name in found["methods"] if name.startswith(start)) for start in ("MKD", "Distiller"))
 
-    def gap(name, other, metric="ndcg@10"):
-        return paired(*([run[row]["test_result"][metric] for run in runs] for row in (name, other)))
-
-    def interval(one, sign="+"):
-        return f"{one['difference']:{sign}.4f} [{one['t_low']:{sign}.4f}, {one['t_high']:{sign}.4f}]"
+    def gap(*asked):
+        return gap_of(runs, *asked)
 
     tests = [gap(name, "teacher") for name in (mkd, mix)]
     page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
@@ -449,13 +455,10 @@ def test_what_is_said_of_ml_1m_on_other_seeds_is_in_its_result_file():
 
 
 def test_the_teacher_that_could_be_stronger_is_that_of_its_result_files():
-    def read(name):
-        return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
-
-    rows = read("decay")
+    rows = result_of("decay")
     wide = [row for row in rows if "--dataset=citeulike" in row["keys"] and row["embedding_size"] == 200]
     stopped = {row["weight_decay"]: f"{row['valid_ndcg@10']:.4f}" for row in wide if row["learning_rate"] == 0.001}
-    decayed, plain = (read(f"tune-{name}")["summary"] for name in ("decayed-citeulike", "mix-citeulike"))
+    decayed, plain = (result_of(f"tune-{name}")["summary"] for name in ("decayed-citeulike", "mix-citeulike"))
     mix = next(name for name in decayed if name.startswith("Distiller"))
     better, was, mkd, mixed, alone = (
         f"{found[name]['ndcg@10']['mean']:.4f}"
@@ -480,18 +483,12 @@ def test_the_teacher_that_could_be_stronger_is_that_of_its_result_files():
 
 
 def test_what_is_said_of_the_tuned_ends_of_citeulike_is_in_their_result_files():
-    def read(name):
-        return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
-
-    found = read("methods-citeulike-tuned")
+    found = result_of("methods-citeulike-tuned")
     runs = found["runs"].values()
     mkd, mix = (next(name for name in found["methods"] if name.startswith(start)) for start in ("MKD", "Distiller"))
 
-    def gap(name, other, metric="ndcg@10"):
-        return paired(*([run[row]["test_result"][metric] for run in runs] for row in (name, other)))
-
-    def interval(one, sign="+"):
-        return f"{one['difference']:{sign}.4f} [{one['t_low']:{sign}.4f}, {one['t_high']:{sign}.4f}]"
+    def gap(*asked):
+        return gap_of(runs, *asked)
 
     page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     page = page[page.index("### citeulike, all three tuned") :]
@@ -520,14 +517,16 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_is_in_their_result_files():
         own = found["summary"][name]["ndcg@10"]
         row = next(line for line in rows if line.startswith(f"| {label}"))
         assert [cell.strip() for cell in row.split("|")][5] == f"{own['mean']:.4f} ± {own['sd']:.4f}"
-    decays = {(row["weight_decay"], row["learning_rate"]): f"{row['valid_ndcg@10']:.4f}" for row in read("decay")
+    decays = {(row["weight_decay"], row["learning_rate"]): f"{row['valid_ndcg@10']:.4f}" for row in result_of("decay")
               if "--dataset=citeulike" in row["keys"] and row["embedding_size"] == 200}  # fmt: skip
     best, milder, none, strong = (decays[decay, 0.001] for decay in (1e-6, 3e-7, 0.0, 3e-6))
     assert (
         f"the teacher is at {best} with weight decay 1e-6, at {milder} with 3e-7, at {none} without and at {strong} "
         "with 3e-6" in text
     )
-    tuned = {name: f"{row['ndcg@10']['mean']:.4f}" for name, row in read("tune-tuned-citeulike")["summary"].items()}
+    tuned = {
+        name: f"{row['ndcg@10']['mean']:.4f}" for name, row in result_of("tune-tuned-citeulike")["summary"].items()
+    }
     assert f"at {tuned['MKD']}, at `sld_weight` 3 at {tuned['MKD --sld_weight=3']}, the mix" in text
     later = {tuned[name] for name in ("MKD --kd_rows=512", "SLD")}
     assert f"a step and SLD alone, {later.pop()} both)" in text and not later
@@ -544,13 +543,13 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_at_half_the_width_is_in_the
     page = page[: page.index("\n### ")]
     text, readme = " ".join(page.split()), " ".join(README.split())
 
-    def gap(name, other):
-        return paired(*([run[row]["test_result"]["ndcg@10"] for run in runs] for row in (name, other)))
+    def gap(*asked):
+        return gap_of(runs, *asked)
 
     for name in ("student alone", "with its neighbours", mkd, mix):
-        one = gap(name, "teacher")
-        span = f"{one['difference']:+.4f} [{one['t_low']:+.4f}, {one['t_high']:+.4f}]"
-        assert span in next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        assert interval(gap(name, "teacher")) in next(
+            line for line in page.splitlines() if line.startswith(f"| {name} |")
+        )
     ps = [gap(name, "teacher")["p"] for name in (mkd, mix)]
     above = [run[mix]["test_result"]["ndcg@10"] > run["teacher"]["test_result"]["ndcg@10"] for run in runs]
     assert (
@@ -561,8 +560,7 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_at_half_the_width_is_in_the
     assert (
         f"recovers {found['summary'][mkd]['ndcg@10']['share']:.0%} and is not told apart either (p {ps[0]:.3f})" in text
     )
-    behind = gap(mix, mkd)
-    assert f"the mix by {behind['difference']:.4f} [{behind['t_low']:.4f}, {behind['t_high']:.4f}]" in text
+    assert f"the mix by {interval(gap(mix, mkd), '')}" in text
     valid = {name: f"{row['ndcg@10']['mean']:.4f}" for name, row in chosen["summary"].items()}
     plain = mix.removesuffix(" --sld_weight=3")
     assert f"MKD was at {valid['MKD']}, at `sld_weight` 3 at {valid[mkd]}, the mix at {valid[plain]}, at" in text
@@ -580,9 +578,9 @@ def test_what_is_said_of_ml_1m_at_a_width_of_10_is_in_its_result_file():
     mix = next(name for name in found["methods"] if name.startswith("Distiller"))
     values = {name: [run[name]["test_result"]["ndcg@10"] for run in runs] for name in found["summary"]}
     for name in ("student alone", "with its neighbours", mix):
-        one = paired(values[name], values["teacher"])
-        span = f"{one['difference']:+.4f} [{one['t_low']:+.4f}, {one['t_high']:+.4f}]"
-        assert span in next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        assert interval(paired(values[name], values["teacher"])) in next(
+            line for line in page.splitlines() if line.startswith(f"| {name} |")
+        )
     assert len(runs) == 5 and all(own < teacher for own, teacher in zip(values[mix], values["teacher"], strict=True))
     assert f"{found['summary'][mix]['ndcg@10']['share']:.0%} of the way to the teacher" in " ".join(page.split())
     alone = [run["student alone"]["test_result"]["ndcg@10"] for run in wide["runs"].values()]
