@@ -1,0 +1,239 @@
+"""Fill the tables of README.md and docs/methods.md from their result files: ``python docs/tables.py``.
+
+A table stands under a comment that says what it shows, ``<!-- table: methods methods-ml-1m over=teacher -->``: one of
+the functions below, its file and its options. The lines of the table under it are made anew.
+"""
+
+import json
+import re
+import shlex
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from recbole_kd.compare.statistics import paired
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "methods.md")
+METRIC = "ndcg@10"
+SPOT = re.compile(r"(<!-- table: (.+?) -->\n\n)(?:\|.*\n)*")
+
+
+def result(name):
+    """A result file."""
+    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+
+def spread(values):
+    """Mean and standard deviation, as text."""
+    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+
+
+def gap(own, other):
+    """A paired difference and its 95% t interval, as text."""
+    found = paired(own, other)
+    return f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]"
+
+
+def markdown(heads, rows):
+    """A table, a line a row."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def scores(runs, row, part="test_result", metric=METRIC):
+    """A row's metric in each run that has it."""
+    return [run[row][part][metric] for run in runs if row in run]
+
+
+def methods(name, over=None, best=None, cost=None, without=""):
+    """Of benchmarks/methods.py: a line a method.
+
+    Args:
+        over: the row that the others are held against, paired.
+        best: the share of the gap between student alone and teacher, the best method first.
+        cost: the file that holds what an epoch takes.
+        without: words that every method's name has.
+    """
+    found = result(name)
+    summary, runs = found["summary"], list(found["runs"].values())
+    costs = result(cost)["methods"] if cost else {}
+    heads = ["method", "recall@10", METRIC]
+    heads += [f"recovered ({METRIC})"] if best else []
+    heads += [f"over the {over}" if over == "teacher" else "over MKD"] if over else []
+    heads[-1] += f" ({METRIC}, paired 95%)" if over else ""
+    heads += ["epochs", *(("epoch / plain", "MiB over plain") if cost else ())]
+    base = over and next(row for row in summary if row == over or row == f"{over}{without}")
+    names = list(summary)
+    if best:
+        names[2:] = sorted(names[2:], key=lambda row: -summary[row][METRIC]["mean"])
+    rows = []
+    for row in names:
+        own = summary[row]
+        line = [row.replace(without, "", 1), *(spread(scores(runs, row, metric=one)) for one in ("recall@10", METRIC))]
+        line += [f"{own[METRIC]['share']:.0%}" if "share" in own[METRIC] else ""] if best else []
+        line += ["" if row == base else gap(scores(runs, row), scores(runs, base))] if over else []
+        line += [f"{own['epochs']:.0f}" if own["epochs"] else ""]
+        if cost:  # measured at default settings: not those of a row that looks at another number of users a step
+            spent = costs.get(row) or costs.get(row.split(" ")[0] if "--kd_rows" not in row else "")
+            line += [f"{spent['ratio']:.1f}", f"{spent['extra_rss_mib']:+.0f}"] if spent else ["", ""]
+        rows.append(line)
+    return markdown(heads, rows)
+
+
+def teachers(name):
+    """Of benchmarks/hetcomp.py, several teachers and their students: a line a row."""
+    runs = [run["rows"] for run in result(name)["runs"]]
+    small = runs[0]["HetComp"]["parameters"]  # the student alone's too
+    rows = [
+        [row, *(spread(scores(runs, row, part)) for part in ("valid_result", "test_result")),
+         "" if row == "HetComp" else gap(scores(runs, row), scores(runs, "HetComp")),
+         f"{runs[0][row].get('parameters', small):,}"]
+        for row in runs[0]
+    ]  # fmt: skip
+    seeds = f"{METRIC}, {len(runs)} seeds"
+    return markdown([seeds, "validation", "test", "test, over HetComp (paired 95%)", "parameters"], rows)
+
+
+def seeds(name):
+    """Of benchmarks/seeds.py: a line a row, a column a seed."""
+    found = result(name)
+    runs, words = found["runs"], {"student_alone": "student alone", "distilled": f"distilled by {kind(found)}"}
+    rows = [
+        [words.get(row, row), *(f"{value:.4f}" for value in scores(runs, row)), spread(scores(runs, row)),
+         "" if row == "distilled" else gap(scores(runs, "distilled"), scores(runs, row)),
+         f"{runs[0][row]['parameters']:,}"]
+        for row in runs[0]
+    ]  # fmt: skip
+    heads = [f"test {METRIC}", *(f"seed {seed}" for seed in found["seeds"].split(",")), "mean ± sd"]
+    return markdown([*heads, "distilled over it (paired 95%)", "parameters"], rows)
+
+
+def kind(found):
+    """The method of a file of benchmarks/seeds.py."""
+    return next(word.partition("=")[2] for word in found["command"] if word.startswith("--model="))
+
+
+COLUMNS = {  # of README's first table: the file without the teacher's neighbours, and the one with them
+    "ml-100k, RecBole's settings": ("mkd-ml-100k", None),
+    "ml-100k, tuned": ("methods-ml-100k", "methods-ml-100k-neighbours"),
+    "citeulike, without weight decay": ("methods-citeulike-best", "methods-citeulike-neighbours"),
+    "citeulike, tuned": (None, "methods-citeulike-tuned"),
+    "ml-1m, tuned": (None, "methods-ml-1m-neighbours-6-10"),
+}
+NEAR = ", `neighbour_weight` 1"
+ROWS = {  # how its rows are called, how they begin in the files, and in which of the two they stand
+    "teacher, BPR 200": ("teacher", (0, 1)),
+    "the student alone, BPR 20": (("student alone", "student_alone"), (0, 1)),
+    "the student distilled by MKD": (("MKD", "distilled"), (0,)),
+    "the student distilled by SLD and RCEKD": ("Distiller", (0,)),
+    f"the student distilled by MKD{NEAR}": ("MKD", (1,)),
+    f"the student distilled by SLD and RCEKD{NEAR}": ("Distiller", (1,)),
+}
+
+
+def runs_of(name):
+    """The runs of a file of benchmarks/methods.py or seeds.py: a row's name to its metrics."""
+    runs = result(name)["runs"]
+    return list(runs.values()) if isinstance(runs, dict) else runs
+
+
+def headline():
+    """README's first table: teacher, student alone and distilled students by dataset."""
+    rows = []
+    for label, (start, places) in ROWS.items():
+        line = [label]
+        for files in COLUMNS.values():
+            there = (runs_of(files[place]) for place in places if files[place])
+            found = [scores(runs, row) for runs in there for row in runs[0] if row.startswith(start)]
+            line.append(spread(found[0]) if found else "")
+        rows.append(line)
+    return markdown([f"test {METRIC}, 5 seeds", *COLUMNS], rows)
+
+
+def larger(**files):
+    """README's table of larger data: means of teacher, student alone, MKD and the mix, and what they recover."""
+    rows = []
+    for label, name in files.items():
+        summary = result(name)["summary"]
+        line = [label, str(summary["teacher"]["seeds"])]
+        for start in ("teacher", "student alone", "MKD", "Distiller"):
+            own = next(row[METRIC] for method, row in summary.items() if method.startswith(start))
+            line += [f"{own['mean']:.4f}", *([f"{own['share']:.0%}"] if "share" in own else [])]
+        rows.append(line)
+    heads = ["seeds", "teacher, BPR 200", "alone, BPR 20", "MKD", "recovered", "SLD and RCEKD mixed", "recovered"]
+    return markdown([f"test {METRIC}", *heads], rows)
+
+
+def widths(name, **files):
+    """Of benchmarks/methods.py, a file a width of the student, the teacher's being 200: a line a width."""
+    rows = []
+    for width, more in sorted((int(width), more) for width, more in files.items()):
+        found = result(f"{name}{more}")
+        runs, mkd = list(found["runs"].values()), found["methods"][-1]
+        alone, own, teacher = (scores(runs, row) for row in ("student alone", mkd, "teacher"))
+        share = f"{found['summary'][mkd][METRIC]['share']:.0%}"
+        rows.append(
+            [str(width), f"1/{200 // width}", spread(alone), spread(own), share, gap(own, alone), gap(own, teacher)]
+        )
+    heads = ["width", "of the teacher's", "student alone", "MKD", "recovered", "over alone (paired 95%)"]
+    return markdown([*heads, "over the teacher (paired 95%)"], rows)
+
+
+def preferences(name):
+    """Of benchmarks/preferences.py: how often a pair's order is turned round, a line a method."""
+    rows = []
+    for row, own in result(name)["summary"].items():
+        grid, runs = own["by_fifth"], result(name)["runs"][row]
+        rates = [f"{rate:.1%}" for rate in (own["uniform"], grid[0][0], grid[0][-1], grid[-1][-1])]
+        means = [
+            f"{statistics.fmean(run[part][METRIC] for run in runs):.4f}" for part in ("valid_result", "test_result")
+        ]
+        rows.append([row, *rates, *means])
+    heads = ["method", "two uniform items", "two of the first fifth", "first and last fifth", "two of the last"]
+    return markdown([*heads, f"{METRIC}, validation", "test"], rows)
+
+
+def neighbours(*names):
+    """Of benchmarks/neighbours.py: validation by neighbour_weight, a line a dataset."""
+    rows = []
+    for name in names:
+        runs = list(result(name)["runs"].values())
+        means = [f"{statistics.fmean(run[weight] for run in runs):.4f}" for weight in runs[0]]
+        rows.append([name.removeprefix("neighbours-"), *means])
+    return markdown(["dataset, BPR 200", *runs[0]], rows)
+
+
+def walk(name):
+    """Of benchmarks/walk.py: how much of a teacher's list is there after a part of its training."""
+    runs = result(name)["runs"]
+    rows = [
+        [
+            label,
+            *(f"{statistics.fmean(part):.0%}" for part in zip(*(run["shares"][label] for run in runs), strict=True)),
+        ]
+        for label in runs[0]["shares"]
+    ]
+    return markdown([f"mean of {len(runs)} seeds", "a quarter", "half", "three quarters"], rows)
+
+
+KINDS = (methods, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
+
+
+def table(said):
+    """The table that a comment asks for."""
+    what, *words = shlex.split(said)
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    made = next(one for one in KINDS if one.__name__ == what)
+    return made(*(word for word in words if "=" not in word), **options)
+
+
+def filled(text):
+    """A page with its tables as their files have them."""
+    return SPOT.sub(lambda spot: spot[1] + table(spot[2]), text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
