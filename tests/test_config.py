@@ -2,10 +2,12 @@
 
 import copy
 import itertools
+import json
 import logging
 import pickle
 import pickletools
 import re
+import shlex
 import sys
 from unittest import mock
 
@@ -17,6 +19,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.compare.plan import flat, read_plan
 from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers
 from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
+from recbole_kd.config.layers import typed
 from recbole_kd.config.teachers import as_keys
 from recbole_kd.quick_start import make_config
 
@@ -795,8 +798,31 @@ def test_a_recipe_of_ours_names_its_command_its_seed_and_where_its_validation_va
     results = PROPERTIES.parent / "benchmarks/results"
     there = [(results / name).read_text() for name in re.findall(r"([\w-]+\.json)", head)]
     figures = {f"{float(figure):.4f}" for figure in re.findall(r"\b0\.\d+", " ".join(there))}
-    assert said in figures
     assert set(re.findall(r"\b0\.\d{4}\b", head)) <= figures
+    content = flat(yaml.safe_load(file.read_text()))
+    if "teachers" in content:  # the rest is partly the method's own default
+        content = {"teachers": content["teachers"]}
+    same = [value for text in there for keys, value in tried(json.loads(text), file.stem, seed) if keys == content]
+    assert said in same, f"{said} is not what these keys reached: {same}"
+
+
+def tried(found, recipe, seed):
+    """The settings of a result file's rows of a recipe's method as a recipe has them (of several
+    teachers these alone), and their value on validation."""
+    method, rows = recipe.partition("-")[0], {}
+    if "teachers" in found:  # their own keys and those of all of them
+        run = next(run for run in found["runs"] if run["seed"] == int(seed))["rows"]
+        rows = {name: row["valid_result"]["ndcg@10"] for name, row in run.items()}
+    elif isinstance(found, dict) and "valid_result" in found:
+        rows = {name: row["ndcg@10"] for name, row in found["valid_result"].items()}
+    elif isinstance(found, dict):
+        rows = {name: row["ndcg@10"]["mean"] for name, row in found["summary"].items()}
+    for name, value in rows.items():
+        first, *words = shlex.split(name)
+        if first == method:
+            keys = dict(word.removeprefix("--").split("=", 1) for word in [*found["command"], *words])
+            keys = {key: typed(key, text) for key, text in keys.items() if key not in ("dataset", "show_progress")}
+            yield {"teachers": found["teachers"]} if "teachers" in found else keys, f"{value:.4f}"
 
 
 def test_the_plan_of_protocol_a_is_its_recipes():
