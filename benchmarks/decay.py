@@ -1,10 +1,11 @@
-"""Plain RecBole's BPR by width, learning rate and weight decay: the best validation score of each, for fair ends.
+"""Plain RecBole's BPR, or another class, by width, learning rate and weight decay: the best validation score of each.
 
     python benchmarks/decay.py --settings="[[20, 0.003, 0], [20, 0.003, 1.0e-6], [200, 0.001, 1.0e-6]]" \
         --dataset=citeulike --data_path=data --seed=1 --result_file=benchmarks/results/decay.json
 
 A setting is [embedding_size, learning_rate, weight_decay]. Rows of an earlier result file stay. The split is that of
-run_kd; its test part is not looked at. Every other key goes to RecBole. Run it from the project's root.
+run_kd; its test part is not looked at. Every other key goes to RecBole, ``--student_model=LightGCN`` among them. Run it
+from the project's root.
 """
 
 import argparse
@@ -38,13 +39,12 @@ def main():
     parser.add_argument("--result_file", required=True)
     own, rest = parser.parse_known_args()
     file, command = Path(own.result_file), shareable(rest)
-    rows = json.loads(file.read_text()) if file.is_file() else []
     for setting in yaml.safe_load(own.settings):
         width, rate, decay = setting
-        rows.append(
-            {"keys": command, "embedding_size": width, "learning_rate": rate, "weight_decay": float(decay),
-             "valid_ndcg@10": best(*setting, rest)}
-        )  # fmt: skip
+        row = {"keys": command, "embedding_size": width, "learning_rate": rate, "weight_decay": float(decay),
+               "valid_ndcg@10": best(*setting, rest)}  # fmt: skip
+        rows = json.loads(file.read_text()) if file.is_file() else []  # now: another command may have written to it
+        rows.append(row)
         file.write_text(json.dumps(rows, indent=1) + "\n")
     lines = [[" ".join(row["keys"]), *list(row.values())[1:]] for row in rows]
     print(tabulate(lines, ["keys", *list(rows[0])[1:]], tablefmt="github"))
