@@ -391,7 +391,7 @@ def test_what_is_said_of_ml_1m_on_other_seeds_is_in_its_result_file():
     assert f"p {ps[0]:.4f} and {ps[1]:.4f}, by Holm's correction for the two {max(holm(ps)):.4f}" in text
     assert all(interval(gap(name, "teacher", "recall@10")) in text for name in (mkd, mix))
     assert f"above MKD's student by {interval(gap('with its neighbours', mkd), '')}" in text
-    assert f"1,024 users a step by {interval(tests[0], '')};" in readme
+    assert f"1,024 users a step, by {interval(tests[0], '')};" in readme
 
 
 def test_the_teacher_that_could_be_stronger_is_that_of_its_result_files():
@@ -443,7 +443,8 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_is_in_their_result_files():
     for name in (mkd, mix):
         assert interval(gap(name, "teacher", "recall@10")) in text
         assert interval(gap("with its neighbours", name), "") in text
-        assert f"by {interval(gap(name, 'teacher'), '')} under" in readme
+    gaps = [interval(gap(name, "teacher"), "") for name in (mkd, mix)]
+    assert f"on citeulike under MKD by {gaps[0]}, under SLD and RCEKD mixed by {gaps[1]};" in readme
     assert f"The mix is above MKD, {interval(gap(mix, mkd))}." in text
     decays = {(row["weight_decay"], row["learning_rate"]): f"{row['valid_ndcg@10']:.4f}" for row in result_of("decay")
               if "--dataset=citeulike" in row["keys"] and row["embedding_size"] == 200}  # fmt: skip
@@ -491,7 +492,7 @@ def test_what_is_said_of_the_tuned_ends_of_citeulike_at_half_the_width_is_in_the
     assert f"MKD was at {valid['MKD']}, at `sld_weight` 3 at {valid[mkd]}, the mix at {valid[plain]}, at" in text
     assert f"`sld_weight` 3 at {valid[mix]}, the teacher at {valid['teacher']}." in text
     own, teacher = (f"{found['summary'][name]['ndcg@10']['mean']:.4f}" for name in (mix, "teacher"))
-    assert f"at a width of 10 it ends at {own}, the teacher at {teacher}" in readme
+    assert f"on citeulike (the mix at {own}, the teacher at {teacher}), and below it on ml-1m" in readme
 
 
 def test_what_is_said_of_ml_1m_at_a_width_of_10_is_in_its_result_file():
