@@ -3,8 +3,9 @@
     python benchmarks/cost.py --methods="MKD;RRD" --dataset=citeulike --data_path=data \
         --result_file=benchmarks/results/cost-citeulike.json
 
-Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation; seconds are the processor's, of
-one thread, set-up's too. Peak memory is of a process each.
+Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation, and their sums held against one
+another: of a method that reads lists anew every so many epochs, a whole number of such periods. Seconds are the
+processor's, of one thread, set-up's too. Peak memory is of a process each.
 The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
 its own; ``--methods=all`` are all; ``--with`` takes in what an earlier result file of the same command has of other
 methods. Run it from the project's root.
@@ -12,6 +13,7 @@ methods. Run it from the project's root.
 
 import argparse
 import json
+import math
 import os
 import re
 import shlex
@@ -28,6 +30,7 @@ from command import shareable
 import torch
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
+from recbole_kd.config.keys import keys_of
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher.measure import versions
 from recbole_kd.register import method_class
@@ -58,8 +61,15 @@ def method_trainer(config):
     return recbole_kd.KDTrainer(config, model), data, time.process_time() - began
 
 
+def whole_periods(config, pairs):
+    """So many epochs or a few more, that those in which lists are read anew have their share."""
+    period = max((config[key] for key in keys_of(config.method) if key.endswith("_refresh")), default=1)
+    return math.ceil(pairs / period) * period
+
+
 def epochs(config, pairs):
     """Seconds of each epoch, the two kinds in turn; the first pair warms up and is not counted."""
+    pairs = whole_periods(config, pairs)
     (plain, plain_data), (method, data, took) = plain_trainer(config), method_trainer(config)
     seconds: dict[str, list[float]] = {"plain": [], "method": []}
     for epoch in range(pairs + 1):
@@ -70,8 +80,9 @@ def epochs(config, pairs):
                 seconds[kind].append(time.process_time() - began)
     ratios = [method / plain for plain, method in zip(seconds["plain"], seconds["method"], strict=True)]
     return {
-        "plain_seconds": statistics.median(seconds["plain"]), "seconds": statistics.median(seconds["method"]),
-        "ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)], "setup_seconds": took,
+        "plain_seconds": statistics.fmean(seconds["plain"]), "seconds": statistics.fmean(seconds["method"]),
+        "ratio": sum(seconds["method"]) / sum(seconds["plain"]), "spread": [min(ratios), max(ratios)],
+        "pairs": pairs, "setup_seconds": took,
     }  # fmt: skip
 
 

@@ -5,10 +5,11 @@
 
 A method may carry keys of its own, so the same command compares settings (``--part=valid_result``: on validation, the
 test part is not looked at). Every other key goes to every run; ``--alone`` holds keys for the student alone only, which
-may learn best at another rate. What was trained is found again in checkpoint_dir, so that an interrupted command goes
-on, and commands over other seeds may run beside it; ``--with`` takes the runs of an earlier result file in, of other
-seeds or methods, made with the same keys. ``--cost`` adds what an epoch costs beside plain RecBole's, from a
-result file of benchmarks/cost.py. Run it from the project's root.
+may learn best at another rate; ``student alone --weight_decay=…`` among the methods is one more of them. What was
+trained is found again in checkpoint_dir, so that an interrupted command goes on, and commands over other seeds may run
+beside it; ``--with`` takes the runs of an earlier result file in, of other seeds or methods, made with the same keys.
+``--cost`` adds what an epoch costs beside plain RecBole's, from a result file of benchmarks/cost.py. Run it from the
+project's root.
 """
 
 import argparse
@@ -34,7 +35,8 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from seeds import paired
 from tabulate import tabulate
 
-ENDS = ("teacher", "student alone")
+ALONE = "student alone"
+ENDS = ("teacher", ALONE)
 
 
 def scored(config, model, data, part):
@@ -70,22 +72,32 @@ def runs_of(seed, methods, rest, part, for_alone):
         return make_config(argv=[f"--model={name}", *words.values(), f"--seed={seed}", "--resume=True"])
 
     # teacher and student alone do not depend on any method's own keys, but Distiller is none without its terms
-    first, *keys = shlex.split(methods[0])
+    taught = [method for method in methods if not method.startswith(ALONE)]
+    first, *keys = shlex.split(taught[0])
     some = shlex.join([first, *(word for word in keys if word.startswith("--terms="))])
-    common = made(some)
+    # what any method learns along is kept when the teacher is trained
+    common = made(some, f"--teacher_states={max(made(method)['teacher_states'] for method in taught)}")
     data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)
-    lone = made(some, *for_alone)
-    own = plain_config(lone)
+
+    def row_alone(*more):
+        lone = made(some, *more)
+        own = plain_config(lone)
+        return row_of(own, *get_student_alone(lone, own, data), data, part)
+
     rows = {
         "teacher": row_of(teachers[0].config, teachers[0].model, teachers[0].file, data, part),
-        "student alone": row_of(own, *get_student_alone(lone, own, data), data, part),
+        ALONE: row_alone(*for_alone),
     }
     if common["neighbour_weight"]:
+        own = plain_config(common)
         ranked = ListModel(knowledge, own, data.train._dataset)
         rows["with its neighbours"] = {part: scored(own, ranked, data, part), "epochs": None}
     for method in methods:
+        if method.startswith(ALONE):
+            rows[method] = row_alone(*shlex.split(method.removeprefix(ALONE)))
+            continue
         config = made(method)
         asked = [(one.teacher.final_config_dict, one["neighbour_weight"]) for one in (config, common)]
         if asked[0] != asked[1]:

@@ -25,7 +25,7 @@ from command import shareable
 import torch
 from cost import config_of
 from recbole.trainer import Trainer
-from recbole.utils import init_seed
+from recbole.utils import early_stopping, init_seed
 from recbole_kd.config import plain_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import fit, parts
@@ -35,18 +35,21 @@ from tabulate import tabulate
 
 
 def curve(trainer, data, began, metric, mark=None, seconds=math.inf):
-    """(seconds, validation ``metric``) after each epoch: until ``mark`` is reached, until so many ``seconds`` are over,
-    or until RecBole would stop early, by its own valid_metric.
+    """(seconds, validation ``metric``) after each epoch: until so many ``seconds`` are over, or without them until
+    ``mark`` is reached or RecBole would stop early, by its own valid_metric.
     """
-    points, best, idle, watched = [], -1.0, 0, 0.0
+    points, watched = [], 0.0
     for epoch in range(trainer.epochs):
         trainer._train_epoch(data.train, epoch)
         paused = time.process_time()
         score, found = trainer._valid_epoch(data.valid)
         watched += time.process_time() - paused
         points.append((time.process_time() - began - watched, float(found[metric])))
-        best, idle = (score, 0) if score > best else (best, idle + 1)
-        if idle > trainer.stopping_step or points[-1][0] >= seconds or (mark is not None and points[-1][1] >= mark):
+        trainer.best_valid_score, trainer.cur_step, stopped, _ = early_stopping(
+            score, trainer.best_valid_score, trainer.cur_step, trainer.stopping_step, trainer.valid_metric_bigger
+        )
+        reached = mark is not None and points[-1][1] >= mark
+        if points[-1][0] >= seconds or (seconds == math.inf and (stopped or reached)):
             break
     return points
 

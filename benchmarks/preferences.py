@@ -34,9 +34,15 @@ from tabulate import tabulate
 LIST, FIFTHS, ROUNDS = 100, 5, 20  # of the teacher's list: its length, its parts; pairs a user and kind
 
 
+def compared(model):
+    """The projection whose order is asked for: the regulariser's, where there is one, of unit length if it says so."""
+    term = next((term for term in model.terms if hasattr(term, "_unit")), None)
+    return term._unit if term else next(term for term in model.terms if hasattr(term, "project")).project
+
+
 def changed(model, users, first, second):
     """Whether each user's preference between two items differs before and after the projectors; all shapes [n]."""
-    through = next(term for term in model.terms if hasattr(term, "project")).project
+    through = compared(model)
     with model.backbone.still() as view:
         before = [view.users(users)] + [view.items(ids) for ids in (first, second)]
         # an entity's gates are drawn once, for both of the comparison's sides

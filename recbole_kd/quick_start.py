@@ -4,7 +4,8 @@ import json
 import logging
 import math
 import os
-from contextlib import contextmanager
+import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from recbole.data import create_dataset, data_preparation
@@ -259,11 +260,13 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
     config.name_idle()
     with opened(config) as data:
         parts.check_part(config, data, "valid", "search by")
-        model, file = get_distilled(config, data, *taught(config, data))
-        valid, test = evaluate(plain_config(config), model, data)
-    if not saved:
-        Path(file).unlink()
-        Path(f"{file}.json").unlink()
+        known = taught(config, data)
+        with ExitStack() as stack:
+            if not saved:  # in a folder of its own: a run_kd of the same keys has a student of the same name
+                folder = tempfile.TemporaryDirectory(prefix=".search-", dir=config["checkpoint_dir"])
+                config["checkpoint_dir"] = stack.enter_context(folder)
+            model, _ = get_distilled(config, data, *known)
+            valid, test = evaluate(plain_config(config), model, data)
     return {
         "model": config.method,
         "best_valid_score": valid[config["valid_metric"].lower()],

@@ -402,6 +402,8 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best():
     ({"alone": {"student": {"seed": 5}}}, ["'seed'", "'alone'", "'seeds'"]),
     ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "are one"]),
     ({"methods": ["SLD", {"model": "RRD", "teacher_model": "LightGCN"}]}, ["another teacher", "under 'keys'"]),
+    ({"methods": ["HetComp", {"model": "HetComp", "name": "near", "neighbour_weight": 1.0}]},
+     ["differ in neighbour_weight", "under 'keys'"]),
     ({"methods": [{"model": "SLD", "name": "milliseconds"}]}, ["'milliseconds'"]),
     ({"alone": {"teacher": {"epochs": 9}}}, ["'teacher.epochs'", "'alone'", "no teacher"]),
     ({"keys": {"epoch": 3}}, ["'epoch'", "'epochs'"]), ({"keys": {"seed": 3}}, ["'seed'", "'seeds'"]),

@@ -880,3 +880,17 @@ def test_teachers_come_to_keys_that_come_to_them_again(keys):
 )
 def test_a_method_of_several_terms_does_not_take_the_rows_of_one_of_them(method, rows):
     assert make_config(method, "toy")["kd_rows"] == rows
+
+
+def test_the_rows_of_a_mix_do_not_hang_on_the_order_of_its_terms():
+    for terms, rows in ((["RRD", "HTD"], 96), (["SLD", "RCEKD"], 512), (["SLD", "NKD"], 128)):
+        for order in (terms, terms[::-1]):
+            assert keys_of("Distiller", order)["kd_rows"].default == rows
+
+
+@pytest.mark.parametrize("mode", ["uni10", {"valid": "pop10", "test": "full"}])
+def test_sampled_items_are_evaluated_in_smaller_batches(mode):
+    config = make_config("SLD", "toy", config_dict={"eval_args": {"mode": mode}})
+    assert (config["eval_batch_size"], config.teacher["eval_batch_size"]) == (100_000, 100_000)
+    own = {"eval_args": {"mode": mode}, "eval_batch_size": 200_000}
+    assert make_config("SLD", "toy", config_dict=own)["eval_batch_size"] == 200_000

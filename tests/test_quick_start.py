@@ -115,6 +115,11 @@ def test_objective_function_gives_what_hyper_tuning_reads(settings, workdir):
     found = objective_function({**flat, "sld_tau": "0.5"}, [str(workdir / "fixed.yaml")])
     assert set(found) == {"model", "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result"}
     assert found["best_valid_score"] == found["best_valid_result"]["mrr@10"]
+    students = {file: file.stat().st_mtime_ns for file in (workdir / "saved").glob("BPR-toy-SLD-*")}
+    again = objective_function({**flat, "sld_tau": "0.5"}, [str(workdir / "fixed.yaml")], saved=False)
+    assert again["test_result"] == found["test_result"] and students
+    assert {file: file.stat().st_mtime_ns for file in (workdir / "saved").glob("BPR-toy-SLD-*")} == students
+    assert not list((workdir / "saved").glob(".search-*"))
 
 
 def test_another_class_of_teacher(settings):

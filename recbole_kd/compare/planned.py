@@ -101,6 +101,12 @@ def _runs_on(plan, dataset):
                 f"{dataset.name}: '{name}' asks for another teacher than the plan{how}: what is its own reaches the "
                 "student and the terms alone; keys for both sides stand under 'keys'"
             )
+    along = {config["neighbour_weight"] for config in configs.values() if config["teacher_states"] > 1}
+    if len(along) > 1:  # the states are read once, and dropped then
+        raise KDError(
+            f"{dataset.name}: methods with teacher_states above 1 differ in neighbour_weight: write it under 'keys', "
+            "for all"
+        )
     # what any method learns along is kept when the teacher is trained, or it would be trained again for it
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
     # a file of scores has no settings: what it ranks for are the student's data and metrics

@@ -26,7 +26,7 @@ from recbole_kd.config.teachers import Entry, as_keys
 from recbole_kd.config.values import check_asked, check_values
 
 STUDENT_WIDTH, RATIO = 20, 10
-PAIRS = 100_000  # evaluated at once by a model that scores pair by pair, which takes hundreds of numbers for each
+PAIRS = 100_000  # evaluated at once where each takes hundreds of numbers: pair by pair, or against sampled items
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Config(RecBoleConfig):
 
         for asked in (layers.plain, layers.of("student"), layers.of("teacher"), *(one.keys for one in layers.teachers)):
             check_asked(asked)
+        if _sampled(layers.plain.get("eval_args")):
+            shared["eval_batch_size"] = defaults["eval_batch_size"] = min(defaults["eval_batch_size"], PAIRS)
         self._below = {**defaults, **student_width}
         super().__init__(
             layers.student_model, layers.dataset, config_dict={**layers.plain, **layers.of("student"), **own}
@@ -149,6 +151,13 @@ def plain_config(config):
             {key: inner for key, inner in value.items() if stays(key, inner)} if name.endswith("config_dict") else value
         )
     return plain
+
+
+def _sampled(eval_args):
+    """Whether a part is ranked against sampled items, as ``mode: uni100`` asks for."""
+    mode = eval_args.get("mode") if isinstance(eval_args, dict) else None
+    modes = mode.values() if isinstance(mode, dict) else [mode]
+    return any(str(one).startswith(("uni", "pop")) for one in modes)
 
 
 def _teacher_config(layers, entry, model, found, below):

@@ -130,10 +130,15 @@ def chosen_terms(method, asked):
 
 
 def keys_of(method, terms=None):
-    """The keys of a method: what all share, its terms', its own, the later ones winning. dict of name to Key."""
+    """The keys of a method: what all share, its terms', its own. Of a key that several have the later one wins, its own
+    above all; among the terms of ``kd_rows`` the smallest, in whatever order they stand. dict of name to Key.
+    """
     keys = dict(_read(PROPERTIES / "overall.yaml"))
-    for name in (*(terms or term_names(method)), method):
-        keys.update(_read(_yaml_of(name)))
+    shared, those = keys["kd_rows"], [_read(_yaml_of(name)) for name in terms or term_names(method)]
+    for own in those:
+        keys.update(own)
+    keys["kd_rows"] = min((own.get("kd_rows", shared) for own in those), key=lambda key: key.default, default=shared)
+    keys.update(_read(_yaml_of(method)))
     return keys
 
 
