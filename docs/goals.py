@@ -37,6 +37,8 @@ GOALS = (  # what was to be shown, the row that shows it, the result file
     (f"{LIGHT}: MKD", "MKD", "methods-citeulike-lightgcn.json"),
     (f"{LIGHT}: RCEKD", "RCEKD", "methods-citeulike-lightgcn.json"),
     (f"{LIGHT}: MKD{NEAR}", "MKD", "methods-citeulike-lightgcn-neighbours.json"),
+    (f"{LIGHT}, tuned: MKD{NEAR}{FRESH}", "MKD", "methods-citeulike-lightgcn-tuned.json"),
+    (f"{LIGHT}, tuned: {MIX}{NEAR}{FRESH}", "Distiller", "methods-citeulike-lightgcn-tuned.json"),
     (f"citeulike, LightGCN 200 -> 10: MKD{NEAR}", "MKD", "methods-citeulike-lightgcn-10.json"),
     ("ml-1m, BPR 200 -> 20: MKD", "MKD", "methods-ml-1m.json"),
     (f"ml-1m, BPR 200 -> 20: {MIX}", "Distiller", "methods-ml-1m.json"),
