@@ -36,8 +36,8 @@ LIST, FIFTHS, ROUNDS = 100, 5, 20  # of the teacher's list: its length, its part
 
 def compared(model):
     """The projection whose order is asked for: the regulariser's, where there is one, of unit length if it says so."""
-    term = next((term for term in model.terms if hasattr(term, "_unit")), None)
-    return term._unit if term else next(term for term in model.terms if hasattr(term, "project")).project
+    term = next((term for term in model.terms if hasattr(term, "projection")), None)
+    return term.projection if term else next(term for term in model.terms if hasattr(term, "project")).project
 
 
 def changed(model, users, first, second):

@@ -2,14 +2,11 @@
 
 import json
 import statistics
-import sys
 import textwrap
 from pathlib import Path
 
+from tables import gap
 from tabulate import tabulate
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.compare.statistics import paired
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 AIMS = {
@@ -153,9 +150,7 @@ def at_the_end(found, one, other):
     """Two settings after the longest time: that, their means, and their paired difference."""
     at = max(found["scores"][one][0], key=float)
     values = [[run[at]["best"] for run in found["scores"][setting]] for setting in (one, other)]
-    gap = paired(*values)
-    span = f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]"
-    return f"{float(at):.0f}", *(f"{statistics.fmean(each):.4f}" for each in values), span
+    return f"{float(at):.0f}", *(f"{statistics.fmean(each):.4f}" for each in values), gap(*values)
 
 
 def equal_time(found):

@@ -63,7 +63,7 @@ def test_the_student_alone_at_its_better_rate_is_that_of_its_result_file():
                   for name in ("hetcomp-ml-100k-seeds", "mkd-ml-100k"))  # fmt: skip
     found = paired(mkd["distilled"]["values"], alone["student_alone"]["values"])
     assert f"it reaches {alone['student_alone']['mean']:.4f} on" in README
-    assert f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]" in README
+    assert interval(found) in README
 
 
 def test_when_it_pays_for_itself_is_that_of_its_result_file():
@@ -106,7 +106,7 @@ def test_what_neighbours_bring_on_other_seeds_and_at_half_the_width_is_as_the_re
         own, teacher = ([run[row]["test_result"]["ndcg@10"] for run in runs] for row in ("MKD", "teacher"))
         compared = paired(own, teacher)
         assert len(runs) == 5 * len(found)
-        return compared, f"{compared['difference']:+.4f} [{compared['t_low']:+.4f}, {compared['t_high']:+.4f}]"
+        return compared, interval(compared)
 
     alone = result_of("methods-citeulike-neighbours-6-10-decay")["summary"]["student alone"]["ndcg@10"]["mean"]
     assert f"a rate of 0.003 ends at {alone:.4f} on these seeds" in text
@@ -126,8 +126,7 @@ def test_how_far_neighbours_carry_a_student_is_that_of_the_result_files():
     gain, over, behind = (paired(mkd, other) for other in (teacher, without, read))
     text = " ".join((ROOT / "docs/methods.md").read_text(encoding="utf-8").split())
     assert min(one - other for one, other in zip(mkd, teacher, strict=True)) > 0 and len(mkd) == 5
-    assert f"{gain['difference']:+.4f} [{gain['t_low']:+.4f}, {gain['t_high']:+.4f}]" in text
-    assert f"{over['difference']:+.4f} [{over['t_low']:+.4f}, {over['t_high']:+.4f}]" in text
+    assert interval(gain) in text and interval(over) in text
     assert f"{-behind['difference']:.4f} [{-behind['t_high']:.4f}, {-behind['t_low']:.4f}]" in text
     assert f"of MKD's p, {gain['p']:.3f}," in text
     light = result_of("methods-citeulike-lightgcn-neighbours")["runs"].values()
@@ -286,7 +285,7 @@ def test_two_processes_end_as_the_page_says():
     for row in (one, two):
         assert f"{row['mean']:.4f} ± {row['sd']:.4f}" in text
     gap = paired(two["values"], one["values"])
-    assert f"{gap['difference']:+.4f} [{gap['t_low']:+.4f}, {gap['t_high']:+.4f}]" in text
+    assert interval(gap) in text
 
 
 def test_what_is_said_of_the_way_along_the_trajectories_is_in_its_result_files():

@@ -111,9 +111,10 @@ class CPD(Term):
         """The detached student's scores before and after the projectors, shape [n, c] each."""
         some, place = items.unique(return_inverse=True)
         user, item = student.users(users).detach(), student.items(some).detach()
-        projected = self._unit("user", users, user), self._unit("item", some, item)
+        projected = self.projection("user", users, user), self.projection("item", some, item)
         return [pair_scores(u, i, place) for u, i in ((user, item), projected)]
 
-    def _unit(self, side, ids, vectors):
+    def projection(self, side, ids, vectors):
+        """What is compared of entities' vectors, shape [n, d]: their projections, at unit length under ``cpd_unit``."""
         projected = at_least_float32(self.through(side, ids, vectors))
         return normalize(projected, dim=-1) if self.key("unit") else projected
