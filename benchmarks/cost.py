@@ -27,6 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
+from stock import stock_model
 import torch
 from recbole.trainer import Trainer
 from recbole_kd.config import plain_config
@@ -34,7 +35,7 @@ from recbole_kd.config.keys import keys_of
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher.measure import versions
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit, parts
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
@@ -47,8 +48,8 @@ def config_of(method, rest):
 
 def plain_trainer(config):
     """RecBole's own Trainer of the student, and a fresh split."""
-    data = parts.split(plain_config(config))
-    return Trainer(plain_config(config), fit.build(plain_config(config), data.train._dataset)), data
+    config, data = plain_config(config), parts.split(plain_config(config))
+    return Trainer(config, stock_model(config, data.train._dataset)), data
 
 
 def method_trainer(config):

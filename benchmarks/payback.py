@@ -22,13 +22,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
+from stock import stock_model
 import torch
 from cost import config_of
 from recbole.trainer import Trainer
 from recbole.utils import early_stopping, init_seed
 from recbole_kd.config import plain_config
 from recbole_kd.register import method_class
-from recbole_kd.teacher import fit, parts
+from recbole_kd.teacher import parts
 from recbole_kd.teacher.measure import versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
@@ -57,8 +58,7 @@ def curve(trainer, data, began, metric, mark=None, seconds=math.inf):
 def plain(config, metric):
     """The curve of RecBole's own Trainer."""
     config, data = plain_config(config), parts.split(plain_config(config))
-    init_seed(config["seed"], config["reproducibility"])
-    trainer = Trainer(config, fit.build(config, data.train._dataset))
+    trainer = Trainer(config, stock_model(config, data.train._dataset))
     return curve(trainer, data, time.process_time(), metric)
 
 

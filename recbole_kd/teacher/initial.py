@@ -3,6 +3,7 @@
 import torch
 from recbole.utils import get_model
 
+from recbole_kd.backbone.adjacency import with_fast_graph
 from recbole_kd.config import KDError
 
 
@@ -21,7 +22,7 @@ def new_model(config, dataset):
         if not tables:
             raise KDError(no_tables(config))
         _draw(tables, config["init_std"], config["seed"])
-    return model.to(config["device"])
+    return with_fast_graph(model.to(config["device"]))
 
 
 def no_tables(config):
