@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conformance import Bench
+from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
 from recbole_kd import KDError, KDTrainer
@@ -102,6 +103,51 @@ def test_the_base_weight_and_the_sum_reduction(settings):
     assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
     users = len(batch[bench.data.dataset.uid_field].unique())
     assert float(total[1].detach()) == pytest.approx(users * float(mean[1].detach()), rel=1e-5)
+
+
+ROWS = [("KD", {"kd_items": "all"}), ("CD", {}), ("UnKD", {}), ("RD", {"rd_start": 0}), ("RCEKD", {}),
+        ("CPD", {"cpd_pair_weight": 0.0, "cpd_rows": 0, "cpd_dropout": 0.0})]  # fmt: skip
+USERS = [("SLD", {}), ("RRD", {}), ("HetComp", {"hetcomp_items": 0})]
+
+
+@pytest.mark.parametrize(("method", "keys"), ROWS + USERS)
+def test_a_sum_runs_over_rows_where_the_paper_does_and_over_users_elsewhere(settings, method, keys):
+    model, batch = _of_one_loss(Bench(method, settings, kd_rows=0, kd_reduction="sum", **keys))
+    users = batch["user_id"]
+    assert len(users.unique()) < len(users)
+    first = [int((users == user).nonzero()[0]) for user in users.unique()]
+    which = range(len(users)) if (method, keys) in ROWS else first
+    apart = [float(model.calculate_loss(batch[torch.tensor([row])])[1].detach()) for row in which]
+    assert float(model.calculate_loss(batch)[1].detach()) == pytest.approx(sum(apart), rel=1e-4)
+    assert len({round(value, 6) for value in apart}) > 1
+
+
+@pytest.mark.parametrize(("method", "keys"), ROWS[:1])
+def test_a_sum_over_rows_is_estimated_from_some_users_without_bias(settings, method, keys):
+    whole, batch = _of_one_loss(Bench(method, settings, kd_rows=0, kd_reduction="sum", **keys))
+    some, _ = _of_one_loss(Bench(method, settings, kd_rows=8, kd_reduction="sum", **keys))
+    found = torch.tensor([float(some.calculate_loss(batch)[1].detach()) for _ in range(2000)])
+    expected = float(whole.calculate_loss(batch)[1].detach())
+    assert found.std() > 0 and abs(float(found.mean()) - expected) < 4 * float(found.std()) / 2000**0.5
+
+
+def test_rows_of_several_negatives_count_once_in_a_sum(settings):
+    one = Bench("KD", settings, kd_rows=0, kd_reduction="sum")
+    three = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
+             "candidate_num": 0}}  # fmt: skip
+    several = Bench("KD", settings, kd_rows=0, kd_reduction="sum", **three)
+    model, batch = one.model(), one.batch()
+    again = several.model()
+    again.load_state_dict(model.state_dict())
+    repeated = Interaction({name: torch.cat([column] * 3) for name, column in batch.interaction.items()})
+    expected = float(model.calculate_loss(batch)[1].detach())
+    assert float(again.calculate_loss(repeated)[1].detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def _of_one_loss(bench):
+    model = bench.model()
+    model.terms[0].aligns = False  # CPD's other loss compares entities
+    return model, bench.batch()
 
 
 @pytest.mark.parametrize("student", ["BPR", "LightGCN"])

@@ -34,6 +34,11 @@ class Batch:
         """The batch's users, each once, ascending. Shape [<= b]."""
         return self.user.unique()
 
+    def rows_of(self, users):
+        """How many rows each of these users has, all of them users of the batch. Shape [n]."""
+        everyone, rows = self.user.unique(return_counts=True)
+        return rows[torch.searchsorted(everyone, users)]
+
     @cached_property
     def ordered(self):
         """The rows' places in an order that depends on their values alone: a draw from it is the same however the batch
@@ -137,6 +142,14 @@ class Term(nn.Module):
         """
         mean = values.sum() / max(values.numel(), 1)
         return mean * whole if self.config["kd_reduction"] == "sum" else mean / parts
+
+    def reduce_users(self, values, users, batch, parts=1):
+        """The same of a value a user, for terms that their papers' code sums over the rows of a batch: under the sum a
+        user counts as often as it has positive rows.
+        """
+        if self.config["kd_reduction"] == "sum":
+            values = values * (batch.rows_of(users) * (self.positives(batch) / len(batch.user)))
+        return self.reduce(values, len(batch.users), parts)
 
     def get_extra_state(self):
         """For the resume state: where the term's randomness stands."""

@@ -48,7 +48,7 @@ class CD(Term):
         users = self.some(batch.users)
         items = self.items[users]
         loss = soft_binary_loss(batch.student.score(users, items), self.labels[users], items > 0)
-        return self.reduce(loss, len(batch.users), self.key("k"))
+        return self.reduce_users(loss, users, batch, self.key("k"))
 
     def _draw(self, student):
         """Items, 0 for none, and the teacher's scores of them."""

@@ -95,7 +95,7 @@ class CPD(Term):
             loss = loss + alpha * self.reduce(pair, self.positives(batch))
         if beta:
             listed = soft_label_loss(after, before, self.key("tau"), lists > 0)
-            loss = loss + beta * self.reduce(listed, len(batch.users))
+            loss = loss + beta * self.reduce_users(listed, users, batch)
         return loss
 
     def _pairs(self, batch, rows):

@@ -43,4 +43,4 @@ class KD(Term):
             items, labels = self.top.ids[users], self.top.scores[users]
             scores, there = batch.student.score(users, items), items > 0
         loss = soft_label_loss(scores, labels, tau, there)
-        return self.reduce(tau**2 * loss if self.key("tau_squared") else loss, len(batch.users))
+        return self.reduce_users(tau**2 * loss if self.key("tau_squared") else loss, users, batch)

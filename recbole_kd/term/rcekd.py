@@ -60,7 +60,7 @@ class RCEKD(Term):
             soft_label_loss(scores[:, part], labels[:, part], self.key("tau"), items[:, part] > 0)
             for part in (slice(self.k), slice(self.k, None))
         )
-        return self.reduce((1 - share) * own + share * both, len(batch.users))
+        return self.reduce_users((1 - share) * own + share * both, users, batch)
 
     def _draw(self, own):
         columns, there = without_replacement(self._logits(own), own > 0, self.key("sample_k"), self.generator)

@@ -60,4 +60,4 @@ class RD(Term):
             weights = weights * rank_discrepancy(scores, sampled, self.knowledge.n_items - 1, self.key("mu"))
         if self.key("normalise"):
             weights = normalize(weights, p=1.0, dim=-1)
-        return self.reduce(weighted_positives(scores, weights), len(batch.users))
+        return self.reduce_users(weighted_positives(scores, weights), users, batch)

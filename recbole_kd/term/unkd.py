@@ -49,4 +49,4 @@ class UnKD(Term):
         items = self.items[users]
         better, worse = batch.student.score(users, items).chunk(2, dim=1)
         loss = pair_loss(better, worse, items[:, : len(self.group)] > 0)
-        return self.reduce(loss / len(self.group), len(batch.users))
+        return self.reduce_users(loss / len(self.group), users, batch)
