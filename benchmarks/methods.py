@@ -76,7 +76,7 @@ def runs_of(seed, methods, rest, part, for_alone):
     first, *keys = shlex.split(taught[0])
     some = shlex.join([first, *(word for word in keys if word.startswith("--terms="))])
     # what any method learns along is kept when the teacher is trained
-    common = made(some, f"--teacher_states={max(made(method)['teacher_states'] for method in taught)}")
+    common = made(max(taught, key=lambda method: made(method)["teacher_states"]))
     data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)

@@ -22,6 +22,7 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from recbole_kd.teacher.reduction import summed
 from recbole_kd.teacher.resume import kept_randomness, own_randomness
 from recbole_kd.term import Batch, Term, get_term
+from recbole_kd.term.idle import note_idle
 
 
 class Distiller(GeneralRecommender):
@@ -170,6 +171,7 @@ def config_of(layers):
     check_student(config)
     for name in term_names_of(config):
         get_term(name).check(config)
+    note_idle(config, term_names_of(config), layers)
     return config
 
 

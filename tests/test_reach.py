@@ -24,6 +24,10 @@ IDLE = [
     ("SLD", {"student.n_layers": 4}, "student.n_layers", ["student.n_layers", "BPR"]),
     ("SLD", {"teacher.n_layers": 4}, "teacher.n_layers", ["BPR has no such key"]),
     ("RRD", {"teacher_model": ["BPR", "EASE"], "teacher.n_layers": 4}, "teacher.n_layers", ["BPR has no such key"]),
+    ("DE", {"neighbour_weight": 0.5}, "neighbour_weight", ["DE", "factors alone", "leave it out"]),
+    ("Distiller", {"terms": ["NKD", "BD"], "neighbour_weight": 1.0}, "neighbour_weight", ["Distiller"]),
+    ("MKD", {"teacher_states": 3}, "teacher_states", ["HetComp", "MKD"]),
+    ("RRD", {"ensemble": "score"}, "ensemble", ["several teachers"]),
 ]
 ACTIVE = [
     ("MKD", {"sld_weight": 1, "nkd_k": 3, "cpd_k": 4, "mkd_assembly": "separate", "kd_rows": 8}),
@@ -32,6 +36,10 @@ ACTIVE = [
     ("SLD", {"student_model": "LightGCN", "n_layers": 4, "reg_weight": 0.1}),
     ("SLD", {"teacher_model": "LightGCN", "teacher.n_layers": 4, "student.learning_rate": 0.1}),
     ("RRD", {"teacher_model": ["BPR", "LightGCN"], "teacher.n_layers": 4}),
+    ("DERRD", {"neighbour_weight": 0.5, "teacher_states": 1}),
+    ("DE", {"neighbour_weight": 0.0}),
+    ("Distiller", {"terms": ["NKD", "HetComp"], "neighbour_weight": 1.0, "teacher_states": 3}),
+    ("RRD", {"teacher_model": ["BPR", "EASE"], "ensemble": "score", "ensemble_weights": [1.0, 2.0]}),
     ("SLD", {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity", "sample_num": 1, "alpha": 1}}),
     ("SLD", {"learner": "sgd", "weight_decay": 0.1, "init_std": 0.1, "kd_reduction": "sum", "embedding_size": 8}),
 ]

@@ -21,6 +21,7 @@ class Alignment(Term):
 
     layer = "intermediate"
     needs = "factors"
+    scored = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

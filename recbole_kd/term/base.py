@@ -69,6 +69,8 @@ class Term(nn.Module):
     Attributes:
         layer: ``input``, ``intermediate`` or ``output``.
         needs: what the teacher must offer at least: ``ranks``, ``list_scores``, ``scores`` or ``factors``.
+        scored: whether it reads what the teacher scores or ranks, not its factors or its model alone.
+        along: whether it follows a teacher along its training.
         shards: whether several processes may compute it, each on its part of a batch; not where the loss of a step
             depends on what earlier steps have left behind, other than weights.
         weight: the term's weight in the method's loss.
@@ -77,6 +79,8 @@ class Term(nn.Module):
 
     layer = ""
     needs = "factors"
+    scored = True
+    along = False
     shards = True
 
     def __init__(self, config, knowledge, width):

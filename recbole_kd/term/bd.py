@@ -37,6 +37,7 @@ class BD(Term):
 
     layer = "output"
     needs = "factors"
+    scored = False
     for_student: torch.Tensor
     for_teacher: torch.Tensor
 

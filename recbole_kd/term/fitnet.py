@@ -24,6 +24,7 @@ class FitNet(Term):
 
     layer = "intermediate"
     needs = "factors"
+    scored = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

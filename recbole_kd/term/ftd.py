@@ -21,6 +21,7 @@ class FTD(Term):
 
     layer = "intermediate"
     needs = "factors"
+    scored = False
 
     @classmethod
     def check(cls, config):

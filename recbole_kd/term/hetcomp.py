@@ -42,6 +42,7 @@ class HetComp(Term):
 
     layer = "output"
     needs = "ranks"
+    along = True
     place: torch.Tensor
     last: torch.Tensor
     best: torch.Tensor

@@ -20,6 +20,7 @@ class NKD(Term):
 
     layer = "input"
     needs = "factors"
+    scored = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
