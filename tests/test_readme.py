@@ -161,6 +161,15 @@ def module_of(name):
     return found
 
 
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_a_table_ends_before_the_next_line_of_text(page):
+    lines = page.read_text(encoding="utf-8").split("\n")
+    for line, after in zip(lines, lines[1:], strict=False):
+        assert not line.startswith("|") or after.startswith(("|", "<!--")) or not after.strip(), after
+
+
 def test_the_tables_are_as_they_are_made():
     tables = module_of("tables")
     for text, number in ((README, 3), (METHODS, 27)):
