@@ -38,12 +38,12 @@ search scikit-learn's exhaustive one and its k-d tree were tried, and were slowe
 RD, each the first to read one list, are under five epochs when less runs beside them. BD trains the teacher too, ten
 times the student's width; what is left of its epoch is that.
 
-With a LightGCN student of three layers, default settings (`cost-citeulike-lightgcn-default.json`; aim 1.5), medians of
-five epochs, which leave out most of those that read lists anew:
+With a LightGCN student, two layers, default settings, over RecBole's own LightGCN, which keeps its graph in a form
+that takes longer to multiply by ([distil.md](distil.md)); the teacher is a LightGCN too
+(`cost-citeulike-lightgcn-default.json`; aim 1.5):
 {lightgcn}. Over it: {graph_over}.
 In batches of 8,192 rows with `kd_rows` 512, in which five of the best were trained for [methods.md](methods.md), a step
-is four times as much of a method's work for one propagation (`cost-citeulike-lightgcn.json`; measured before the last
-work on speed):
+is four times as much of a method's work for one propagation (`cost-citeulike-lightgcn.json`):
 {large_batches}.
 
 ## When it pays for itself

@@ -17,7 +17,7 @@ from recbole_kd.compare.statistics import paired
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "methods.md")
 METRIC = "ndcg@10"
-SPOT = re.compile(r"(<!-- table: (.+?) -->\n\n)(?:\|.*\n)*")
+SPOT = re.compile(r"(<!-- table: (.+?) -->\n\n)(?:\|.*\n)*\n?")
 
 
 def result(name):
@@ -231,7 +231,7 @@ def table(said):
 
 def filled(text):
     """A page with its tables as their files have them."""
-    return SPOT.sub(lambda spot: spot[1] + table(spot[2]), text)
+    return SPOT.sub(lambda spot: spot[1] + table(spot[2]) + "\n", text)
 
 
 if __name__ == "__main__":
