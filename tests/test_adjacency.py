@@ -93,13 +93,14 @@ def test_a_copy_propagates_too(settings):
         assert torch.equal(table, other)
 
 
-def test_where_torch_cannot_multiply_so_the_graph_stays(settings, monkeypatch):
+def test_where_it_was_not_measured_the_graph_stays(settings, monkeypatch):
     monkeypatch.setattr(adjacency.sys, "platform", "win32")
     stock, ours, *_ = stock_and_ours(settings)
     assert isinstance(ours.norm_adj_matrix, torch.Tensor)
     assert all(torch.equal(a, b) for a, b in zip(stock(), ours(), strict=True))
 
 
-def test_other_models_keep_theirs(settings):
-    _, ours, *_ = stock_and_ours(settings, "NGCF")
+@pytest.mark.parametrize("model", ["NGCF", "SimGCL"])
+def test_other_models_keep_theirs(settings, model):
+    _, ours, *_ = stock_and_ours(settings, model)
     assert isinstance(ours.norm_adj_matrix, torch.Tensor)
