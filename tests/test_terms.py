@@ -34,6 +34,7 @@ from toy import (
     once,
     project,
     replay,
+    row_average,
     rows_with_gradient,
     unit,
 )
@@ -132,7 +133,7 @@ class SlowCPD:
         lists = by_rank(top, keys["cpd_k"], keys["cpd_temperature"], world.early)
         if keys["cpd_pair_items"] == "rank":
             two = by_rank(top, 2, keys["cpd_temperature"], world.early)
-        generator = replay(world.term)
+        generator, self.batch = replay(world.term), rows
         self.rows = chosen(sorted(rows), keys["cpd_rows"], generator)
         drawn = chosen(once(rows, 0), keys["cpd_rows"], generator)
         if keys["cpd_pair_items"] == "rank":
@@ -170,7 +171,8 @@ class SlowCPD:
             )
             for user, items in self.lists
         ]
-        total = keys["cpd_pair_weight"] * average(pairs, keys) + keys["cpd_list_weight"] * average(lists, keys)
+        listed = row_average(lists, [user for user, _ in self.lists], self.batch, keys)
+        total = keys["cpd_pair_weight"] * average(pairs, keys) + keys["cpd_list_weight"] * listed
         for side, share, ids in self.parts if self.aligns else ():
             cosines = [
                 dot(unit(project(live, side, live[side][x], keys, self.kind)), unit(self.table[side][x])) for x in ids

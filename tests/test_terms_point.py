@@ -19,7 +19,6 @@ from toy import (
     SEEN,
     USERS,
     assert_gradients_agree,
-    average,
     best_unseen,
     chosen,
     cross_entropy,
@@ -30,6 +29,7 @@ from toy import (
     numbers,
     once,
     replay,
+    row_average,
     rows_with_gradient,
 )
 
@@ -85,6 +85,7 @@ class SlowRCEKD:
         teachers = best_unseen(self.table["user"], self.table["item"], k, keys["rcekd_seen"])
         students = best_unseen(old["user"], old["item"], longest, keys["rcekd_seen"])
         draw = torch.rand(USERS + 1, longest, generator=world.early).tolist()
+        self.batch = rows
         self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.sets = {}
         for user in range(1, USERS + 1):
@@ -112,7 +113,7 @@ class SlowRCEKD:
                 for items in (best, both)
             )
             losses.append((1 - weight) * of_best + weight * of_both)
-        return average(losses, self.keys)
+        return row_average(losses, self.users, self.batch, self.keys)
 
 
 # UnKD
@@ -158,6 +159,7 @@ class SlowUnKD:
         shares = slow_quotas(means, keys["unkd_k"], keys["unkd_lambda"])
         best = best_unseen(table["user"], table["item"], ITEMS)
         draw = torch.rand(USERS + 1, keys["unkd_k"], generator=world.early, dtype=torch.float64).tolist()
+        self.batch = rows
         self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.pairs = {user: [] for user in range(1, USERS + 1)}
         for user, pairs in self.pairs.items():
@@ -178,7 +180,7 @@ class SlowUnKD:
         for user in self.users:
             gaps = [score(live, user, better) - score(live, user, worse) for better, worse in self.pairs[user]]
             losses.append(sum(math.log(1 + math.exp(-gap)) for gap in gaps) / self.keys["unkd_k"])
-        return average(losses, self.keys)
+        return row_average(losses, self.users, self.batch, self.keys)
 
 
 # CD
@@ -192,6 +194,7 @@ class SlowCD:
     def __init__(self, world, rows):
         self.keys = keys = world.keys
         self.table, old, k = factors(world.teacher), world.before, keys["cd_k"]
+        self.batch = rows
         self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.items = {}
         if keys["cd_guide"] == "random":
@@ -222,7 +225,7 @@ class SlowCD:
                 chance = sigmoid(score(live, user, item))
                 loss -= label * math.log(chance) + (1 - label) * math.log(1 - chance)
             losses.append(loss if keys["kd_reduction"] == "sum" else loss / keys["cd_k"])
-        return average(losses, keys)
+        return row_average(losses, self.users, self.batch, keys)
 
 
 # RD
@@ -234,6 +237,7 @@ class SlowRD:
         table = factors(world.teacher)
         self.width = min(keys["rd_k"], ITEMS)
         self.lists = best_unseen(table["user"], table["item"], self.width)
+        self.batch = rows
         self.users = chosen(once(rows, 0), keys["kd_rows"], replay(world.term))
         self.sampled = None
         if world.epoch >= keys["rd_start"]:
@@ -262,7 +266,7 @@ class SlowRD:
         for user in self.users:
             terms = zip(self.weights(user, still), self.lists[user], strict=True)
             losses.append(sum(weight * math.log(1 + math.exp(-score(live, user, item))) for weight, item in terms))
-        return average(losses, self.keys)
+        return row_average(losses, self.users, self.batch, self.keys)
 
 
 SLOW = {RCEKD: SlowRCEKD, UnKD: SlowUnKD, CD: SlowCD, RD: SlowRD}

@@ -23,6 +23,7 @@ from toy import (
     numbers,
     once,
     replay,
+    row_average,
     rows_with_gradient,
 )
 
@@ -148,9 +149,8 @@ class SlowIRRRD(SlowRRD):
 
 class SlowKD:
     def __init__(self, world, rows):
-        self.keys, self.table = world.keys, factors(world.teacher)
-        self.everyone = once(rows, 0)
-        self.users = chosen(self.everyone, world.keys["kd_rows"], replay(world.term))
+        self.keys, self.table, self.batch = world.keys, factors(world.teacher), rows
+        self.users = chosen(once(rows, 0), world.keys["kd_rows"], replay(world.term))
         guide = self.table if world.keys["kd_guide"] == "teacher" else world.before  # the student as it was
         lists = best_unseen(guide["user"], guide["item"], world.keys["kd_k"], world.keys["kd_seen"])
         self.lists = lists if world.keys["kd_items"] == "topk" else {user: range(1, ITEMS + 1) for user in lists}
@@ -163,7 +163,7 @@ class SlowKD:
                 for table in (self.table, live)
             )
             losses.append(cross_entropy(labels, scores, tau) * (tau * tau if self.keys["kd_tau_squared"] else 1))
-        return reduced(losses, len(self.everyone), self.keys)
+        return row_average(losses, self.users, self.batch, self.keys)
 
 
 # DCD

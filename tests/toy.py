@@ -130,6 +130,14 @@ def average(values, keys):
     return math.fsum(values) / (1 if keys["kd_reduction"] == "sum" else len(values))
 
 
+def row_average(values, users, rows, keys):
+    """A value for each of some users to one: their mean, or the sum that a batch's rows have of their users' values."""
+    if keys["kd_reduction"] == "mean":
+        return average(values, keys)
+    value, everyone = dict(zip(users, values, strict=True)), {user for user, *_ in rows}
+    return math.fsum(value.get(user, 0.0) for user, *_ in rows) * len(everyone) / len(users)
+
+
 def cross_entropy(labels, scores, tau):
     """- sum_i softmax_i(labels / tau) log softmax_i(scores / tau)."""
     q = [math.exp(y / tau) for y in labels]
