@@ -63,6 +63,12 @@ def row_of(config, model, file, data, part):
     }  # fmt: skip
 
 
+def bare(method):
+    """A method without its own keys, but for those that it is none without and how far it follows a teacher."""
+    name, *keys = shlex.split(method)
+    return shlex.join([name, *(word for word in keys if word.startswith(("--terms=", "--teacher_states=")))])
+
+
 def runs_of(seed, methods, rest, part, for_alone):
     """Every method of one seed: name to row; the teacher and the student alone among them."""
 
@@ -73,10 +79,9 @@ def runs_of(seed, methods, rest, part, for_alone):
 
     # teacher and student alone do not depend on any method's own keys, but Distiller is none without its terms
     taught = [method for method in methods if not method.startswith(ALONE)]
-    first, *keys = shlex.split(taught[0])
-    some = shlex.join([first, *(word for word in keys if word.startswith("--terms="))])
+    some = bare(taught[0])
     # what any method learns along is kept when the teacher is trained
-    common = made(max(taught, key=lambda method: made(method)["teacher_states"]))
+    common = made(bare(max(taught, key=lambda method: made(method)["teacher_states"])))
     data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)
