@@ -170,6 +170,30 @@ def test_what_is_said_of_the_tuned_lightgcn_is_in_its_result_file():
     assert f"MKD is at {valid[mkd]} and the mix of SLD and RCEKD at {valid[mix]} (" in text
 
 
+def test_what_is_said_of_the_lightgcn_on_ml_1m_is_in_its_result_files():
+    found, half = (result_of(f"methods-ml-1m-lightgcn{more}") for more in ("", "-10"))
+    runs, (mkd, mix) = list(found["runs"].values()), found["methods"][1:]
+    gaps = [gap_of(runs, name, "teacher") for name in (mkd, mix)]
+    ps, above = [gap["p"] for gap in gaps], (run[name]["test_result"]["ndcg@10"] for run in runs for name in (mkd, mix))
+    teachers = (run["teacher"]["test_result"]["ndcg@10"] for run in runs for _ in (mkd, mix))
+    assert list(found["runs"]) == list(half["runs"]) == ["6", "7", "8", "9", "10"]
+    assert all(one > other for one, other in zip(above, teachers, strict=True))
+    page = METHODS[METHODS.index("#### ml-1m, LightGCN 200 -> LightGCN 20") :]
+    text, readme = " ".join(page[: page.index("\n### ")].split()), " ".join(README.split())
+    holms = [f"{p:.2g}" for p in holm(ps)]
+    assert f"p {ps[0]:.2g} and {ps[1]:.2g}, by Holm's correction for the two {holms[0]} and {holms[1]}." in text
+    assert f"by {interval(gaps[0], '')}, under the mix by {interval(gaps[1], '')}." in readme
+    mkd, mix = half["methods"][1:]
+    shares = [half["summary"][name]["ndcg@10"]["share"] for name in (mkd, mix)]
+    assert (
+        f"MKD recovers {shares[0]:.0%} of the way to the teacher and the mix {shares[1]:.0%}, below it in each" in text
+    )
+    wide, narrow = found["runs"], half["runs"]
+    for seed, run in narrow.items():
+        low, high = (one["test_result"]["ndcg@10"] for one in (wide[seed]["student alone"], run["teacher"]))
+        assert all(low < run[name]["test_result"]["ndcg@10"] < high for name in (mkd, mix))
+
+
 def module_of(name):
     """A script of docs/."""
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
@@ -189,7 +213,7 @@ def test_a_table_ends_before_the_next_line_of_text(page):
 
 def test_the_tables_are_as_they_are_made():
     tables = module_of("tables")
-    for text, number in ((README, 3), (METHODS, 28)):
+    for text, number in ((README, 3), (METHODS, 30)):
         assert tables.filled(text) == text, "run: python docs/tables.py"
         spots = re.findall(r"<!-- table: .+? -->\n\n\| .*\n\| --- ", text)
         assert len(spots) == text.count("<!-- table: ") == number
