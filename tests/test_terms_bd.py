@@ -58,7 +58,10 @@ class SlowBD:
                 ahead = [-x for x in ahead]
             to_student = [math.tanh(max(keys["bd_epsilon_t"] * x, 0.0)) if free else 0.0 for x in ahead]
             weights["student"].append(to_student if sum(to_student) else [1.0] * len(ahead))
-            weights["teacher"].append([math.exp(-keys["bd_epsilon_e"] * x) if free else 1.0 for x in ahead])
+            steep = keys["bd_epsilon_e"]
+            weights["teacher"].append(
+                [1 / sum(math.exp(min(steep * (x - y), 700.0)) for y in ahead) if free else 1.0 for x in ahead]
+            )
             if not sum(to_student):
                 empty.add(user)
         self.pool = {}
@@ -107,7 +110,14 @@ class OfTeacher(World):
         return self.term.of_teacher
 
 
-SETTINGS = [{}, {"bd_sign": "notebook"}, {"kd_rows": 3}, {"kd_reduction": "sum", "kd_rows": 2}, {"bd_candidates": 2}]
+SETTINGS = [
+    {},
+    {"bd_sign": "notebook"},
+    {"kd_rows": 3},
+    {"kd_reduction": "sum", "kd_rows": 2},
+    {"bd_candidates": 2},
+    {"bd_epsilon_e": 50.0},  # whose exp overflows
+]
 EACH = pytest.mark.parametrize("keys", SETTINGS, ids=str)
 SIDES = pytest.mark.parametrize(("kind", "side"), [(World, "student"), (OfTeacher, "teacher")], ids=["S", "T"])
 

@@ -112,7 +112,8 @@ class BD(Term):
         ranks = [self._ranks(self._scores(view, users, items), there) * scale for view in (small, large)]
         ahead = ranks[0] - ranks[1] if self.key("sign") == "paper" else ranks[1] - ranks[0]
         to_student = (self.key("epsilon_t") * ahead).clamp(min=0).tanh()
-        to_teacher = (-self.key("epsilon_e") * ahead).exp()
+        wanted = torch.where(there, -self.key("epsilon_e") * ahead, -torch.inf)
+        to_teacher = (wanted - wanted.amax(1, keepdim=True)).exp().nan_to_num()  # beside the best: exp of it overflows
         for pool, weight in ((self.for_student, to_student), (self.for_teacher, to_teacher)):
             weight = torch.where(there, weight, 0.0)
             some = weight.sum(1) > 0
