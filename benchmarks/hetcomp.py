@@ -69,9 +69,10 @@ def runs_of(seed, names, teachers, rest, alone, metric):
     found |= {"ensemble": first["ensemble"], "student alone": student_alone([*keys, *alone])}
     for name in names:
         row, _, more = name.partition(" --")
-        model, source, own = ROWS[row]
-        words = {word.partition("=")[0]: word for word in [*own, *shlex.split(more and f"--{more}")]}
-        found[name] = distilled(model, [*keys, given[source], *words.values()])["distilled"]
+        model, source, default = ROWS[row]
+        words = {word.partition("=")[0]: word for word in [*default, *shlex.split(more and f"--{more}")]}
+        own = [key for key in keys if source != "files" or not key.startswith("--teacher.")]  # a file is not trained
+        found[name] = distilled(model, [*own, given[source], *words.values()])["distilled"]
         print(f"seed {seed} {name}: {found[name]['test_result'][metric]:.4f}", flush=True)
     shown = ("label", "best_epoch", "parameters", "ms_per_user", "valid_result", "test_result")
     return {name: {key: row[key] for key in shown if key in row} for name, row in found.items()}

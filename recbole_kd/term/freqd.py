@@ -22,8 +22,8 @@ class FreqD(Alignment):
     :math:`p([H E^S]_x)`. Dropped edges are the same ones for both sides.
 
     Source: Zhu & Zhang, KDD 2025 (arXiv 2411.10676), after the authors' code at several dates; which of the graphs the
-    paper prints is not known. Their co-occurrence edges lose their counts: ``freqd_counts: False`` does so too. A LightGCN
-    goes in as it scores, after its layers, where they take its tables before them.
+    paper prints is not known. Their co-occurrence edges lose their counts: ``freqd_counts: False`` does so too.
+    A LightGCN goes in as it scores, after its layers, where they take its tables before them.
     """
 
     def __init__(self, config, knowledge, width):
