@@ -30,7 +30,7 @@ from recbole_kd.quick_start import get_distilled, get_student_alone, make_config
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import locked, read_checkpoint
 from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import evaluate, recovered_share, versions
+from recbole_kd.teacher.measure import evaluate, on_validation, recovered_share, versions
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
 from seeds import paired
 from tabulate import tabulate
@@ -40,11 +40,8 @@ ENDS = ("teacher", ALONE)
 
 
 def scored(config, model, data, part):
-    """A model's metrics on one part."""
-    if part == "valid_result":
-        data = parts.Split(**{**vars(data), "test": data.valid})  # the test part is not even scored
-    valid, test = evaluate(config, model, data)
-    return valid if part == "valid_result" else test
+    """A model's metrics on one part; the test part is not looked at but where it is asked for."""
+    return on_validation(config, model, data) if part == "valid_result" else evaluate(config, model, data)[1]
 
 
 def row_of(config, model, file, data, part):

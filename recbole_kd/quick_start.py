@@ -29,6 +29,7 @@ from recbole_kd.teacher.checkpoint import (
 from recbole_kd.teacher.mask import mask_training
 from recbole_kd.teacher.measure import compared, evaluate
 from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of
+from recbole_kd.teacher.worth import neighbours_worth
 from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
 
@@ -47,8 +48,9 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
         dict: ``teacher``, ``student_alone`` (unless ``baseline`` is off), ``distilled``: each with test_result,
         valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``, ``versions``. Of
         several teachers, ``teachers``, a list, and ``ensemble`` in place of ``teacher``; beside a teacher that is read
-        with its neighbours, ``with_neighbours``. Where the method says how far it has come, ``progress``. None on a
-        machine, or under torchrun in a process, that is not the first of several.
+        with its neighbours, ``with_neighbours``; beside one that could be, ``neighbours_worth``: what it would score on
+        validation then. Where the method says how far it has come, ``progress``. None on a machine, or under torchrun
+        in a process, that is not the first of several.
 
     Raises:
         KDError: input that cannot work, before anything is written.
@@ -148,6 +150,9 @@ def _run(config, data):
     alone = (student, *get_student_alone(config, student, data)) if config["baseline"] else None
     distilled = (student, *get_distilled(config, data, knowledge, name_of(teachers)))
     result = compared(config, data, teachers, knowledge, alone, distilled)
+    if any(get_term(name).scored for name in term_names_of(config)):
+        worth = neighbours_worth(config, data, knowledge)
+        result |= {"neighbours_worth": worth} if worth else {}
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
         write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())

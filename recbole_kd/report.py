@@ -13,7 +13,7 @@ from recbole_kd.term import get_term
 
 
 def table(result):
-    """The result as text: a row for each model, the recovered share, what to be wary of."""
+    """The result as text: a row for each model, the recovered share, what to be wary of, and what else to try."""
     metrics = list(result["distilled"]["test_result"])
     lines = [[label, *_cells(row, metrics)] for label, row in _rows(result)]
     if "recovered_share" in result:
@@ -21,7 +21,17 @@ def table(result):
         lines.append(["recovered share", *("n/a" if share is None else f"{share:.0%}" for share in shares), "", "", ""])
     heads = ["test", *metrics, "parameters", "bytes", "ms/user"]
     rows = tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
-    return "\n".join([rows, *(row["warning"] for _, row in _rows(result) if "warning" in row)])
+    return "\n".join([rows, *(row["warning"] for _, row in _rows(result) if "warning" in row), *_advice(result)])
+
+
+def _advice(result):
+    """One sentence where the teacher itself ranks better on validation with its item neighbours."""
+    worth = result.get("neighbours_worth")
+    if worth and worth["better"]:
+        yield (
+            f"with its own item neighbours beside its scores the teacher ranks better on validation, {worth['metric']} "
+            f"{worth['with']:.4f} against {worth['without']:.4f}: --neighbour_weight=1 teaches with them"
+        )
 
 
 def _rows(result):

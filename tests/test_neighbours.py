@@ -166,3 +166,39 @@ def test_a_run_shows_what_they_are_worth_beside_the_teacher(settings, workdir):
     assert row["test_result"] != result["teacher"]["test_result"] and row["parameters"] is None
     lines = [line.split("  ")[0] for line in table(result).splitlines()]
     assert "with its neighbours" in lines
+
+
+def test_a_run_without_them_says_what_they_would_be_worth_on_validation(settings):
+    found = run_kd("MKD", config_dict={**settings, "metric_decimal_place": 16})
+    worth = found["neighbours_worth"]
+    assert worth["metric"] == "mrr@10" and worth["better"] == (worth["with"] > worth["without"])
+    # its own lists rank as it does, and the other ones as a run with them shows
+    assert worth["without"] == pytest.approx(found["teacher"]["valid_result"]["mrr@10"], abs=1e-12)
+    beside = run_kd("MKD", config_dict={**settings, "metric_decimal_place": 16, "neighbour_weight": 1.0})
+    assert worth["with"] == pytest.approx(beside["with_neighbours"]["valid_result"]["mrr@10"], abs=1e-12)
+    assert worth["with"] != worth["without"] and "neighbours_worth" not in beside
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_the_table_advises_them_where_they_are_better(settings, better):
+    found = run_kd("SLD", config_dict=settings)
+    found["neighbours_worth"] |= {"with": 0.3, "without": 0.25, "better": better}
+    said = table(found).splitlines()[-1]
+    assert said.endswith("mrr@10 0.3000 against 0.2500: --neighbour_weight=1 teaches with them") == better
+
+
+@pytest.mark.parametrize("method, keys", [
+    ("DE", {}),  # reads factors alone
+    ("SLD", {"teacher_model": "EASE"}),  # has none
+    ("RRD", {"teacher_model": ["BPR", "EASE"]}),
+    ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "uni20"}}),  # items beyond the lists tie
+    ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}),
+])  # fmt: skip
+def test_nothing_is_said_of_them_where_they_change_nothing_or_cannot_be_measured(settings, method, keys):
+    assert "neighbours_worth" not in run_kd(method, config_dict={**settings, **keys})
+
+
+def test_less_of_some_metrics_is_better(settings):
+    keys = {"metrics": ["NDCG", "AveragePopularity"], "topk": [5], "valid_metric": "AveragePopularity@5"}
+    worth = run_kd("SLD", config_dict={**settings, **keys})["neighbours_worth"]
+    assert worth["metric"] == "averagepopularity@5" and worth["better"] == (worth["with"] < worth["without"])

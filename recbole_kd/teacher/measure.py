@@ -27,11 +27,20 @@ DIGITS = 16  # RecBole rounds metrics to 4
 
 def evaluate(config, model, data):
     """RecBole's metrics of a model on the validation and the test part, two dicts of floats."""
+    return _scored(config, model, data, (data.valid, data.test))
+
+
+def on_validation(config, model, data):
+    """RecBole's metrics of a model on the validation part; the test part is not looked at."""
+    return _scored(config, model, data, (data.valid,))[0]
+
+
+def _scored(config, model, data, loaders):
     kind = get_trainer(config["MODEL_TYPE"], config["model"])
     trainer = kind(config, model)
     trainer.eval_collector.data_collect(data.train)
     results = []
-    for part in (data.valid, data.test):
+    for part in loaders:
         init_seed(config["seed"], config["reproducibility"])  # where negatives are sampled: the same for every model
         found = trainer.evaluate(part, load_best_model=False) or {}
         results.append({name: float(value) for name, value in found.items()})
