@@ -146,13 +146,17 @@ def _run(config, data):
     logger.info(data.dataset)
     teachers = get_teachers(config, data, given)
     knowledge = get_knowledge(config, data, teachers)
+    # before the students are trained: nothing is lost if it fails, and whoever reads it can start anew
+    reads = any(get_term(name).scored and config[f"{name.lower()}_weight"] for name in term_names_of(config))
+    worth = neighbours_worth(config, data, teachers, knowledge) if reads else None
+    if worth:
+        said = "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
+        logger.info(said.format(**worth))
 
     alone = (student, *get_student_alone(config, student, data)) if config["baseline"] else None
     distilled = (student, *get_distilled(config, data, knowledge, name_of(teachers)))
     result = compared(config, data, teachers, knowledge, alone, distilled)
-    if any(get_term(name).scored for name in term_names_of(config)):
-        worth = neighbours_worth(config, data, knowledge)
-        result |= {"neighbours_worth": worth} if worth else {}
+    result |= {"neighbours_worth": worth} if worth else {}
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
         write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())

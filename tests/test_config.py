@@ -9,6 +9,7 @@ import pickletools
 import re
 import shlex
 import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -113,6 +114,12 @@ def test_the_config_names_the_student_as_model_and_the_method_apart():
     assert config.teacher["model"] == "NGCF"
     assert made("--student_model=LightGCN").teacher["model"] == "LightGCN"
     assert made()["model"] == "BPR"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_single_file_needs_no_list(tmp_path, kind):
+    file = kind(yaml_file(tmp_path, "learning_rate: 0.25"))
+    assert make_config("MKD", "toy", config_file_list=file)["learning_rate"] == 0.25
 
 
 # Dotted keys and blocks

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import random
 import re
 import shutil
@@ -379,3 +380,26 @@ def test_this_run_s_config_is_left_as_it_was(stock, keys):
     before = {name: str(value) for name, value in vars(config).items()}
     get_teachers(config, data)
     assert {name: str(value) for name, value in vars(config).items()} == before
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+@pytest.mark.parametrize("place", [("user_embedding.weight", 2), ("item_embedding.weight", -1)])
+def test_a_teacher_whose_weights_are_not_finite_is_refused_before_anything_is_trained(settings, workdir, weight, place):
+    name, row = place
+    file = run_kd("SLD", config_dict=settings)["teacher"]["checkpoint"]
+    content = torch.load(file, weights_only=False)
+    content["state_dict"][name][row, 1] = weight
+    torch.save(content, "broken.pth")
+    before = sorted((workdir / "saved").rglob("*.pth"))
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    with pytest.raises(KDError, match=f"'broken.pth' are not all finite numbers, those of {name} for one"):
+        run_kd("SLD", config_dict={**keys, "teacher_path": "broken.pth"})
+    assert sorted((workdir / "saved").rglob("*.pth")) == before
+
+
+@pytest.mark.parametrize("key, value", [("val_interval", {"rating": "[3,inf)"}), ("threshold", {"rating": 3})])
+def test_a_filter_by_a_column_that_is_not_read_says_how_it_is(settings, key, value):
+    with pytest.raises(KDError, match=rf"{key} asks for the column 'rating', .*load_col: .*user_id, item_id, rating"):
+        run_kd("SLD", config_dict={**settings, key: value})
+    read = {**settings, "load_col": None, "val_interval": {"timestamp": "[0,8]"}}
+    assert len(parts.split(plain_config(make_config("SLD", config_dict=read))).pairs["train"])

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from conformance import Bench
+from conformance import Bench, same_weights
 
 from recbole_kd import run_kd
 from recbole_kd.backbone.base import View
@@ -14,6 +14,7 @@ from recbole_kd.config import KDError
 from recbole_kd.quick_start import make_config
 from recbole_kd.report import table
 from recbole_kd.teacher import fit
+from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.knowledge import Knowledge
 from recbole_kd.teacher.neighbours import with_neighbours
 
@@ -193,6 +194,8 @@ def test_the_table_advises_them_where_they_are_better(settings, better):
     ("RRD", {"teacher_model": ["BPR", "EASE"]}),
     ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "uni20"}}),  # items beyond the lists tie
     ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}),
+    ("SLD", {"repeatable": True}),  # a model ranks what was trained on too, and its lists do not
+    ("MKD", {"sld_weight": 0.0, "cpd_weight": 0.0}),  # only NKD is left
 ])  # fmt: skip
 def test_nothing_is_said_of_them_where_they_change_nothing_or_cannot_be_measured(settings, method, keys):
     assert "neighbours_worth" not in run_kd(method, config_dict={**settings, **keys})
@@ -202,3 +205,20 @@ def test_less_of_some_metrics_is_better(settings):
     keys = {"metrics": ["NDCG", "AveragePopularity"], "topk": [5], "valid_metric": "AveragePopularity@5"}
     worth = run_kd("SLD", config_dict={**settings, **keys})["neighbours_worth"]
     assert worth["metric"] == "averagepopularity@5" and worth["better"] == (worth["with"] < worth["without"])
+
+
+def test_nothing_is_said_of_a_teacher_that_may_have_seen_the_validation_pairs(settings):
+    file = run_kd("SLD", config_dict={**settings, "seed": 7})["teacher"]["checkpoint"]
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    found = run_kd("SLD", config_dict={**keys, "teacher_path": file, "teacher_check": "warn"})
+    assert "warning" in found["teacher"] and "neighbours_worth" not in found
+
+
+def test_looking_at_them_moves_no_random_number(settings, monkeypatch):
+    weights = []
+    for look in (True, False):
+        if not look:
+            monkeypatch.setattr("recbole_kd.quick_start.neighbours_worth", lambda *args: None)
+        found = run_kd("MKD", config_dict=settings)
+        weights.append(read_checkpoint(found["distilled"]["checkpoint"])["state_dict"])
+    assert same_weights(*weights)

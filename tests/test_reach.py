@@ -8,6 +8,7 @@ import pytest
 from recbole.utils import get_model
 
 from recbole_kd import KDError, run_kd
+from recbole_kd.cli import main
 from recbole_kd.config.keys import PROPERTIES, method_names, our_keys
 from recbole_kd.config.layers import read_layers
 from recbole_kd.config.reach import idle_keys
@@ -112,6 +113,16 @@ def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):
     with pytest.raises(KDError, match=r"teacher\.learning_rate changes nothing, because a file of scores"):
         make_config("RRD", argv=[*words, '--teachers=[{"scores": "s.tsv"}]', "--teacher.learning_rate=1"])
     assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).idle
+
+
+@pytest.mark.parametrize("command", [[], ["tune", "--trials=1"]])
+def test_a_recbole_yaml_that_names_its_model_runs_from_the_command_line(settings, workdir, command, caplog):
+    words = argv_of({key: value for key, value in settings.items() if key != "teacher"})
+    for name in ("BPR", "LightGCN"):
+        (workdir / f"{name}.yaml").write_text(f"model: {name}\n")
+        assert main([*command, "--model=RRD", *words, f"--config_files={name}.yaml"]) == 0
+        text = "\n".join(record.getMessage() for record in caplog.records)
+        assert ("gives way to RRD" in text) == (name == "LightGCN")  # a BPR is what is distilled anyway
 
 
 def test_the_log_of_a_run_says_what_its_file_cannot_change(settings, workdir, caplog):

@@ -57,7 +57,7 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
     Args:
         model: name of a method; the layers' ``model`` where None, which the command line overrides in any case.
         dataset: name of a dataset; likewise.
-        config_file_list: YAML files, later ones winning; blocks merge key by key.
+        config_file_list: YAML files, later ones winning, or a single one; blocks merge key by key.
         config_dict: the same as a dict; strings are typed as RecBole types them.
         argv: the command line without the program, or None to leave it alone.
 
@@ -65,7 +65,8 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
         KDError: an unknown method, model or key, a file that cannot be read, a value that does not fit.
     """
     command_line = parse_argv(argv or [])
-    files = [*(config_file_list or []), *str(command_line.pop("config_files", "")).split()]
+    given = [config_file_list] if isinstance(config_file_list, (str, os.PathLike)) else config_file_list or []
+    files = [*given, *str(command_line.pop("config_files", "")).split()]
     sources = [(file, read_yaml(file), False) for file in files]
     sources.append(("config_dict", config_dict or {}, True))
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
@@ -83,10 +84,10 @@ def read_layers(model=None, dataset=None, config_file_list=None, config_dict=Non
         plain.update(own)
         for side in SIDES:
             blocks[side].update(own_blocks[side])
-    notes |= _given_way(models, plain.get("student_model"))
     # the command line is the last of the sources
     said = frozenset({*own, *(f"{side}.{key}" for side in SIDES for key in own_blocks[side])})
-    return replace(_resolve(plain, blocks), said=said, notes=notes)
+    layers = _resolve(plain, blocks)
+    return replace(layers, said=said, notes=notes | _given_way(models, layers.student_model))
 
 
 def check_words(words):
@@ -235,7 +236,8 @@ def _given_way(models, student):
     for origin, name in reversed(models[:-1]):
         if name not in (student, models[-1][1]) and is_recbole_model(name):
             text = f"model: {name} in {origin} gives way to {models[-1][1]}"
-            return {"model": f"{text}: write student_model: {name} to distil into it"}
+            # under a name that no command line has: --model is what it gives way to
+            return {f"model in {origin}": f"{text}: write student_model: {name} to distil into it"}
     return {}
 
 

@@ -206,7 +206,7 @@ def load_weights(config, dataset, file, content=None):
     """A model with the weights of a checkpoint, in evaluation mode.
 
     Raises:
-        KDError: the weights do not fit the model that the config describes.
+        KDError: the weights do not fit the model that the config describes, or are not finite.
     """
     content = content or read_checkpoint(file)
     model = build(config, dataset)
@@ -218,6 +218,9 @@ def load_weights(config, dataset, file, content=None):
         raise KDError(
             f"the weights in '{file}' do not fit a {config['model']} on this dataset: {sentence(error)}"
         ) from error
+    broken = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
+    if broken is not None:
+        raise KDError(f"the weights in '{file}' are not all finite numbers, those of {broken} for one: train it again")
     other = settled(content.get("other_parameter")) or {}
     if not isinstance(other, dict):
         raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is none")

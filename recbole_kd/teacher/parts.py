@@ -1,6 +1,7 @@
 """RecBole's split of a dataset: its three parts, the pairs in them, and the fingerprint that two models share."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,7 @@ def _check_split(config):
     key, parts = ("benchmark_filename", files) if files else ("eval_args: {split: {RS: …}}", ratios)
     if parts is not None and (not isinstance(parts, (list, tuple)) or len(parts) != len(PARTS)):
         raise KDError(f"{key} is {parts!r}: three parts are needed, for training, validation and test")
+    _check_read(config)
     mode = asked.get("mode")
     modes = mode.values() if isinstance(mode, dict) else [mode]
     if config["eval_type"] == EvaluatorType.VALUE or "labeled" in modes:
@@ -136,6 +138,22 @@ def _check_split(config):
             f"eval_args={asked!r} and metrics={config['metrics']!r} measure predicted values: students are measured by "
             "what they rank, so write mode: full and metrics such as NDCG"
         )
+
+
+def _check_read(config):
+    """Refuse filters by columns that load_col leaves out. Raises KDError."""
+    read = config["load_col"]
+    if not isinstance(read, Mapping) or "*" in read.values():
+        return
+    columns = {column for some in read.values() for column in some or ()}
+    for key in ("val_interval", "threshold"):
+        asked = config[key] if isinstance(config[key], Mapping) else {}
+        for column in asked:
+            if column not in columns:
+                raise KDError(
+                    f"{key} asks for the column '{column}', which was not read: write load_col: {{inter: "
+                    f"[{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {column}]}}"
+                )
 
 
 def _check_columns(config, dataset):
