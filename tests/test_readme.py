@@ -451,6 +451,8 @@ def test_the_main_jobs_table_is_that_of_its_result_file():
         assert cells[:5] == [f"{value:.4f}" for value in row["test_result"].values()]
         assert cells[5:7] == [f"{row['parameters']:,}", f"{row['bytes']:,}"]
     shares = next(line for line in block if line.startswith("recovered share")).split()[2:]
+    worth = found["neighbours_worth"]
+    assert worth["better"] and f"{worth['metric']} {worth['with']:.4f} against {worth['without']:.4f}: --n" in README
     ends = [[row["test_result"][metric] for row in rows.values()] for metric in found["teacher"]["test_result"]]
     assert shares == [f"{(mkd - alone) / (teacher - alone):.0%}" for teacher, alone, mkd in ends]
 
