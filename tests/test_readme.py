@@ -396,9 +396,20 @@ def test_the_table_of_protocol_a_is_that_of_its_result_file():
         share = test["ndcg@10"].get("share")
         cells.append("" if share is None else f"{share:.0%}")
         assert f"| {name} | {' | '.join(cells)} | {row['epochs']:.0f} |".replace("|  |", "| |") in text
-    printed = {name: float(value) for name, value in re.findall(r"^\| ([A-Z-]+) \| \.\d+ \| (\.\d+) \|", text, re.M)}
-    below = [1 - rows[name]["metrics"]["ndcg@10"]["mean"] / printed[name] for name in ("RRD", "DCD")]
-    assert f"their ndcg@10 is {below[0]:.0%} and {below[1]:.0%} below the printed one" in " ".join(text.split())
+    valid = {tuple(shlex.split(name)): row["ndcg@10"] for name, row in result_of("tune-protocol-a")["summary"].items()}
+    lines = re.findall(r"^\| ([^|]+) \| (0\.\d{4}) \| (?:(\d+%) )?\|$", text, re.M)
+    assert len(lines) == len(valid)
+    asked = {"RCEKD, `rcekd_weight` 200": "--rcekd_weight=200", "RRD, weight decay 0.001": "--weight_decay=0.001",
+             "RCEKD": "--rcekd_weight=500", "RRD": "--weight_decay=0.0001"}  # fmt: skip
+    for label, value, share in lines:
+        name, key = label.partition(",")[0], asked.get(label)
+        row = next(
+            row for words, row in valid.items() if " ".join(words).startswith(name) and (not key or key in words)
+        )
+        assert (value, share) == (f"{row['mean']:.4f}", f"{row['share']:.0%}" if "share" in row else "")
+    first = result_of("protocol-a-first")["datasets"]["citeulike-fileorder"]["rows"]
+    shares = [f"{first[name]['metrics']['ndcg@10']['share']:.0%}" for name in ("RRD", "DCD")]
+    assert f"with 0.001 at {shares[0]} and {shares[1]} on the test part" in " ".join(text.split())
     for said in re.findall(r"`(properties/recipe/[\w.-]+|benchmarks/plans/[\w.-]+)`", text):
         assert (ROOT / said).is_file(), said
 
