@@ -5,13 +5,15 @@
 
 Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation, and their sums held against one
 another: of a method that reads lists anew every so many epochs, a whole number of such periods. Seconds are the
-processor's, of one thread, set-up's too. Peak memory is of a process each.
+processor's, of one thread, set-up's too, and peak memory is of a process each; on a GPU it is the clock's seconds and
+the device's memory.
 The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
 its own; ``--methods=all`` are all; ``--with`` takes in what an earlier result file of the same command has of other
 methods. Run it from the project's root.
 """
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -40,6 +42,14 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from tabulate import tabulate
 
 
+def seconds_now():
+    """The processor's seconds of this process; on a GPU, the clock's, with nothing left to do."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def config_of(method, rest):
     """The Config of one method with its own keys."""
     name, *keys = shlex.split(method)
@@ -56,10 +66,10 @@ def method_trainer(config):
     """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
-    began = time.process_time()
+    began = seconds_now()
     knowledge = get_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
-    return recbole_kd.KDTrainer(config, model), data, time.process_time() - began
+    return recbole_kd.KDTrainer(config, model), data, seconds_now() - began
 
 
 def whole_periods(config, pairs):
@@ -75,10 +85,10 @@ def epochs(config, pairs):
     seconds: dict[str, list[float]] = {"plain": [], "method": []}
     for epoch in range(pairs + 1):
         for kind, trainer, loader in (("plain", plain, plain_data.train), ("method", method, data.train)):
-            began = time.process_time()
+            began = seconds_now()
             trainer._train_epoch(loader, epoch)
             if epoch:
-                seconds[kind].append(time.process_time() - began)
+                seconds[kind].append(seconds_now() - began)
     ratios = [method / plain for plain, method in zip(seconds["plain"], seconds["method"], strict=True)]
     return {
         "plain_seconds": statistics.fmean(seconds["plain"]), "seconds": statistics.fmean(seconds["method"]),
@@ -89,7 +99,7 @@ def epochs(config, pairs):
 
 def peak(config, kind):
     """Peak memory of this process after two epochs and an evaluation of one kind, MiB."""
-    trainer, data = plain_trainer(config) if kind == "plain" else method_trainer(config)[:2]
+    trainer, data, *_ = plain_trainer(config) if kind == "plain" else method_trainer(config)
     for epoch in range(2):
         trainer._train_epoch(data.train, epoch)
     trainer.evaluate(data.valid, load_best_model=False)
@@ -98,8 +108,20 @@ def peak(config, kind):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
+def peak_on_device(config, kind):
+    """The most that two epochs and an evaluation of one kind hold of a GPU, MiB, beside what was there before."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    peak(config, kind)
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
 def peak_elsewhere(method, rest, kind):
-    """The same, in a process of its own."""
+    """The peak in a process of its own; on a GPU its memory, in this one."""
+    if torch.cuda.is_available():
+        return peak_on_device(config_of(method, rest), kind)
     command = [sys.executable, __file__, f"--methods={method}", "--peak", kind, *rest]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
@@ -139,6 +161,7 @@ def main():
     content = {
         "command": shareable(rest),
         "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "plain": {"seconds": statistics.median(row["plain_seconds"] for row in found.values()), "rss_mib": plain},
         "methods": found,
         "versions": versions(),

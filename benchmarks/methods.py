@@ -24,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
+import torch
 from command import shareable
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import get_distilled, get_student_alone, make_config
@@ -207,6 +208,7 @@ def main():
         content = {
             "command": command, "methods": [name for name in found if name not in ENDS], "seeds": ",".join(by_seed),
             "part": own.part, "alone": own.alone, "summary": found, "runs": by_seed, "versions": versions(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         }  # fmt: skip
         Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")

@@ -44,7 +44,7 @@ class Bench:
 
     def batch(self):
         """The first batch of a fresh loader."""
-        return next(iter(parts.split(self.student_config).train))
+        return next(iter(parts.split(self.student_config).train)).to(self.config["device"])
 
     def trained(self, file):
         """The checkpoint of a whole training."""
@@ -98,7 +98,7 @@ class Conformance:
         assert content["config"]["model"] == self.student
 
     def test_weight_zero_is_plain_recbole(self, settings, workdir, monkeypatch):
-        monkeypatch.setattr(adjacency, "_multiplies", lambda: False)  # a graph by rows adds in another order
+        monkeypatch.setattr(adjacency, "_multiplies", lambda device: False)  # a graph by rows adds in another order
         keys = {"student_model": self.student, **self.keys, "epochs": 3}
         zero = self.zero(make_config(self.method, config_dict={**settings, **keys}))
         bench = Bench(self.method, settings, **{**keys, **zero})
@@ -114,12 +114,13 @@ class Conformance:
 
     def test_a_term_of_weight_zero_is_computed(self, settings):
         zero = self.zero(make_config(self.method, config_dict={**settings, **self.keys}))
-        model = Bench(self.method, settings, student_model=self.student, **self.keys, **zero).model()
+        bench = Bench(self.method, settings, student_model=self.student, **self.keys, **zero)
+        model = bench.model()
         called = []
         for term in model.terms:
             loss = term.loss
             term.loss = lambda batch, loss=loss: called.append(1) or loss(batch)
-        model.calculate_loss(parts.split(plain_config(model.config)).train.__iter__().__next__())
+        model.calculate_loss(bench.batch())
         assert len(called) == len(model.terms)
 
     def test_teacher_is_untouched(self, bench, workdir):
@@ -212,7 +213,7 @@ class Conformance:
             for name, weight in model.student.named_parameters():
                 if "embedding" in name:
                     weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)) * scale**0.5)
-        with torch.autocast("cpu", enabled=autocast, dtype=torch.bfloat16):
+        with torch.autocast(bench.config["device"].type, enabled=autocast, dtype=torch.bfloat16):
             losses = model.calculate_loss(bench.batch())
         sum(losses[1:]).backward()
         assert all(torch.isfinite(loss) for loss in losses[1:])

@@ -1,6 +1,7 @@
 """A small synthetic dataset with structure, and a working directory of its own for every test."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -11,6 +12,13 @@ import torch
 import recbole_kd  # noqa: F401  (before anything of RecBole)
 
 torch.set_num_threads(1)
+
+
+def pytest_configure(config):
+    """The tests run on a CPU, those of the mark ``gpu`` on a GPU: torch looks once for what the environment shows."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        assert not torch.cuda.is_available()
 
 
 def write_dataset(folder, name, users=60, items=90, rank=3, seed=0, interactions=14):

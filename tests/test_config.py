@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import logging
+import os
 import pickle
 import pickletools
 import re
@@ -62,6 +63,20 @@ def own_folder(tmp_path, monkeypatch):
 
 
 # Which side a key reaches
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "3"), ({"gpu_id": "0,1"}, "0,1"), ({"gpu_id": ""}, "")])
+def test_the_environments_gpus_stay_where_none_are_given(given, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    config = make_config("MKD", "toy", config_dict=given)
+    assert config["gpu_id"] == config.teacher["gpu_id"] == os.environ["CUDA_VISIBLE_DEVICES"] == expected
+
+
+def test_recboles_gpu_is_taken_where_the_environment_names_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # put back afterwards: RecBole writes it
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert make_config("MKD", "toy")["gpu_id"] == "0"
+
 
 BOTH = {
     "seed": 7, "reproducibility": False, "epochs": 7, "train_batch_size": 64, "eval_batch_size": 128, "eval_step": 2,

@@ -8,13 +8,13 @@ from recbole.model.general_recommender import LightGCN
 
 
 def with_fast_graph(model):
-    """The model, whose graph multiplies as `Adjacency` does where it is a LightGCN on a CPU.
+    """The model, whose graph multiplies as `Adjacency` does where it is a LightGCN.
 
     RecBole keeps the graph as pairs of indices. torch sorts them again at each product, and transposes them again at
     each gradient, which takes most of the time of a narrow one's step. A class of one's own that is derived from
     LightGCN may use the graph otherwise, and keeps it.
     """
-    if type(model) is LightGCN and model.norm_adj_matrix.device.type == "cpu" and _multiplies():
+    if type(model) is LightGCN and _multiplies(model.norm_adj_matrix.device.type):
         model.norm_adj_matrix = Adjacency(model.norm_adj_matrix)
     return model
 
@@ -55,6 +55,8 @@ class _Product(torch.autograd.Function):
         return None, _Product.apply(ctx.rows, grad)
 
 
-def _multiplies():
-    """Whether this torch multiplies matrices by rows as it did where the gain was measured: by MKL, on Linux."""
-    return sys.platform == "linux" and torch.backends.mkl.is_available()
+def _multiplies(device):
+    """Whether this torch multiplies matrices by rows as it did where the gain was measured: by MKL on Linux, and by
+    cuSPARSE.
+    """
+    return device == "cuda" or (device == "cpu" and sys.platform == "linux" and torch.backends.mkl.is_available())

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +123,13 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
-        self.internal_config_dict.update(self._below)
+        self.internal_config_dict.update(self._below | _gpus_given())
+
+
+def _gpus_given():
+    """The GPUs that the environment names, a cluster's for one: RecBole would write its own gpu_id, 0, over them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {} if visible is None else {"gpu_id": visible}
 
 
 class _Layered(Config):

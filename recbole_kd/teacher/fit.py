@@ -225,5 +225,10 @@ def load_weights(config, dataset, file, content=None):
     if not isinstance(other, dict):
         raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is none")
     names = getattr(model, "other_parameter_name", ())
-    model.load_other_parameter({name: value for name, value in other.items() if name in names} or None)
+    model.load_other_parameter({name: _at(config["device"], other[name]) for name in names if name in other} or None)
     return model.eval()
+
+
+def _at(device, value):
+    """What a model keeps beside its weights, where it reads it: the propagated tables of a graph model are tensors."""
+    return value.to(device) if isinstance(value, torch.Tensor) else value

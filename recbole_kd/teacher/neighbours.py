@@ -38,12 +38,11 @@ def with_neighbours(view, positives, weight):
 
 def _means(vectors, positives, n):
     """The mean vector of each user's items, shape [n, d]; zeros where there are none."""
-    users, items = positives
+    users, items = (part.cpu() for part in positives)  # where sums come out the same each time
     counts = torch.bincount(users, minlength=n)
     starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-    # a row a user: its sums come out the same each time, on a GPU too
     relation = torch.sparse_csr_tensor(starts, items, 1.0 / counts[users], (n, len(vectors)), check_invariants=False)
-    return relation @ vectors
+    return (relation @ vectors.cpu()).to(vectors.device)
 
 
 def _deviations(users, items):
