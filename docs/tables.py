@@ -82,6 +82,23 @@ def methods(name, over=None, best=None, cost=None, without=""):
     return markdown(heads, rows)
 
 
+def tuned(*names):
+    """Of benchmarks/methods.py on validation, files of the same ends: the best setting of each method, of how many."""
+    summary = {row: own for name in names for row, own in result(name)["summary"].items()}
+    groups = {}
+    for row in summary:
+        groups.setdefault(shlex.split(row)[0], []).append(row)
+    rows = [[end, "", f"{summary[end][METRIC]['mean']:.4f}", "", ""] for end in ("teacher", "student alone")]
+    found = [(max(own, key=lambda row: summary[row][METRIC]["mean"]), len(own)) for own in groups.values()]
+    for row, settings in sorted(found, key=lambda pair: -summary[pair[0]][METRIC]["mean"]):
+        if "share" in summary[row][METRIC]:
+            method, *keys = shlex.split(row)
+            said = " ".join(f"`{key.removeprefix('--')}`" for key in keys)
+            own = summary[row][METRIC]
+            rows.append([method, said, f"{own['mean']:.4f}", f"{own['share']:.0%}", str(settings)])
+    return markdown(["method", "its best setting", f"{METRIC}, validation", "recovered", "settings"], rows)
+
+
 def teachers(name):
     """Of benchmarks/hetcomp.py, several teachers and their students: a line a row."""
     runs = [run["rows"] for run in result(name)["runs"]]
@@ -205,7 +222,7 @@ def walk(name):
     return markdown([f"mean of {len(runs)} seeds", "a quarter", "half", "three quarters"], rows)
 
 
-KINDS = (methods, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
+KINDS = (methods, tuned, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
 
 
 def table(said):
