@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
-from command import shareable
+from command import device_name, shareable
 from stock import stock_model
 import torch
 from recbole.trainer import Trainer
@@ -138,6 +138,7 @@ def main():
     if methods == ["all"]:
         methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
     torch.set_num_threads(1)
+    device = device_name()
     if own.peak:
         print(peak(config_of(methods[0], rest), own.peak))
         return
@@ -155,13 +156,14 @@ def main():
             print(f"{method}: {row['ratio']:.1f} times, {row['extra_rss_mib']:+.0f} MiB", flush=True)
     if own.earlier:
         before = json.loads(Path(own.earlier).read_text())
-        if before["command"] != shareable(rest):
-            raise SystemExit(f"{own.earlier} was measured under {before['command']}, this is {shareable(rest)}")
+        there, here = [before["command"], before.get("device", "cpu")], [shareable(rest), device]
+        if there != here:
+            raise SystemExit(f"{own.earlier} was measured under {there}, this is {here}")
         found = {**before["methods"], **found}
     content = {
         "command": shareable(rest),
         "cores": os.cpu_count(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device,
         "plain": {"seconds": statistics.median(row["plain_seconds"] for row in found.values()), "rss_mib": plain},
         "methods": found,
         "versions": versions(),

@@ -24,8 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
-import torch
-from command import shareable
+from command import device_name, shareable
 from recbole_kd.config import plain_config
 from recbole_kd.quick_start import get_distilled, get_student_alone, make_config
 from recbole_kd.teacher import fit, parts
@@ -123,8 +122,11 @@ def runs_of(seed, methods, rest, part, for_alone):
 def earlier_runs(own, command):
     """The runs of the earlier result file, by seed. Refused where its keys differ from these."""
     found = json.loads(Path(own.earlier).read_text())
-    if [found["command"], found["part"], found["alone"]] != [command, own.part, own.alone]:
-        raise SystemExit(f"{own.earlier} was made with other keys: {shlex.join(found['command'])}")
+    there = [found["command"], found["part"], found["alone"], found.get("device", "cpu")]
+    if there != [command, own.part, own.alone, device_name()]:
+        raise SystemExit(
+            f"{own.earlier} was made with other keys, or on another device: {shlex.join(found['command'])}"
+        )
     return found["runs"]
 
 
@@ -208,7 +210,7 @@ def main():
         content = {
             "command": command, "methods": [name for name in found if name not in ENDS], "seeds": ",".join(by_seed),
             "part": own.part, "alone": own.alone, "summary": found, "runs": by_seed, "versions": versions(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": device_name(),
         }  # fmt: skip
         Path(own.result_file).parent.mkdir(parents=True, exist_ok=True)
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")

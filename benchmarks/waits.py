@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cost  # first: RecBole starts after it
 import recbole_kd
-from command import shareable
+from command import device_name, shareable
 import torch
 from recbole_kd.backbone import pairs
 from recbole_kd.teacher.measure import versions
@@ -139,8 +139,7 @@ def main():
     ]  # fmt: skip
     print(tabulate(lines, ["a step", "operations", "waits", "seen", "which"], disable_numparse=True))
     if own.result_file:
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-        content = {"command": shareable(rest), "device": device, "steps": found, "versions": versions()}
+        content = {"command": shareable(rest), "device": device_name(), "steps": found, "versions": versions()}
         Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
 
 

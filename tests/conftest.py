@@ -16,7 +16,10 @@ torch.set_num_threads(1)
 
 def pytest_configure(config):
     """The tests run on a CPU, those of the mark ``gpu`` on a GPU: torch looks once for what the environment shows."""
-    if config.option.markexpr != "gpu":
+    if config.option.markexpr == "gpu":
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("the tests of the mark gpu need a GPU, and torch finds none")
+    else:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         assert not torch.cuda.is_available()
 
@@ -32,6 +35,13 @@ def write_dataset(folder, name, users=60, items=90, rank=3, seed=0, interactions
         lines += [f"u{user}\ti{item}\t{when}" for when, item in enumerate(np.argsort(-row)[:interactions])]
     (target / f"{name}.inter").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def environment_as_it_was(monkeypatch):
+    """RecBole writes gpu_id into the environment, which the next test and its processes would read."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", os.environ["CUDA_VISIBLE_DEVICES"])
 
 
 @pytest.fixture(scope="session")

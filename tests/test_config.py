@@ -72,8 +72,25 @@ def test_the_environments_gpus_stay_where_none_are_given(given, expected, monkey
     assert config["gpu_id"] == config.teacher["gpu_id"] == os.environ["CUDA_VISIBLE_DEVICES"] == expected
 
 
+def test_a_gpu_that_one_config_asked_for_is_not_the_next_ones(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    found = [
+        make_config("MKD", "toy", config_dict=given)["gpu_id"] for given in ({"gpu_id": ""}, {}, {"gpu_id": 2}, {})
+    ]
+    assert found == ["", "3", "2", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")  # named anew
+    assert make_config("MKD", "toy")["gpu_id"] == "5"
+
+
+@pytest.mark.parametrize("key", ["gpu_id", "use_gpu"])
+def test_all_models_of_a_run_share_a_device(key):
+    with pytest.raises(KDError, match=f"'{key}' in the block 'teacher' of config_dict is no key of one side"):
+        make_config("MKD", "toy", config_dict={"teacher": {key: "1"}})
+    with pytest.raises(KDError, match=f"'{key}' in teachers is no key of one teacher"):
+        make_config("RRD", "toy", config_dict={"teachers": [{"model": "BPR", key: "1"}]})
+
+
 def test_recboles_gpu_is_taken_where_the_environment_names_none(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # put back afterwards: RecBole writes it
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert make_config("MKD", "toy")["gpu_id"] == "0"
 
@@ -184,7 +201,7 @@ def test_a_block_that_holds_no_keys_is_refused(value):
 # Types
 
 TYPED = {
-    "epochs": "7", "learning_rate": "1e-3", "weight_decay": "-0.5", "show_progress": "True", "use_gpu": "false",
+    "epochs": "7", "learning_rate": "1e-3", "weight_decay": "-0.5", "show_progress": "True", "shuffle": "false",
     "save_dataset": "true", "topk": "[5,10]", "val_interval": "None", "learner": "sgd", "valid_metric": "NDCG@10",
     "clip_grad_norm": "{'max_norm': 5}", "metrics": "['Recall','NDCG']", "user_inter_num_interval": "[5,inf)",
     "worker": "0x10",
@@ -216,10 +233,10 @@ def test_some_types_by_name():
 
 
 def test_a_yaml_file_types_its_values_as_recboles_loader_does(tmp_path):
-    text = "learning_rate: 1e-3\nteacher:\n  learning_rate: 1e-3\n  use_gpu: false\n  val_interval: ~\n"
+    text = "learning_rate: 1e-3\nteacher:\n  learning_rate: 1e-3\n  shuffle: false\n  val_interval: ~\n"
     config = layers(config_file_list=[yaml_file(tmp_path, text)])
     assert config.plain == {"learning_rate": 0.001}
-    assert config.of("teacher") == {"learning_rate": 0.001, "use_gpu": False, "val_interval": None}
+    assert config.of("teacher") == {"learning_rate": 0.001, "shuffle": False, "val_interval": None}
 
 
 def test_a_teacher_path_is_never_evaluated_either(tmp_path):
@@ -657,7 +674,7 @@ def test_a_saved_config_holds_nothing_of_ours(tmp_path):
 def test_a_saved_config_is_what_recbole_makes_of_the_same_keys(tmp_path):
     config = everything_of_ours(tmp_path)
     ours = yaml.safe_load((PROPERTIES / "overall.yaml").read_text())
-    shared = {"epochs": 6, "eval_batch_size": ours["eval_batch_size"]}
+    shared = {"epochs": 6, "eval_batch_size": ours["eval_batch_size"], "gpu_id": os.environ["CUDA_VISIBLE_DEVICES"]}
     student = {"embedding_size": 20, "learning_rate": 0.5, "n_layers": 1, "train_batch_size": 32}
     teacher = {"embedding_size": 200, "n_layers": 4, "epochs": 4, "seed": 7}
     for mine, keys in ((plain_config(config), student), (config.teacher, teacher)):

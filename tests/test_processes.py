@@ -424,7 +424,7 @@ def test_torchrun_gives_the_place(settings, monkeypatch):
 
 def test_fewer_gpus_than_processes_are_refused(settings, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    config = make_config("MKD", config_dict={**settings, "nproc": 2})
+    config = make_config("MKD", config_dict={**settings, "nproc": 2, "gpu_id": 0})
     config["device"] = torch.device("cuda")
     with pytest.raises(KDError, match=r"2 processes need as many GPUs, and gpu_id=0 gives 1.*gpu_id=0,1"):
         launch.places(config)

@@ -186,3 +186,6 @@ def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, 
         torch.save(other, trainer.resume_file)
         with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged, or of another version.*remove it"):
             trainer.resume()
+    torch.save({**state, "device": "cuda"}, trainer.resume_file)
+    with pytest.raises(KDError, match=r"x\.pth\.resume' was written on a cuda device, and this run is on cpu: go on"):
+        trainer.resume()

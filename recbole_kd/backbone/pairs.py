@@ -25,7 +25,7 @@ def pair_scores(users, item_table, items):
         are gathered, once forwards and once backwards, and held for no longer.
 
     Raises:
-        IndexError: an id that is not in the table.
+        IndexError: an id that is not in the table, on a CPU; a GPU stops at it.
     """
     with torch.autocast(users.device.type, enabled=False):
         return _PairScores.apply(at_least_float32(users), at_least_float32(item_table), items)

@@ -27,6 +27,7 @@ from recbole_kd.config.teachers import Entry, as_keys
 from recbole_kd.config.values import check_asked, check_values
 
 STUDENT_WIDTH, RATIO = 20, 10
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 PAIRS = 100_000  # evaluated at once where each takes hundreds of numbers: pair by pair, or against sampled items
 
 
@@ -123,13 +124,28 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
-        self.internal_config_dict.update(self._below | _gpus_given())
+        self.internal_config_dict.update(self._below | _gpus_named())
+
+    def _init_device(self):
+        before = _named()
+        super()._init_device()
+        _written.update(value=os.environ[VISIBLE], before=before)
 
 
-def _gpus_given():
-    """The GPUs that the environment names, a cluster's for one: RecBole would write its own gpu_id, 0, over them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {} if visible is None else {"gpu_id": visible}
+# RecBole writes gpu_id into the environment: what it wrote there, and what stood there before
+_written: dict[str, str | None] = {}
+
+
+def _named():
+    """The GPUs that the environment names, a cluster's for one, and not a Config before this one; or None."""
+    visible = os.environ.get(VISIBLE)
+    return _written["before"] if _written and visible == _written["value"] else visible
+
+
+def _gpus_named():
+    """The default of gpu_id where the environment names GPUs: RecBole would take its own, 0, instead."""
+    named = _named()
+    return {} if named is None else {"gpu_id": named}
 
 
 class _Layered(Config):

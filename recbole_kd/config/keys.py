@@ -33,6 +33,7 @@ _TYPES: dict[str, Any] = {
 # keys of ours that are of a model, distilled or not: a plain Config keeps them where they are set
 OF_MODELS = ("eval_mask", "init_std", "kd_reduction")
 ONE_SIDE = ("init_std", "kd_reduction")  # those that may stand in the block of one side
+OF_THE_RUN = ("dataset", "config_files", "gpu_id", "use_gpu")  # keys of RecBole's that all models of a run share
 _SEVERAL = {"names": "name, or a list of names", "paths": "path, or a list of paths"}
 
 

@@ -10,6 +10,7 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.config.keys import (
+    OF_THE_RUN,
     ONE_SIDE,
     RECBOLE,
     KDError,
@@ -222,7 +223,7 @@ def _check_names(plain, blocks, origin):
         for key in own:
             if key in ONE_SIDE:
                 continue
-            if key in our_keys() or key in ("model", "dataset", "config_files"):
+            if key in our_keys() or key in ("model", *OF_THE_RUN):
                 raise KDError(
                     f"'{key}' in the block '{side}' of {origin} is no key of one side: write it without '{side}'"
                 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recbole_kd.config.keys import ONE_SIDE, KDError, nearest, our_keys, recbole_keys, recbole_reads
+from recbole_kd.config.keys import OF_THE_RUN, ONE_SIDE, KDError, nearest, our_keys, recbole_keys, recbole_reads
 
 SOURCES = ("model", "path", "scores")
 
@@ -117,7 +117,7 @@ def _entry(value):
     for key in keys:
         if key in ONE_SIDE:
             continue
-        if key in ("dataset", "config_files") or key in our_keys() or not isinstance(key, str):
+        if key in OF_THE_RUN or key in our_keys() or not isinstance(key, str):
             raise KDError(f"{key!r} in teachers is no key of one teacher: write it outside the list, or leave it out")
         if not (key in recbole_keys() or recbole_reads(key)):
             raise KDError(f"nobody knows the key '{key}' of a teacher{nearest(str(key), recbole_keys())}")

@@ -60,10 +60,17 @@ def load_for_recbole(file, map_location="cpu", **_):
             config["device"] = torch.device("cpu")  # trained on a GPU, served without one
         content["config"] = config
         try:
-            content["other_parameter"] = settled(content.get("other_parameter"))
+            content["other_parameter"] = at(config["device"], settled(content.get("other_parameter")))
         except KDError as error:
             raise KDError(f"the checkpoint '{file}' was refused: {error}") from error
     return content
+
+
+def at(device, other):
+    """A model's ``other_parameter`` where the model is: a graph model's propagated tables are tensors."""
+    if not isinstance(other, dict):
+        return other
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in other.items()}
 
 
 def write_whole(path, content):

@@ -14,7 +14,7 @@ from recbole_kd import processes
 from recbole_kd.config import KDError, sentence
 from recbole_kd.config.keys import unset
 from recbole_kd.teacher import parts
-from recbole_kd.teacher.checkpoint import read_checkpoint, settled, to_bytes, write_whole
+from recbole_kd.teacher.checkpoint import at, read_checkpoint, settled, to_bytes, write_whole
 from recbole_kd.teacher.initial import new_model
 from recbole_kd.teacher.resume import NonFiniteLoss, ResumableTrainer
 
@@ -225,10 +225,6 @@ def load_weights(config, dataset, file, content=None):
     if not isinstance(other, dict):
         raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is none")
     names = getattr(model, "other_parameter_name", ())
-    model.load_other_parameter({name: _at(config["device"], other[name]) for name in names if name in other} or None)
+    other = {name: value for name, value in other.items() if name in names}
+    model.load_other_parameter(at(config["device"], other) or None)
     return model.eval()
-
-
-def _at(device, value):
-    """What a model keeps beside its weights, where it reads it: the propagated tables of a graph model are tensors."""
-    return value.to(device) if isinstance(value, torch.Tensor) else value

@@ -135,6 +135,7 @@ class ResumableTrainer(Trainer):
         self._written = now
         state = {
             "epoch": epoch,
+            "device": self.device.type,
             "model": torch.nn.Module.state_dict(self.model),  # of a Distiller, its terms included
             "attributes": _attributes(self.model),
             "optimizer": self.optimizer.state_dict(),
@@ -147,14 +148,22 @@ class ResumableTrainer(Trainer):
         """Go back to the last resume point, if there is one. Returns the epoch that comes next, or None.
 
         Raises:
-            KDError: it is damaged, or of another version, of which something has another form.
+            KDError: it is of another kind of device, whose generators cannot go on here; it is damaged, or of another
+                version, of which something has another form.
         """
         if self.resume_file is None or not Path(self.resume_file).is_file():
             return None
         content = Path(self.resume_file).read_bytes()
         try:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if state.get("device", self.device.type) != self.device.type:
+                raise KDError(
+                    f"the resume point '{self.resume_file}' was written on a {state['device']} device, and this run is "
+                    f"on {self.device.type}: go on there, or remove it, and the training begins anew"
+                )
             self._take(state)
+        except KDError:
+            raise
         except Exception as error:  # its name stands for all settings; a damaged file fails with anything
             raise KDError(
                 f"the resume point '{self.resume_file}' is damaged, or of another version of recbole_kd: remove it, "
@@ -232,7 +241,7 @@ def randomness(loaders=()):
         "python": random.getstate(),
         "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of the GPU that is used
         "loaders": [loader.generator and loader.generator.get_state() for loader in loaders],
     }
 
@@ -244,7 +253,7 @@ def restore_randomness(state, loaders=()):
     np.random.set_state(tuple(state["numpy"]))
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"][0])
     for loader, generator in zip(loaders, state["loaders"], strict=True):
         if generator is not None:
             loader.generator.set_state(generator)
