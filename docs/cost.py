@@ -200,14 +200,15 @@ def payback(*found):
 
 def on_both(name):
     """A sentence on a LightGCN that was trained on a GPU and on a CPU."""
-    (gpu,), (cpu,) = (read(f"{name}{more}.json")["runs"].values() for more in ("-gpu", ""))
+    (gpu,), (cpu,) = (read(f"{name}-{more}.json")["runs"].values() for more in ("gpu", "plain"))
     ends = ("teacher", "student alone")
     assert all(gpu[row]["valid_result"] == cpu[row]["valid_result"] for row in ends)
     said = (
         f"The teacher LightGCN 200 on citeulike, {gpu['teacher']['epochs']} epochs, took "
-        f"{gpu['teacher']['seconds']:.0f} s there beside eight other processes, and {cpu['teacher']['seconds']:,.0f} s "
-        "on one thread of the machine of the other tables, beside others too; all metrics on validation of both, and "
-        f"of the student alone on both, are the same to the eighth decimal (`{name}-gpu.json`, `{name}.json`)."
+        f"{gpu['teacher']['seconds']:.0f} s there beside up to eight other processes, and "
+        f"{cpu['teacher']['seconds']:.0f} s on one thread of the machine of the other tables, beside one or two; all "
+        "metrics on validation of both, and of the student alone on both, are the same to the eighth decimal "
+        f"(`{name}-gpu.json`, `{name}-plain.json`)."
     )
     return "\n" + textwrap.fill(said, 118, break_on_hyphens=False)
 

@@ -73,7 +73,7 @@ class _PairScores(torch.autograd.Function):
 
 
 def _gathered(users, item_table, items, grad):
-    """The gradients of both sides. cuSPARSE would take a third of the time, but adds in no fixed order, and refuses
+    """The gradients of both sides. cuSPARSE would take less time and memory, but adds in no fixed order, and refuses
     lists longer than the table.
     """
     rows = grad.unsqueeze(2) * users.unsqueeze(1)
