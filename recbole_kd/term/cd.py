@@ -16,8 +16,8 @@ class CD(Term):
 
     :math:`D_u`: K times the better of two ranks of the guide's list, each drawn with weight
     :math:`\exp(-r / (M T))`, where M is the list's length; ``random``: uniformly. An item that is drawn again counts
-    once; the ports mean to draw K distinct ones, and count doubles. It takes each user of the batch once, where their
-    sum takes a user once a row.
+    once; the ports mean to draw K distinct ones, and count doubles. The mean takes each user of the batch
+    once; the sum, as theirs, once a row.
 
     Source: Lee et al., ICDM 2019, arXiv 1911.05276, after ports by others: medium. With their T the weights are nearly
     even, so that a rank's chance falls about linearly to 0 at M; the paper's own may be sharper.

@@ -22,8 +22,8 @@ class CPD(Term):
 
     R_pair compares two items of a row, its positive and negative one unless ``cpd_pair_items`` says otherwise; R_list
     is the cross entropy of the softmax of b against that of a over Q items of the teacher's list, drawn anew each
-    epoch, training positives excluded unless ``cpd_seen``. It takes each user of the batch once, where the authors' sum
-    takes a user once a row.
+    epoch, training positives excluded unless ``cpd_seen``. The mean takes each user of the batch once; the sum, as the
+    authors', once a row.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1, after the authors' first commit; the ``logistic`` pair is that of v2.
     """

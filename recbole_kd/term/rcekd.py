@@ -24,8 +24,8 @@ class RCEKD(Term):
 
     .. math:: L = \mathrm{mean}_u \; (1 - w_u) \, \ell_{Q^S}(u) + w_u \, \ell_W(u).
 
-    Training positives stay in both lists, as the authors have it, unless ``rcekd_seen`` says otherwise. It takes each
-    user of the batch once, where the authors' sum takes a user once a row.
+    Training positives stay in both lists, as the authors have it, unless ``rcekd_seen`` says otherwise. The mean takes
+    each user of the batch once; the sum, as the authors', once a row.
 
     Source: Zhu & Zhang, arXiv 2509.20989, after the authors' code: very sure.
     """

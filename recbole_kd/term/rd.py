@@ -17,7 +17,8 @@ class RD(Term):
 
     The second factor comes in after the first epochs: :math:`\hat r` is the student's rank of the item, estimated in
     each step by D unseen items a user that are drawn anew each epoch. No gradient flows into the weights;
-    ``rd_normalise`` makes those of a user sum to 1, as ports have it. It takes each user of the batch once.
+    ``rd_normalise`` makes those of a user sum to 1, as ports have it. The mean takes each user of the batch once,
+    the sum once a row.
 
     Source: Tang & Wang, KDD 2018, after the authors' code: sure.
     """

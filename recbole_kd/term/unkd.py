@@ -18,8 +18,8 @@ class UnKD(Term):
 
     .. math:: L = \mathrm{mean}_u \; \frac{1}{n_d} \sum_{p \le n_d} -\log \sigma(s_{u,i^+_p} - s_{u,i^-_p})
 
-    A group of which a user has fewer than two unseen items gives no pair and counts 0. It takes each user of the batch
-    once, where the authors' mean takes a user once a row; their weights of users are computed and never used.
+    A group of which a user has fewer than two unseen items gives no pair and counts 0. The mean takes each user of the
+    batch once, where the authors' takes a user once a row; their weights of users are computed and never used.
 
     Source: Chen et al., WSDM 2023, arXiv 2211.14729, after the authors' code: sure.
     """
