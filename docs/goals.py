@@ -165,26 +165,26 @@ def of_file(goal, name, file):
 
 def protocol():
     """How far the published figures of protocol A are met."""
-    found = read("protocol-a.json")
-    if found is None:
-        return "**Protocol A** ([protocol-a.md](protocol-a.md)): not run."
-    rows = {
-        name: one["metrics"][METRIC]["mean"] for name, one in found["datasets"]["citeulike-fileorder"]["rows"].items()
-    }
-    parts, there = [], "reached" if len(found["seeds"]) >= ENOUGH else "so far"
+    rows = read("protocol-a.json")["datasets"]["citeulike-fileorder"]["rows"]
+    own, parts = {name: row["metrics"][METRIC] for name, row in rows.items()}, []
     for name, printed in (("teacher", 0.0155), ("student alone", 0.0098)):
-        away = rows[name] / printed - 1
-        met = there if abs(away) <= 0.05 else "**no**"
-        parts.append(f"the {name} {rows[name]:.4f}, to be within 5% of {printed}: {met} ({away:+.0%})")
-    gap = rows["teacher"] - rows["student alone"]
+        away = own[name]["mean"] / printed - 1
+        met = _there(own[name]) if abs(away) <= 0.05 else "**no**"
+        parts.append(f"the {name} {own[name]['mean']:.4f}, to be within 5% of {printed}: {met} ({away:+.0%})")
     for name, printed in (("RRD", 0.65), ("DCD", 0.67), ("HetComp", 0.65), ("RCEKD", 0.95)):
-        share = name in rows and (rows[name] - rows["student alone"]) / gap
-        met = f"{share:.0%} recovered: {there if share >= printed else '**no**'}" if name in rows else "not run"
-        parts.append(f"{name}, to recover {printed:.0%}: {met}")
-    others = [value for name, value in rows.items() if name not in ("teacher", "student alone", "MKD")]
-    met = there if rows.get("MKD", 0) > max(others) else "**no**"
-    parts.append(f"MKD above them all: {met if 'MKD' in rows else 'not run'}")
-    return f"**Protocol A** ([protocol-a.md](protocol-a.md), {len(found['seeds'])} seed): " + "; ".join(parts) + "."
+        said = "not run"
+        if name in own:
+            share = own[name]["share"]
+            said = f"{share:.0%} recovered: {_there(own[name]) if share >= printed else '**no**'}"
+        parts.append(f"{name}, to recover {printed:.0%}: {said}")
+    rival = own["MKD"]["against_rival"]
+    gap = f"{rival['difference']:+.4f} [{rival['t_low']:+.4f}, {rival['t_high']:+.4f}]"
+    parts.append(f"MKD above them all: {verdict(rival)}, {gap} over {rival['rival']}")
+    return f"**Protocol A** ([protocol-a.md](protocol-a.md), {own['teacher']['n']} seeds): " + "; ".join(parts) + "."
+
+
+def _there(row):
+    return "reached" if row["n"] >= ENOUGH else "so far"
 
 
 def corrected(lines):

@@ -1,4 +1,4 @@
-"""Fill the tables of README.md and docs/methods.md from their result files: ``python docs/tables.py``.
+"""Fill the tables of README.md and of some pages of docs/ from their result files: ``python docs/tables.py``.
 
 A table stands under a comment that says what it shows, ``<!-- table: methods methods-ml-1m over=teacher -->``: one of
 the functions below, its file and its options. The lines of the table under it are made anew.
@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from recbole_kd.compare.statistics import paired
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "methods.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "methods.md", ROOT / "docs" / "protocol-a.md")
 METRIC = "ndcg@10"
+AT_10_AND_20 = ("recall@10", METRIC, "recall@20", "ndcg@20")
 SPOT = re.compile(r"(<!-- table: (.+?) -->\n\n)(?:\|.*\n)*\n?")
 
 
@@ -222,7 +223,22 @@ def walk(name):
     return markdown([f"mean of {len(runs)} seeds", "a quarter", "half", "three quarters"], rows)
 
 
-KINDS = (methods, tuned, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
+def compared(name, dataset):
+    """A summary of ``compare``: a line a row, four metrics of the test part."""
+    rows, found = [], result(name)["datasets"][dataset]["rows"]
+    for row, own in found.items():
+        test = own["metrics"]
+        values, theirs = (one["metrics"][METRIC]["values"].values() for one in (own, found["teacher"]))
+        line = [row, *(spread(test[one]["values"].values()) for one in AT_10_AND_20)]
+        line += [f"{test[METRIC]['share']:.0%}" if "share" in test[METRIC] else ""]
+        line += ["" if row == "teacher" else gap(list(values), list(theirs)), f"{own['epochs']:.0f}"]
+        rows.append(line)
+    heads = [f"recovered ({METRIC})", f"over the teacher ({METRIC}, paired 95%)", "epochs"]
+    seeds = ", ".join(str(seed) for seed in result(name)["seeds"])
+    return markdown([f"test, seeds {seeds}", *AT_10_AND_20, *heads], rows)
+
+
+KINDS = (methods, compared, tuned, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
 
 
 def table(said):
