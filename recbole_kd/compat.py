@@ -70,8 +70,10 @@ def mend_loading(load):
 
     @functools.wraps(stock)
     def load_data_and_model(model_file):
-        # this function imports torch inside itself, so the name has to be swapped for the length of its call
-        torch_load, torch.load = torch.load, load
+        # this function imports torch inside itself, so the name has to be swapped for the length of its call, in which
+        # RecBole may also unpickle loaders of its own: their tensors are read by torch.load too
+        torch_load = torch.load
+        torch.load = lambda file, *args, **kwargs: (load if file is model_file else torch_load)(file, *args, **kwargs)
         try:
             return stock(model_file)
         finally:

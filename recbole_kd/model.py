@@ -16,7 +16,7 @@ from recbole_kd.config import Config, KDError, plain_config, read_layers
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.guard import check_trainings, offers_of, untrained
+from recbole_kd.teacher.guard import check_measures, check_trainings, offers_of, untrained
 from recbole_kd.teacher.initial import new_model
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 from recbole_kd.teacher.reduction import summed
@@ -255,6 +255,7 @@ def check_teachers(config, dataset):
 
 def check_run(config, data):
     """Refuse, before anything is trained, all that can be told from a Config and its Split. Raises KDError."""
+    check_measures(config)
     check_factors(config, data.train._dataset)
     check_teachers(config, data.train._dataset)
     check_trainings(config, data)

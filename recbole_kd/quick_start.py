@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers,
 from recbole_kd.teacher.worth import neighbours_worth
 from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
+
+SAVED = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")  # where RecBole looks for what it has saved
+SAVES = ("save_dataset", "save_dataloaders")
 
 
 def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
@@ -234,7 +238,7 @@ def load_student(model_file, data_path=None):
         ``full_sort_topk`` and ``full_sort_scores`` take them.
 
     Raises:
-        KDError: the file cannot be read.
+        KDError: the file cannot be read, or the dataset is not the one that it was trained on.
         FileNotFoundError, ValueError: RecBole's, where the dataset is not there.
     """
     content = read_checkpoint(model_file)
@@ -246,11 +250,17 @@ def load_student(model_file, data_path=None):
     config = load_for_recbole(model_file)["config"]
     if data_path is not None:
         config["data_path"] = os.path.join(data_path, config["dataset"])
-    named = {key: config[key] for key in ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")}
+    named = {key: config[key] for key in (*SAVED, *SAVES)}
     # RecBole unpickles datasets and loaders that it finds there, and where a path is None under a name of its own
-    config.final_config_dict.update(dict.fromkeys(named, os.path.join(os.devnull, "none")))
+    config.final_config_dict.update(dict.fromkeys(SAVED, os.path.join(os.devnull, "none")), **dict.fromkeys(SAVES))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
+    written = content.get("fingerprint")  # of what was trained here
+    if isinstance(written, Mapping) and written.get("vocabulary") != parts.hashed(*parts.tokens_of(dataset)):
+        raise KDError(
+            f"the dataset '{name}' in '{config['data_path']}' numbers its users and items otherwise than when "
+            f"'{model_file}' was trained: give the folder that holds its files as they were, as data_path"
+        )
     loaders = data_preparation(config, dataset)
     if config["eval_mask"] == "train":
         mask_training(loaders[2], parts.pairs_of(loaders[0]._dataset))

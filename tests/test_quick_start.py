@@ -92,6 +92,35 @@ def test_the_student_loads_and_recboles_case_study_works_on_it(result):
         assert full_sort_scores(users, model, test_data).shape == (2, dataset.item_num)
 
 
+def test_a_student_whose_run_saved_dataset_and_loaders_loads(settings, workdir):
+    keys = {**settings, "baseline": False, "save_dataset": True, "save_dataloaders": True, "checkpoint_dir": "all"}
+    file = run_kd("MKD", config_dict=keys)["distilled"]["checkpoint"]
+    assert list(Path("all").glob("*-dataloader.pth"))
+    for load in (load_student, load_data_and_model):
+        config, model, dataset, _, _, test_data = load(file)
+        assert config["save_dataset"] and config["checkpoint_dir"] == "all"
+        assert full_sort_topk([1], model, test_data, k=3)[0].shape == (1, 3) and dataset.item_num
+
+
+def test_a_student_does_not_load_on_data_with_other_numbers(result, settings, workdir):
+    file, place = result["distilled"]["checkpoint"], Path(settings["data_path"])
+    head, *rows = (place / "toy/toy.inter").read_text().splitlines()
+    (workdir / "moved/toy").mkdir(parents=True)
+    (workdir / "moved/toy/toy.inter").write_text("\n".join([head, *reversed(rows)]) + "\n")
+    with pytest.raises(KDError, match="numbers its users and items otherwise than when"):
+        load_student(file, data_path=str(workdir / "moved"))
+    (workdir / "moved/toy/toy.inter").write_text("\n".join([head, *rows]) + "\n")
+    assert load_student(file, data_path=str(workdir / "moved"))[1]
+
+
+@pytest.mark.parametrize("block", ["teacher", "student"])
+def test_one_side_is_not_measured_otherwise_than_the_other(settings, workdir, block):
+    keys = {**settings, f"{block}.topk": [3], f"{block}.valid_metric": "NDCG@3", "checkpoint_dir": "never"}
+    with pytest.raises(KDError, match=r"would be measured by topk .*: write topk once, outside"):
+        run_kd("MKD", config_dict=keys)
+    assert not list(Path("never").rglob("*.pth"))
+
+
 def test_recboles_names_find_our_classes():
     for name in recbole_kd.method_names():
         assert get_model(name).__name__ == name

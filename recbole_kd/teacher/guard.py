@@ -77,6 +77,17 @@ def check_trainings(config, data):
                 check_same_split(config, plan, parts.split(plan.config), data)
 
 
+def check_measures(config):
+    """Refuse a teacher that would be measured otherwise than the students: one table holds them. Raises KDError."""
+    for plan in config.teachers:
+        for key in ("metrics", "topk"):
+            if plan.config is not None and plan.config[key] != config[key]:
+                raise KDError(
+                    f"the teacher {plan.label} would be measured by {key} {plan.config[key]}, the student "
+                    f"{config['model']} by {config[key]}: write {key} once, outside the blocks 'teacher' and 'student'"
+                )
+
+
 def check_same_split(config, plan, own, data):
     """Refuse a teacher that would be trained on another split, ``own``, than the student's. Raises KDError."""
     if own.fingerprint != data.fingerprint:

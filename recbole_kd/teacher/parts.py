@@ -76,9 +76,7 @@ def split(config):
     pairs = {name: pairs_of(loader._dataset) for name, loader in zip(PARTS, loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
-    tokens = tuple(
-        np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
-    )
+    tokens = tokens_of(dataset)
     train, valid, test = loaders
     doubles = _doubles(train._dataset)  # a pair that stands twice is trained on twice
     trained = hashed(pairs["train"], doubles) if doubles.size else hashed(pairs["train"])
@@ -86,6 +84,13 @@ def split(config):
     if config["eval_mask"] == "train":
         mask_training(test, pairs["train"])
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
+
+
+def tokens_of(dataset):
+    """Users' and items' tokens by id, two arrays of strings."""
+    return tuple(
+        np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
+    )
 
 
 def check_part(config, data, part, purpose):
