@@ -155,6 +155,12 @@ def term_names_of(config):
     return tuple(config["terms"] or (config["kd_method"],))
 
 
+def longest_list(config, data):
+    """How many items the terms of a Config read of a teacher's lists at most; 0 where they read none."""
+    m = data.dataset.item_num
+    return max((get_term(name).list_length(config, m) for name in term_names_of(config)), default=0)
+
+
 def config_of(layers):
     """The Config of what the user asked for, checked as far as it can be without the data. Raises KDError."""
     found = [_config_in(entry) for entry in layers.teachers]

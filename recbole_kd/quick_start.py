@@ -13,9 +13,9 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, init_logger, init_seed
 
 from recbole_kd import launch, processes
-from recbole_kd.config import KDError, plain_config, read_layers
+from recbole_kd.config import KDError, plain_config, read_layers, width_of
 from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_run, config_of, term_names_of
+from recbole_kd.model import check_run, config_of, longest_list, term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.shared import SharedTrainer, check_shares, quiet
 from recbole_kd.teacher import fit, parts
@@ -125,8 +125,7 @@ def taught(config, data):
 def _given(config, data):
     """The teachers that are files, all that can be refused of them refused."""
     found = given_teachers(config, data)
-    lengths = (get_term(name).list_length(config, data.dataset.item_num) for name in term_names_of(config))
-    check_lists(config, data, found, max(lengths, default=0))
+    check_lists(config, data, found, longest_list(config, data))
     return found
 
 
@@ -141,12 +140,13 @@ def _run(config, data):
     config.name_idle()
     if not len(data.pairs["valid"]):
         logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
+    own = width_of(config)
     for plan in config.teachers:
-        width = plan.config and plan.config["embedding_size"]
+        width = plan.config and width_of(plan.config)
         logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
-        if (config["embedding_size"] or 0) > (width or math.inf):
+        if (own or 0) > (width or math.inf):
             logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-    logger.info(f"{config.method}: student {config['model']}, embedding_size {config['embedding_size']}")
+    logger.info(f"{config.method}: student {config['model']}" + (f", embedding_size {own}" if own else ""))
     logger.info(data.dataset)
     teachers = get_teachers(config, data, given)
     knowledge = get_knowledge(config, data, teachers)

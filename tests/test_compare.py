@@ -197,6 +197,19 @@ def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, cont
     assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()
 
 
+def test_a_given_teacher_is_refused_before_anything_is_trained(done, content, workdir):
+    first = next((done[0].folder / "models/toy/seed-1/teacher").glob("*.pth"))
+    keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
+    plan = {**content, "methods": ["RRD"], "folder": "c"}
+    with pytest.raises(KDError, match=r"^toy, seed 2: .* test pairs: seed 1, here 2"):
+        compare(make_plan({**plan, "keys": {**keys, "teacher_path": str(first)}}))
+    Path("s.tsv").write_text("user\titem\tscore\nu1\ti1\t1.0\n")
+    keys |= {"teachers": [{"scores": "s.tsv"}], "teacher_check": "warn"}
+    with pytest.raises(KDError, match=r"^toy, RRD: 's.tsv' holds fewer than \d+ items"):
+        compare(make_plan({**plan, "keys": keys}))
+    assert not list(Path("c").rglob("*.pth")) and not list(Path("c").rglob("*.json"))
+
+
 def test_entries_that_are_alike_but_in_name_are_trained_by_one_of_them(content, workdir):
     methods = ["KD", {"model": "KD", "kd_reduction": "mean", "name": "a"}, {"model": "KD", "kd_k": 100, "name": "b"}]
     plan = make_plan({**content, "methods": methods, "seeds": [1], "folder": "c", "processes": 3})

@@ -19,7 +19,7 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.compare.plan import flat, read_plan
-from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers
+from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers, width_of
 from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
 from recbole_kd.config.layers import typed
 from recbole_kd.config.teachers import as_keys
@@ -399,6 +399,18 @@ def test_a_checkpoint_of_the_teacher_sets_the_students_width(tmp_path):
     assert [config.teacher[key] for key in ("model", "embedding_size", "n_layers")] == ["LightGCN", 96, 3]
     assert made(f"--teacher_path={path}", "--embedding_size=30")["embedding_size"] == 30
     assert made(f"--teacher_path={path}", "--embedding_size=30").teacher["embedding_size"] == 96
+
+
+@pytest.mark.parametrize("model", ["DMF", "DiffRec", "LDiffRec"])
+def test_an_embedding_size_that_is_no_width_sets_none(model, tmp_path):
+    """Theirs, 10, is that of features or of a diffusion's step: a tenth of it would be a student of width 1."""
+    path = stock_checkpoint(tmp_path, model)
+    assert made(f"--teacher_path={path}")["embedding_size"] == 20
+    config = made(f"--teacher_model={model}", "--teacher.embedding_size=30")
+    assert (config["embedding_size"], config.teacher["embedding_size"]) == (20, 30)
+    config = made(f"--teacher_model={model}", "--embedding_size=8")
+    assert (width_of(config), width_of(config.teacher)) == (8, None)
+    assert config.teacher["embedding_size"] == stock(model)["embedding_size"]
 
 
 def test_a_checkpoint_of_ngcf_keeps_its_hidden_sizes(tmp_path):

@@ -254,8 +254,20 @@ def test_the_result_and_the_table_say_that_the_teacher_has_seen_test_pairs(stock
     assert "warning" not in run_kd("KD", "here", config_dict={**asked, "teacher_path": stock()})["teacher"]
 
 
-def test_another_dataset_is_no_case_for_a_warning(stock, refusal):
-    assert "teacher_check" not in refusal(stock("there")) and "teacher_check=warn" in refusal(stock(seed=7))
+def test_another_dataset_and_tables_of_another_size_are_no_case_for_a_warning(stock, refusal):
+    assert "teacher_check=warn" in refusal(stock(seed=7))
+    for own, said in (({"dataset": "there"}, "dataset 'there'"), ({"item_inter_num_interval": "[9,inf)"}, "items, here")):
+        file = stock(**own)
+        for check in ("error", "warn"):
+            sentence = refusal(file, teacher_check=check)
+            assert said in sentence and "teacher_check" not in sentence
+
+
+def test_teachers_of_the_same_settings_are_refused_before_one_is_trained(keys, workdir):
+    teachers = [{"model": "BPR"}, {"model": "EASE"}, {"model": "BPR", "embedding_size": 40}]  # ten times 4
+    with pytest.raises(KDError, match="teachers 1 and 3, BPR .*, have the same settings"):
+        run_kd("RRD", "here", config_dict={**keys, "teachers": teachers})
+    assert not list(workdir.rglob("*.pth"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """From a plan to its runs: each with all its keys, and what cannot work refused before anything is trained."""
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from recbole_kd.compare.plan import ALONE, ENDS, NEIGHBOURS, TEACHER, merged
 from recbole_kd.compare.runs import Run
 from recbole_kd.config import KDError, plain_config
 from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
-from recbole_kd.model import check_run
+from recbole_kd.model import check_run, longest_list
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
+from recbole_kd.teacher.prepare import check_lists, given_teachers
 
 MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
 OF_TRAINING = {"epochs", "train_batch_size", "eval_step", "stopping_step"}  # plain keys of both sides, or of a block
@@ -174,6 +176,32 @@ def check_data(runs):
                     check_run(config, split)
             except KDError as error:
                 raise KDError(f"{run.dataset}, {run.name}: {error}") from error
+
+
+def check_given(runs):
+    """Refuse teachers that are files and may not teach on the split of some seed, or whose lists are too short for some
+    method, before any training.
+
+    Args:
+        runs: of which those of a dataset and a seed stand together.
+
+    Raises:
+        KDError: with the dataset, and the seed or the method.
+    """
+    for (dataset, seed), some in itertools.groupby(runs, key=lambda run: (run.dataset, run.seed)):
+        here = list(some)
+        config = make_config(config_dict=here[0].keys)
+        if not any(plan.entry.scores or plan.entry.path for plan in config.teachers):
+            continue
+        split, place = parts.split(plain_config(config)), f"seed {seed}"
+        try:
+            found = given_teachers(config, split)
+            for run in here:
+                if run.method is not None:
+                    place, own = run.name, make_config(config_dict=run.keys)
+                    check_lists(own, split, found, longest_list(own, split))
+        except KDError as error:
+            raise KDError(f"{dataset}, {place}: {error}") from error
 
 
 def _check_split(config, first, split):

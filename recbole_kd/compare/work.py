@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole_kd.compare.html import page
 from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, Plan, read_plan
-from recbole_kd.compare.planned import check_data, plan_runs
+from recbole_kd.compare.planned import check_data, check_given, plan_runs
 from recbole_kd.compare.pool import pool
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.runs import execute, give_up, read_row, speed_file, time_models
@@ -77,6 +77,7 @@ def _completed(runs, processes):
     missing = [run for run in runs if rows[run] is None]
     incomplete = {run.dataset for run in missing}
     check_data([run for run in runs if run.dataset in incomplete])
+    check_given(missing)
     known: dict[tuple[str, str], list] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):

@@ -1,6 +1,6 @@
 """Keys, their layers, and RecBole's Config for the student and the teacher."""
 
-from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.configurator import Config, plain_config, width_of
 from recbole_kd.config.keys import KDError, about, explain, method_names, sentence, term_names
 from recbole_kd.config.layers import Layers, read_layers
 
@@ -15,4 +15,5 @@ __all__ = [
     "read_layers",
     "sentence",
     "term_names",
+    "width_of",
 ]

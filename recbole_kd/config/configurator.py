@@ -27,6 +27,7 @@ from recbole_kd.config.teachers import Entry, as_keys
 from recbole_kd.config.values import check_asked, check_values
 
 STUDENT_WIDTH, RATIO = 20, 10
+NO_WIDTH = ("DMF", "DiffRec", "LDiffRec")  # their embedding_size is that of other features, or of a diffusion's step
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 PAIRS = 100_000  # evaluated at once where each takes hundreds of numbers: pair by pair, or against sampled items
 
@@ -230,8 +231,8 @@ def _widths(layers, models, found):
     student = own.get("embedding_size", layers.plain.get("embedding_size"))
     block = layers.of("teacher").get("embedding_size")
     given = [
-        (theirs or {}).get("embedding_size", entry.keys.get("embedding_size", block))
-        for entry, theirs in zip(layers.teachers, found, strict=True)
+        None if model in NO_WIDTH else (theirs or {}).get("embedding_size", entry.keys.get("embedding_size", block))
+        for entry, model, theirs in zip(layers.teachers, models, found, strict=True)
     ]
     for side, width in (("student", student), *(("teacher", width) for width in given)):
         if width is not None and (not isinstance(width, int) or isinstance(width, bool) or width < 1):
@@ -247,12 +248,17 @@ def _widths(layers, models, found):
 
 def _width_keys(model, width):
     known = model_keys(model)
-    if "embedding_size" not in known:
+    if "embedding_size" not in known or model in NO_WIDTH:
         return {}
     keys = {"embedding_size": width}
     if "hidden_size_list" in known:  # NGCF: as in RecBole's YAML, three layers of the embedding's width
         keys["hidden_size_list"] = [width] * 3
     return keys
+
+
+def width_of(config):
+    """The length of a model's vectors by its ``embedding_size``; None of a model that has no one such length."""
+    return None if config["model"] in NO_WIDTH else config["embedding_size"]
 
 
 def _check_width(side, config):

@@ -40,14 +40,12 @@ def check_teacher(content, config, data, file):
     Returns:
         The warning, which goes into the result as well; None where there is nothing to warn of.
     """
-    fault = _fault(content, config, data)
+    fault, fits = _fault(content, config, data)
     if fault is None:
         return None
-    if config["teacher_check"] == "warn":
+    if fits and config["teacher_check"] == "warn":
         return f"the teacher '{file}' is taken although it {fault}"
-    would = (
-        "; teacher_check=warn takes it all the same" if content["config"].get("dataset") == config["dataset"] else ""
-    )
+    would = "; teacher_check=warn takes it all the same" if fits else ""
     raise KDError(f"the teacher '{file}' {fault}{would}")
 
 
@@ -64,14 +62,20 @@ def check_file(config, file):
 
 
 def check_trainings(config, data):
-    """Refuse, before one is trained, teachers that would be on another split, or fail when their training begins or
-    ends. Raises KDError.
+    """Refuse, before one is trained, teachers that would be on another split, fail when their training begins or ends,
+    or be one and the same. Raises KDError.
     """
-    student = plain_config(config)
-    for plan in config.teachers:
+    student, known = plain_config(config), {}
+    for place, plan in enumerate(config.teachers, 1):
         if plan.config is None or plan.entry.path is not None:
             continue
         _check_trainable(plan.config)
+        first = known.setdefault(fit.run_key(plan.config, data.fingerprint), place)
+        if first != place:
+            raise KDError(
+                f"teachers {first} and {place}, {plan.label}, have the same settings and would be one and the same: "
+                "give one of them keys of its own, or leave it out"
+            )
         if any(not _equal(_normal(key, plan.config[key]), _normal(key, student[key])) for key in SPLIT):
             with kept_randomness():
                 check_same_split(config, plan, parts.split(plan.config), data)
@@ -147,11 +151,12 @@ def _same_data(content, other):
 
 
 def _fault(content, config, data):
+    """What speaks against a teacher, or None; and whether it could teach all the same, for a look."""
     theirs = content["config"]
     if theirs.get("dataset") != config["dataset"]:
-        return f"was trained on the dataset '{theirs.get('dataset')}', here it is '{config['dataset']}'"
+        return f"was trained on the dataset '{theirs.get('dataset')}', here it is '{config['dataset']}'", False
     if _matches(content.get("fingerprint"), data.fingerprint):
-        return None
+        return None, True
     different = [key for key in SPLIT if not _equal(_normal(key, theirs.get(key)), _normal(key, config[key]))]
     if config["benchmark_filename"] and theirs.get("benchmark_filename") == config["benchmark_filename"]:
         different = []  # RecBole neither filters nor draws then
@@ -160,25 +165,26 @@ def _fault(content, config, data):
     try:
         other = _rebuild(theirs, config)
     except Exception as error:  # its settings are what somebody wrote: anything of RecBole's may fail over them
-        return f"cannot be checked, because its split cannot be made again ({sentence(error)})"
+        return f"cannot be checked, because its split cannot be made again ({sentence(error)})", True
     written = content.get("fingerprint")
     if isinstance(written, Mapping) and written.get("train") != other.fingerprint.train:
-        return "cannot be checked, because the dataset's files are not those that it was trained on"
+        return "cannot be checked, because the dataset's files are not those that it was trained on", True
     if any(not np.array_equal(mine, its) for mine, its in zip(data.tokens, other.tokens, strict=True)):
-        return f"has another vocabulary: {_vocabulary(data, other)}" + (f" ({keys})" if keys else "")
+        fits = all(len(mine) == len(its) for mine, its in zip(data.tokens, other.tokens, strict=True))
+        return f"has another vocabulary: {_vocabulary(data, other)}" + (f" ({keys})" if keys else ""), fits
     seen = {name: int(np.isin(data.pairs[name], other.pairs["train"]).sum()) for name in ("test", "valid")}
     for name, count in seen.items():
         if count:
             total = len(data.pairs[name])
             kind = "test" if name == "test" else "validation"
-            return f"was trained on {count:,} of this run's {total:,} {kind} pairs" + (f": {keys}" if keys else "")
+            return f"was trained on {count:,} of this run's {total:,} {kind} pairs" + (f": {keys}" if keys else ""), True
     chosen = int(np.isin(data.pairs["test"], other.pairs["valid"]).sum())
     if chosen:
         its = f"{chosen:,} of this run's {len(data.pairs['test']):,} test pairs"
-        return f"was chosen, by early stopping, on {its}" + (f": {keys}" if keys else "")
+        return f"was chosen, by early stopping, on {its}" + (f": {keys}" if keys else ""), True
     if filters:
-        return f"was trained under another filter: {keys}"
-    return None
+        return f"was trained under another filter: {keys}", True
+    return None, True
 
 
 def _matches(written, fingerprint):
