@@ -1,6 +1,7 @@
 """Keys and layers: which side a key reaches, how values are typed, widths, unknown keys, ranges, what is saved."""
 
 import copy
+import importlib.machinery
 import itertools
 import json
 import logging
@@ -10,6 +11,7 @@ import pickletools
 import re
 import shlex
 import sys
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -812,6 +814,40 @@ def test_recboles_numbers_are_numbers(key):
 def test_recboles_counts_are_at_least_one(key):
     with pytest.raises(KDError, match=f"{key}=0 is out of range"):
         make_config("SLD", "ml-100k", config_dict={key: 0})
+
+
+@pytest.mark.parametrize("key", ["enable_amp", "use_gpu", "shuffle", "repeatable", "show_progress", "log_wandb"])
+def test_recboles_switches_are_true_or_false(key):
+    """RecBole takes any word for True."""
+    for said in ("maybe", "no", "None1"):
+        with pytest.raises(KDError, match=f"{key}='{said}' is out of range: it takes True or False"):
+            made(f"--{key}={said}")
+    for said, value in (("false", False), ("0", 0), ("None", None)):
+        assert made(f"--{key}={said}")[key] == value
+
+
+def test_log_wandb_without_its_package_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as where it is not installed
+    with pytest.raises(KDError, match="log_wandb=True needs the package wandb"):
+        made("--log_wandb=True")
+    there = types.ModuleType("wandb")
+    there.__spec__ = importlib.machinery.ModuleSpec("wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", there)
+    assert made("--log_wandb=True")["log_wandb"] is True
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"eval_args": {"splitt": {"RS": [8, 1, 1]}}}, "the key 'splitt' in eval_args; did you mean 'split'"),
+        ({"eval_args": {"x": 1}}, "the key 'x' in eval_args: it takes split, group_by, order, mode"),
+        ({"train_neg_sample_args": {"sample_nums": 2}}, "'sample_nums' in train_neg_sample_args; did you mean 'sample_num'"),
+        ({"teacher": {"train_neg_sample_args": {"dynamical": True}}}, "'dynamical' in train_neg_sample_args"),
+    ],
+)  # fmt: skip
+def test_unknown_keys_inside_recboles_dicts_are_refused(keys, said):
+    with pytest.raises(KDError, match=said):
+        made(config_dict=keys)
 
 
 # Recipes

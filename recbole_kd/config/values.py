@@ -1,11 +1,13 @@
 """RecBole's own values, which it takes as they come: those of a wrong kind are refused before it stumbles over them."""
 
 import functools
+import importlib.util
 import math
 import re
 from collections.abc import Mapping
 
 from recbole_kd.config.keys import RECBOLE_PROPERTIES, KDError, nearest
+from recbole_kd.config.layers import read_yaml
 
 _LIMITS = {  # of its numbers, which its comments don't give
     "seed": (0, 2**32 - 1),
@@ -27,6 +29,12 @@ def check_values(config):
     """Refuse values of one model's Config that RecBole would fail over, or pass over in silence. Raises KDError."""
     for name in recbole_numbers():
         _check_number(name, config[name])
+    for name, default in recbole_defaults().items():
+        if isinstance(default, bool):
+            _check_switch(name, config[name])
+    _check_kinds(config)
+    if config["log_wandb"] and importlib.util.find_spec("wandb") is None:
+        raise KDError("log_wandb=True needs the package wandb, which is not installed: leave it out, or install it")
     _check_clip(config["clip_grad_norm"])
     _check_learner(config["learner"])
     _check_intervals(config)
@@ -39,6 +47,29 @@ def recbole_numbers():
     """RecBole's shared keys that are numbers, by its own YAML's comments. dict of name to ``int`` or ``float``."""
     text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
     return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
+
+
+@functools.cache
+def recbole_defaults(file="overall"):
+    """What RecBole's YAML for all models, or the one of ``model/BPR``, say, sets; empty where there is none."""
+    path = RECBOLE_PROPERTIES / f"{file}.yaml"
+    return read_yaml(path) if path.is_file() else {}
+
+
+def _check_switch(name, value):
+    """Raise KDError where what turns something on or off is a word: RecBole takes any for True, 'no' among them."""
+    if value not in (None, True, False):  # 0 and 1 among these
+        raise KDError(f"{name}={value!r} is out of range: it takes True or False")
+
+
+def _check_kinds(config):
+    """Raise KDError where a key of a model's own is no number and RecBole's value is one, or no switch likewise."""
+    for name, default in recbole_defaults(f"model/{config['model']}").items():
+        value = config[name]
+        if isinstance(default, bool):
+            _check_switch(name, value)
+        elif isinstance(default, (int, float)) and not isinstance(value, (int, float, type(None))):
+            raise KDError(f"{name}={value!r} is no number, and {config['model']}'s {name} is one, {default} by default")
 
 
 def _check_number(name, value):
@@ -65,6 +96,12 @@ def check_asked(keys):
     """Refuse what RecBole would fail over while it makes a Config; ``keys``: as the user gives them. Raises KDError."""
     if keys.get("metrics", True) in ([], (), ""):
         raise KDError(f"metrics={keys['metrics']!r} measure nothing: write [NDCG], say")
+    for name, default in recbole_defaults().items():
+        if isinstance(default, Mapping) and isinstance(keys.get(name), Mapping):
+            for key in keys[name]:
+                if key not in default:
+                    hint = nearest(str(key), default) or f": it takes {', '.join(default)}"
+                    raise KDError(f"nobody knows the key '{key}' in {name}{hint}")
     asked = keys.get("eval_args")
     mode = asked.get("mode") if isinstance(asked, Mapping) else None
     for one in mode.values() if isinstance(mode, Mapping) else [mode]:
