@@ -256,7 +256,8 @@ def test_the_result_and_the_table_say_that_the_teacher_has_seen_test_pairs(stock
 
 def test_another_dataset_and_tables_of_another_size_are_no_case_for_a_warning(stock, refusal):
     assert "teacher_check=warn" in refusal(stock(seed=7))
-    for own, said in (({"dataset": "there"}, "dataset 'there'"), ({"item_inter_num_interval": "[9,inf)"}, "items, here")):
+    fewer = {"item_inter_num_interval": "[9,inf)"}
+    for own, said in (({"dataset": "there"}, "dataset 'there'"), (fewer, "items, here")):
         file = stock(**own)
         for check in ("error", "warn"):
             sentence = refusal(file, teacher_check=check)
@@ -265,7 +266,7 @@ def test_another_dataset_and_tables_of_another_size_are_no_case_for_a_warning(st
 
 def test_teachers_of_the_same_settings_are_refused_before_one_is_trained(keys, workdir):
     teachers = [{"model": "BPR"}, {"model": "EASE"}, {"model": "BPR", "embedding_size": 40}]  # ten times 4
-    with pytest.raises(KDError, match="teachers 1 and 3, BPR .*, have the same settings"):
+    with pytest.raises(KDError, match=r"teachers 1 and 3, BPR .*, have the same settings"):
         run_kd("RRD", "here", config_dict={**keys, "teachers": teachers})
     assert not list(workdir.rglob("*.pth"))
 

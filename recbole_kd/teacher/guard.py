@@ -161,6 +161,7 @@ def _fault(content, config, data):
     if config["benchmark_filename"] and theirs.get("benchmark_filename") == config["benchmark_filename"]:
         different = []  # RecBole neither filters nor draws then
     keys = ", ".join(f"{key} {_short(theirs.get(key))}, here {_short(config[key])}" for key in different)
+    why = f": {keys}" if keys else ""
     filters = [key for key in different if key in FILTERS]
     try:
         other = _rebuild(theirs, config)
@@ -177,11 +178,11 @@ def _fault(content, config, data):
         if count:
             total = len(data.pairs[name])
             kind = "test" if name == "test" else "validation"
-            return f"was trained on {count:,} of this run's {total:,} {kind} pairs" + (f": {keys}" if keys else ""), True
+            return f"was trained on {count:,} of this run's {total:,} {kind} pairs{why}", True
     chosen = int(np.isin(data.pairs["test"], other.pairs["valid"]).sum())
     if chosen:
         its = f"{chosen:,} of this run's {len(data.pairs['test']):,} test pairs"
-        return f"was chosen, by early stopping, on {its}" + (f": {keys}" if keys else ""), True
+        return f"was chosen, by early stopping, on {its}{why}", True
     if filters:
         return f"was trained under another filter: {keys}", True
     return None, True
