@@ -226,8 +226,10 @@ def test_a_working_directory_that_cannot_be_written_is_refused(capsys):
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(capsys):
-    refused(capsys, "--checkpoint_dir=saved", "--result_file=results/r.json", "--dataset=nowhere")
-    assert not list(Path("results").iterdir()) and not list(Path("saved").iterdir())  # no lock either
+    Path("saved").mkdir()
+    refused(capsys, "--checkpoint_dir=saved/deep/er", "--result_file=results/r.json", "--dataset=nowhere")
+    assert not Path("results").exists() and not Path("log").exists()
+    assert not list(Path("saved").iterdir())  # no lock either
 
 
 UNUSABLE = [b"epochs: [1\n", b"- 1\n", b"\xff\xfe\x00e", b"sld_wieght: 1\n", b"teacher: 5\n", b"student: {nobody: 1}\n"]

@@ -826,6 +826,14 @@ def test_recboles_switches_are_true_or_false(key):
         assert made(f"--{key}={said}")[key] == value
 
 
+@pytest.mark.parametrize("name", ["2020", "1e3", "007"])
+def test_a_dataset_may_be_called_by_a_number(name, tmp_path):
+    file = yaml_file(tmp_path, f"dataset: '{name}'\n")
+    for keys in ({"argv": [f"--dataset={name}"]}, {"config_dict": {"dataset": name}}, {"config_file_list": [file]}):
+        assert read_layers("MKD", **keys).dataset == name
+    assert read_layers("MKD", config_dict={"dataset": 2020}).dataset == "2020"
+
+
 def test_log_wandb_without_its_package_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # as where it is not installed
     with pytest.raises(KDError, match="log_wandb=True needs the package wandb"):

@@ -68,7 +68,6 @@ def read_row(file, key):
 
 def write_row(file, row):
     """A run's file, whole."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (json.dumps(row, indent=1) + "\n").encode())
 
 

@@ -20,7 +20,7 @@ from recbole_kd.compare.tables import latex, runs_csv, summary_csv
 from recbole_kd.config import KDError
 from recbole_kd.config.values import metric_names
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher.checkpoint import locked, write_whole
+from recbole_kd.teacher.checkpoint import check_writable, locked, write_whole
 
 
 def compare(plan):
@@ -39,13 +39,11 @@ def compare(plan):
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     folder = Path(plan.folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KDError(f"folder: nothing can be written to '{folder}' ({error.strerror})") from error
+    check_writable("folder", folder)
+    runs = plan_runs(plan)
+    metric = _headline(plan, runs)
+    _check(runs)
     with locked(folder):
-        runs = plan_runs(plan)
-        metric = _headline(plan, runs)
         unfinished = _completed(runs, plan.processes)
         found = summed_up(plan, runs, metric, unfinished)
         for file, text in {
@@ -71,13 +69,18 @@ def _headline(plan, runs):
     return chosen
 
 
+def _check(runs):
+    """Refuse, before anything is written, what cannot work of the runs that are missing. Raises KDError."""
+    missing = [run for run in runs if run.row() is None]
+    incomplete = {run.dataset for run in missing}
+    check_data([run for run in runs if run.dataset in incomplete])
+    check_given(missing)
+
+
 def _completed(runs, processes):
     """Work off what is missing. Returns the runs without a file, and why: a dict."""
     rows = {run: run.row() for run in runs}
     missing = [run for run in runs if rows[run] is None]
-    incomplete = {run.dataset for run in missing}
-    check_data([run for run in runs if run.dataset in incomplete])
-    check_given(missing)
     known: dict[tuple[str, str], list] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):

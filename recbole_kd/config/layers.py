@@ -135,9 +135,10 @@ def typed(key, value):
     if key in PATH_KEYS:
         return None if value == "None" else value
     try:
-        return RecBoleConfig._convert_config_dict(None, {key: value})[key]
+        found = RecBoleConfig._convert_config_dict(None, {key: value})[key]
     except Exception:  # RecBole evaluates the string and lets most errors through: then it is a string
         return value
+    return value if key == "dataset" and isinstance(found, (int, float)) else found  # a name may be a number
 
 
 def plain_value(key, value):
@@ -248,7 +249,7 @@ def _resolve(plain, blocks):
         raise KDError(f"no method was given: write --model= and one of {', '.join(method_names())}")
     if dataset is None:
         raise KDError("no dataset was given: write --dataset=ml-100k, say")
-    if not isinstance(dataset, str):
+    if not isinstance(dataset, (str, int)):  # a folder may be called 2020
         raise KDError(f"dataset={dataset!r} is not a name: write --dataset=ml-100k, say, one dataset a run")
     if method not in method_names():
         if is_recbole_model(method):

@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -74,8 +74,9 @@ def at(device, other):
 
 
 def write_whole(path, content):
-    """Write bytes to a file, so that it holds all of them or what it held before. Raises OSError."""
+    """Write bytes to a file, so that it holds all or what it held before; its folder is made. Raises OSError."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
         with open(partial, "wb") as stream:
@@ -213,15 +214,20 @@ def _matrix(name, state):
 
 
 def check_writable(what, folder):
-    """Refuse, before any work, a folder that cannot be written; ``what`` it is for. Raises KDError."""
+    """Refuse, before any work, a folder that cannot be written; ``what`` it is for; none is left. Raises KDError."""
     if not folder:
         raise KDError(f"{what} names no folder")
+    missing = [path for path in (Path(folder), *Path(folder).parents) if not path.exists()]
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".recbole_kd."):  # of no other run's name
             pass
     except OSError as error:
         raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # another run may be at work in it by now
+            for path in missing:  # the innermost first
+                path.rmdir()
 
 
 def check_new_file(what, file):
@@ -233,7 +239,8 @@ def check_new_file(what, file):
 
 @contextmanager
 def locked(folder):
-    """One run at a time in a checkpoint folder; a killed run leaves no lock behind."""
+    """One run at a time in a folder, which is made; a killed run leaves no lock behind."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
     try:
         lock.acquire(timeout=0)
