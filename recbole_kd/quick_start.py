@@ -180,7 +180,7 @@ def get_student_alone(config, student, data):
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
         with fit.named(f"the student {student['model']} alone"):
             fit.train(student, file, **fit.resuming(config))
-    return fit.load_weights(student, data.train._dataset, file), str(file)
+    return fit.load_weights(student, data.train._dataset, file, fit.read_own(file)), str(file)
 
 
 def get_distilled(config, data, knowledge, teacher_name):
@@ -196,7 +196,7 @@ def get_distilled(config, data, knowledge, teacher_name):
     else:
         logger.info(" in ".join([f"distilling: {config.method}", *together]))
         _distil(config, knowledge, file)
-    return fit.load_weights(plain_config(config), data.train._dataset, file), str(file)
+    return fit.load_weights(plain_config(config), data.train._dataset, file, fit.read_own(file)), str(file)
 
 
 def train_one(side, config, knowledge, file, watch=None):

@@ -891,5 +891,6 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError):
-        write_whole(tmp_path / "nowhere" / "x", b"new")
+        write_whole(tmp_path / "file" / "x", b"new")

@@ -273,8 +273,9 @@ def test_path_like_keys_are_never_evaluated_inside_blocks(key, tmp_path):
 
 def test_building_the_config_evaluates_no_path_either(tmp_path):
     value = "__import__('os').system('touch canary')"
-    config = made(f"--result_file={value}", f"--checkpoint_dir={value}", f"--teacher.checkpoint_dir={value}")
-    assert (config["result_file"], config["checkpoint_dir"], config.teacher["checkpoint_dir"]) == (value,) * 3
+    config = made(f"--result_file={value}", f"--checkpoint_dir={value}", f"--teacher.dataset_save_path={value}")
+    found = (config["result_file"], config["checkpoint_dir"], config.teacher["dataset_save_path"])
+    assert found == (value,) * 3
     with pytest.raises(KDError, match="is not there"):
         made(f"--teacher_path={value}")
     assert not (tmp_path / "canary").exists()
@@ -793,6 +794,12 @@ def test_every_key_refuses_what_is_out_of_its_range(key):
 def test_a_teacher_path_that_is_no_path_is_refused(value):
     with pytest.raises(KDError, match=r"teacher_path|is not there"):
         made(config_dict={"teacher_path": value})
+
+
+def test_a_teacher_path_that_is_a_folder_or_empty_says_so(tmp_path):
+    for path, said in ((str(tmp_path), "is a folder, not a file"), ("", "an empty name")):
+        with pytest.raises(KDError, match=said):
+            made(f"--teacher_path={path}")
 
 
 @pytest.mark.parametrize("student", ["BPR", "LightGCN", "NGCF", "SimpleX"])

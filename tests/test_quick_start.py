@@ -257,6 +257,8 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
     ({"clip_grad_norm": 5}, ["clip_grad_norm", "max_norm: 5"]),
     ({"clip_grad_norm": {"norm": 5}}, ["clip_grad_norm", "max_norm: 5"]),
     ({"clip_grad_norm": {"max_norm": "a"}}, ["clip_grad_norm", "max_norm: 5"]),
+    ({"load_col": "abc"}, ["load_col='abc'", "{inter: [user_id, item_id]}"]),
+    ({"unload_col": ["user_id"]}, ["unload_col=['user_id']", "no dict"]),
     ({"loss_decimal_place": -1}, ["loss_decimal_place", "[0, 16]"]),
     ({"teacher_model": "EASE", "teacher": {"reg_weight": "a"}}, ["EASE", "reg_weight='a'", "no number"]),
     ({"teacher_model": "NCL"}, ["NCL", "needs a package", "faiss"]),
@@ -308,7 +310,7 @@ def test_teachers_that_will_not_do_are_refused_before_any_is_trained(settings, k
     with pytest.raises(KDError) as caught:
         run_kd("RRD", config_dict={**settings, **keys})
     assert all(word in str(caught.value) for word in words), caught.value
-    assert not list(Path(settings["checkpoint_dir"]).iterdir())
+    assert not Path(settings["checkpoint_dir"]).exists()
 
 
 @pytest.mark.parametrize("split", [{"RS": [0.8, 0.2, 0]}, {"LS": "valid_only"}])

@@ -101,6 +101,12 @@ def test_what_the_recipes_say_reaches_something():
             assert not idle, (file, idle)
 
 
+def test_a_folder_of_the_teachers_own_is_no_folder(settings):
+    words = argv_of({key: value for key, value in settings.items() if key != "teacher"})
+    with pytest.raises(KDError, match=r"teacher\.checkpoint_dir changes nothing, because a teacher is kept below"):
+        make_config("RRD", argv=[*words, "--teacher.checkpoint_dir=x"])
+
+
 def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):
     file = run_kd("RRD", config_dict=settings)["teacher"]["checkpoint"]
     keys = {key: value for key, value in settings.items() if key != "teacher"}

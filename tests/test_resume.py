@@ -14,9 +14,9 @@ import pytest
 import torch
 from conformance import Bench, same_weights
 
-from recbole_kd import KDError, KDTrainer
+from recbole_kd import KDError, KDTrainer, run_kd
 from recbole_kd.cli import main
-from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
 from recbole_kd.teacher.fit import complete
 
 RUN = [sys.executable, str(Path(__file__).resolve().parent.parent / "run_kd.py")]
@@ -163,6 +163,27 @@ def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workd
     (workdir / "x.pth.resume").write_bytes(junk)
     with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged.*remove it"):
         trainer.resume()
+
+
+def test_a_damaged_checkpoint_of_the_projects_own_says_what_to_do(settings):
+    done = run_kd("RRD", config_dict={**settings, "resume": True})
+    for name in ("teacher", "student_alone", "distilled"):
+        file = Path(done[name]["checkpoint"])
+        whole = file.read_bytes()
+        file.write_bytes(whole[:1000])
+        with pytest.raises(KDError, match=rf"'{file}' is not a checkpoint .*; remove it, and the same command trains"):
+            run_kd("RRD", config_dict={**settings, "resume": True})
+        file.write_bytes(whole)
+
+
+def test_a_full_disk_is_named_with_the_file(monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*new/x\.json'"):
+        write_whole(tmp_path / "new" / "x.json", b"1")
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):

@@ -80,6 +80,8 @@ def _in_vain(key, value, entry, model, theirs):
     """Why a key changes nothing of one teacher, or None; ``theirs``: the config in its checkpoint, where it has one."""
     if entry.scores:
         return "a file of scores has no settings"
+    if key == "checkpoint_dir":
+        return "a teacher is kept below the checkpoint_dir of the run"
     if not _reads(model, key):
         return f"{model} has no such key"
     if theirs is not None and key in OF_TRAINING:

@@ -102,6 +102,9 @@ def check_asked(keys):
                 if key not in default:
                     hint = nearest(str(key), default) or f": it takes {', '.join(default)}"
                     raise KDError(f"nobody knows the key '{key}' in {name}{hint}")
+    for name in ("load_col", "unload_col"):
+        if keys.get(name) is not None and not isinstance(keys[name], Mapping):
+            raise KDError(f"{name}={keys[name]!r} is no dict: write {{inter: [user_id, item_id]}}, say")
     asked = keys.get("eval_args")
     mode = asked.get("mode") if isinstance(asked, Mapping) else None
     for one in mode.values() if isinstance(mode, Mapping) else [mode]:

@@ -84,8 +84,10 @@ def write_whole(path, content):
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk is found out without its name
+            error.filename = str(path)
         raise
 
 
@@ -97,9 +99,11 @@ def to_bytes(content, protocol=4):
 
 
 def _read(path, map_location):
+    if not str(path):
+        raise KDError("a checkpoint is asked for by an empty name: write a file's")
     path = Path(path)
     if not path.is_file():
-        raise KDError(f"the checkpoint '{path}' is not there")
+        raise KDError(f"the checkpoint '{path}' is {'a folder, not a file' if path.is_dir() else 'not there'}")
     try:
         with open(path, "rb") as stream:
             if stream.read(4) != b"PK\x03\x04":  # by which torch tells a zip file from a pickle, which it would run

@@ -202,6 +202,14 @@ def complete(file):
         return None
 
 
+def read_own(file):
+    """A checkpoint that a run of this project left. Raises KDError, which says what to do."""
+    try:
+        return read_checkpoint(file)
+    except KDError as error:
+        raise KDError(f"{error}; remove it, and the same command trains it again") from error
+
+
 def load_weights(config, dataset, file, content=None):
     """A model with the weights of a checkpoint, in evaluation mode.
 

@@ -117,7 +117,7 @@ def _trained_teacher(config, data, plan):
     file = folder / f"{plan.config['model']}-{plan.config['dataset']}-{fit.run_key(plan.config, data.fingerprint)}.pth"
     with _held(file):
         _find_or_train(config, data, plan, file)
-        return _teacher(plan, data, file, read_checkpoint(file), *_kept_of(config, data, plan, file))
+        return _teacher(plan, data, file, fit.read_own(file), *_kept_of(config, data, plan, file))
 
 
 def _kept_of(config, data, plan, file):
@@ -127,7 +127,7 @@ def _kept_of(config, data, plan, file):
     kept, name = States(file, config["teacher_states"]), trajectory_name(config["teacher_states"])
     if not kept.whole(fit.complete(file)["epochs"]):
         return None, name, None
-    held, best = kept.held(), read_checkpoint(file)["epoch"] + 1
+    held, best = kept.held(), fit.read_own(file)["epoch"] + 1
     chosen = choose(held, best, config["teacher_states"])
     return tuple(functools.partial(_state, plan.config, data, held[epochs]) for epochs in chosen), name, kept
 
@@ -257,6 +257,6 @@ def _find_or_train(config, data, plan, file):
 
 
 def _has_trajectory(config, data, file, states):
-    name = store_name(read_checkpoint(file), data.fingerprint.train)
+    name = store_name(fit.read_own(file), data.fingerprint.train)
     stored = _store(config, name) / trajectory_name(config["teacher_states"])
     return states.whole(fit.complete(file)["epochs"]) or read_arrays(stored, "cpu") is not None

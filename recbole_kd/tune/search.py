@@ -60,9 +60,7 @@ class TPESearch:
         try:
             import optuna
         except ImportError as error:
-            raise KDError(
-                "searcher=optuna needs optuna, which is not installed: pip install recbole_kd[tune]"
-            ) from error
+            raise KDError("searcher=optuna needs optuna, which is not installed: pip install optuna") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna, self.seed, self.bigger = optuna, seed, bigger
         self.space = space
