@@ -65,7 +65,8 @@ def check_trainings(config, data):
     """Refuse, before one is trained, teachers that would be on another split, fail when their training begins or ends,
     or be one and the same. Raises KDError.
     """
-    student, known = plain_config(config), {}
+    student = plain_config(config)
+    known: dict[str, int] = {}
     for place, plan in enumerate(config.teachers, 1):
         if plan.config is None or plan.entry.path is not None:
             continue
