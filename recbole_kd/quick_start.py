@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_environment, init_logger, init_seed
+from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
 
 from recbole_kd import launch, processes
-from recbole_kd.config import KDError, plain_config, read_layers, width_of
+from recbole_kd.config import KDError, plain_config, read_layers, silent, width_of
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_run, config_of, longest_list, term_names_of
 from recbole_kd.register import method_class
@@ -161,6 +161,7 @@ def _run(config, data):
     distilled = (student, *get_distilled(config, data, knowledge, name_of(teachers)))
     result = compared(config, data, teachers, knowledge, alone, distilled)
     result |= {"neighbours_worth": worth} if worth else {}
+    WandbLogger(student).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     if config["result_file"]:
         write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
@@ -179,7 +180,7 @@ def get_student_alone(config, student, data):
     else:
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
         with fit.named(f"the student {student['model']} alone"):
-            fit.train(student, file, **fit.resuming(config))
+            fit.train(silent(student), file, **fit.resuming(config))
     return fit.load_weights(student, data.train._dataset, file, fit.read_own(file)), str(file)
 
 

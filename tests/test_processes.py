@@ -456,6 +456,7 @@ def test_a_student_of_several_processes_is_stored_as_another_one(settings, here,
     config = make_config("SLD", config_dict=settings)
     data, files = parts.split(plain_config(config)), []
     monkeypatch.setattr(quick_start, "_distil", lambda config, knowledge, file: files.append(file))
+    monkeypatch.setattr(fit, "read_own", lambda file: None)
     monkeypatch.setattr(fit, "load_weights", lambda *args: None)
     monkeypatch.setattr(processes, "from_first", lambda what=None: what)
     for world in (1, 2, 3):

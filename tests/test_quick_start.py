@@ -1,7 +1,9 @@
 """The main job from Python: the table's content, what is reused, what is handled."""
 
+import importlib.machinery
 import json
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +272,25 @@ def test_what_recbole_would_stumble_over_ends_in_a_sentence(settings, keys, word
     with pytest.raises(KDError) as caught:
         run_kd("RRD", config_dict={**settings, **keys})
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_weights_and_biases_are_shown_the_students_training_alone(settings, monkeypatch):
+    """A run there counts one training's epochs; those of the teacher and the student alone would lie over it."""
+    there, logged = types.ModuleType("wandb"), []
+
+    def init(project, config):
+        there.run = types.SimpleNamespace(summary={}, model=config["kd_method"])
+
+    there.run, there.init, there.define_metric = None, init, lambda *args, **kwargs: None
+    there.log = lambda metrics, commit: logged.append(metrics)
+    there.__spec__ = importlib.machinery.ModuleSpec("wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", there)
+    result = run_kd("RRD", config_dict={**settings, "log_wandb": True})
+    trained = [metrics for metrics in logged if "train_step" in metrics]
+    assert there.run.model == "RRD" and [metrics["train_step"] for metrics in trained] == list(
+        range(settings["epochs"])
+    )
+    assert there.run.summary["eval/ndcg@10"] == result["distilled"]["test_result"]["ndcg@10"]
 
 
 def test_no_other_failure_is_put_down_to_enable_amp(settings, monkeypatch):

@@ -101,10 +101,11 @@ def test_what_the_recipes_say_reaches_something():
             assert not idle, (file, idle)
 
 
-def test_a_folder_of_the_teachers_own_is_no_folder(settings):
+def test_what_a_teacher_shares_with_the_run_is_not_its_own(settings):
     words = argv_of({key: value for key, value in settings.items() if key != "teacher"})
-    with pytest.raises(KDError, match=r"teacher\.checkpoint_dir changes nothing, because a teacher is kept below"):
-        make_config("RRD", argv=[*words, "--teacher.checkpoint_dir=x"])
+    for key, why in (("checkpoint_dir", "a teacher is kept below"), ("log_wandb", "shows the distilled student's")):
+        with pytest.raises(KDError, match=rf"teacher\.{key} changes nothing, because .*{why}"):
+            make_config("RRD", argv=[*words, f"--teacher.{key}=True"])
 
 
 def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):

@@ -1,5 +1,6 @@
 """RecBole's Config for the student, with the method's keys in it, and the plain ones of student and teacher."""
 
+import copy
 import logging
 import math
 import os
@@ -177,6 +178,13 @@ def plain_config(config):
     return plain
 
 
+def silent(config):
+    """The same Config without Weights & Biases, where a run has room for one training, the distilled student's."""
+    found = copy.copy(config)
+    found.final_config_dict = {**config.final_config_dict, "log_wandb": False}
+    return found
+
+
 def _sampled(eval_args):
     """Whether a part is ranked against sampled items, as ``mode: uni100`` asks for."""
     mode = eval_args.get("mode") if isinstance(eval_args, dict) else None
@@ -193,7 +201,7 @@ def _teacher_config(layers, entry, model, found, below):
     above = {**plain, **layers.of("teacher"), **entry.keys, **fixed}
     if get_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
         below = {**below, "eval_batch_size": min(below["eval_batch_size"], PAIRS)}
-    return plain_config(_Layered(model, layers.dataset, below, above))
+    return silent(plain_config(_Layered(model, layers.dataset, below, above)))
 
 
 def _asked(entries, models):

@@ -24,6 +24,10 @@ OF_TRAINING = OF_EVERY_MODEL | {
     "epochs", "train_batch_size", "eval_step", "stopping_step", "clip_grad_norm", "enable_amp", "train_neg_sample_args",
 }  # fmt: skip
 OWN = "teachers: "
+OF_THE_STUDENT = {
+    "checkpoint_dir": "a teacher is kept below the checkpoint_dir of the run",
+    "log_wandb": "a run of Weights & Biases shows the distilled student's training alone",
+}
 SHARED = ("config", "data", "evaluator", "sampler", "utils")  # folders of RecBole's that every model goes through
 
 
@@ -80,8 +84,8 @@ def _in_vain(key, value, entry, model, theirs):
     """Why a key changes nothing of one teacher, or None; ``theirs``: the config in its checkpoint, where it has one."""
     if entry.scores:
         return "a file of scores has no settings"
-    if key == "checkpoint_dir":
-        return "a teacher is kept below the checkpoint_dir of the run"
+    if key in OF_THE_STUDENT:
+        return OF_THE_STUDENT[key]
     if not _reads(model, key):
         return f"{model} has no such key"
     if theirs is not None and key in OF_TRAINING:

@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from recbole_kd import __version__
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.scorer import PairBackbone
-from recbole_kd.config import plain_config
+from recbole_kd.config import plain_config, silent
 from recbole_kd.teacher import fit
 from recbole_kd.teacher.list_model import ListModel
 
@@ -37,7 +37,7 @@ def on_validation(config, model, data):
 
 def _scored(config, model, data, loaders):
     kind = get_trainer(config["MODEL_TYPE"], config["model"])
-    trainer = kind(config, model)
+    trainer = kind(silent(config), model)
     trainer.eval_collector.data_collect(data.train)
     results = []
     for part in loaders:
