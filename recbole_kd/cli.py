@@ -12,7 +12,7 @@ from recbole_kd.config.layers import check_words, parse_argv, typed
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys, methods, progress_page, table, trials
 from recbole_kd.teacher.checkpoint import write_whole
-from recbole_kd.teacher.fit import TrainingFailed
+from recbole_kd.teacher.fit import LESS, TrainingFailed, of_memory
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune import tune_argv
 
@@ -79,9 +79,9 @@ def main(argv=None):
     except (NonFiniteLoss, TrainingFailed, OSError) as error:
         return _say(error, 1)
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch's are RuntimeErrors
+        if not of_memory(error):
             raise
-        return _say(f"too little memory: {error}; a smaller train_batch_size, eval_batch_size or kd_rows takes less", 1)
+        return _say(f"too little memory: {error}; {LESS}", 1)
     except KeyboardInterrupt:
         again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
         return _say(f"interrupted; the same command{again} goes on", 130)

@@ -214,7 +214,8 @@ def train_one(side, config, knowledge, file, watch=None):
         _distil(config, knowledge, file, watch)
     else:
         own = config.teacher if side == "teacher" else plain_config(config)
-        fit.train(own, file, **fit.resuming(config), watch=watch)
+        with fit.named(f"the {'teacher' if side == 'teacher' else 'student'} {own['model']}"):
+            fit.train(own, file, **fit.resuming(config), watch=watch)
 
 
 def _distil(config, knowledge, file, watch=None):
@@ -223,7 +224,7 @@ def _distil(config, knowledge, file, watch=None):
     with processes.first_before_others():  # what is read of the teacher is stored, and found by the others
         model = method_class(config.method)(config, fresh.train._dataset, knowledge)
     kind = SharedTrainer if processes.count() > 1 else KDTrainer
-    with processes.shared_cores():
+    with processes.shared_cores(), fit.named(f"the student {config['model']} by {config.method}"):
         fit.run(kind(config, model), fresh, file, **fit.resuming(config), watch=watch)
 
 
@@ -253,7 +254,7 @@ def load_student(model_file, data_path=None):
         config["data_path"] = os.path.join(data_path, config["dataset"])
     named = {key: config[key] for key in (*SAVED, *SAVES)}
     # RecBole unpickles datasets and loaders that it finds there, and where a path is None under a name of its own
-    config.final_config_dict.update(dict.fromkeys(SAVED, os.path.join(os.devnull, "none")), **dict.fromkeys(SAVES))
+    config.final_config_dict.update(dict.fromkeys(SAVED, parts.NOWHERE), **dict.fromkeys(SAVES))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     written = content.get("fingerprint")  # of what was trained here

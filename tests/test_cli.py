@@ -201,7 +201,7 @@ def test_a_value_out_of_range_is_refused(argv, capsys):
     ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
     ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
     ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"), ("--train_neg_sample_args=5", "train_neg_sample_args"),
-    ("--load_col=5", "toy"),
+    ("--load_col=5", "load_col"),
 ])  # fmt: skip
 def test_what_recbole_itself_refuses_ends_in_one_sentence_too(argv, word, capsys):
     assert word in refused(capsys, argv)

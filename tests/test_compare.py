@@ -197,6 +197,48 @@ def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, cont
     assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()
 
 
+SAMPLED = {"eval_args": {"mode": "uni10"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"alone": SAMPLED}, "student alone: it would be measured by mode .*uni10"),
+        ({"alone": {"repeatable": True}}, "student alone: it would be measured by repeatable True"),
+        ({"alone": {"metrics": ["MRR"], "valid_metric": "MRR@10"}}, "student alone: it would be measured by metrics"),
+        ({"methods": [{"model": "SLD", "student.repeatable": True}]}, "SLD: it would be measured by repeatable True"),
+    ],
+)
+def test_a_row_that_would_be_measured_otherwise_is_refused(change, said, content, workdir):
+    with pytest.raises(KDError, match=rf"^toy, {said}"):
+        compare(make_plan({**content, "folder": "c", **change}))
+    assert not Path("c").exists()
+
+
+def test_a_seed_of_a_teachers_own_decides_its_runs(content, workdir):
+    """Where the split does not hang on the seed, a teacher may have one of its own."""
+
+    def keys(*seeds):
+        fixed = {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+        fixed |= {key: value for key, value in content["keys"].items() if key not in ("teacher", *fixed)}
+        fixed["teachers"] = [{"model": "BPR", "seed": seed} for seed in seeds]
+        runs = plan_runs(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": fixed}))
+        return {(run.name, run.seed): run.key for run in runs}
+
+    one, other = keys(11, 12), keys(11, 13)
+    assert {name for (name, _), key in one.items() if other[name, _] != key} == {"teacher", "RRD"}
+
+
+def test_methods_along_unlike_numbers_of_states_are_refused(content, workdir):
+    methods = ["HetComp", {"model": "HetComp", "teacher_states": 3, "name": "three"}]
+    with pytest.raises(KDError, match="differ in teacher_states"):
+        plan_runs(make_plan({**content, "methods": methods, "folder": "c"}))
+
+
+def test_what_was_logged_before_a_comparison_is_logged_after_it(done):
+    assert logging.root.manager.disable == 0
+
+
 def test_a_given_teacher_is_refused_before_anything_is_trained(done, content, workdir):
     first = next((done[0].folder / "models/toy/seed-1/teacher").glob("*.pth"))
     keys = {key: value for key, value in content["keys"].items() if key != "teacher"}

@@ -930,13 +930,16 @@ def tried(found, recipe, seed):
 def test_the_plan_of_protocol_a_is_its_recipes():
     plan = read_plan(PROPERTIES.parent / "benchmarks/plans/protocol-a.yaml")
     shared = yaml.safe_load((PROPERTIES / "recipe/protocol-a.yaml").read_text())
-    theirs = {file.name.partition("-")[0]: file for file in (PROPERTIES / "recipe").glob("*-protocol-a.yaml")}
-    assert plan.keys == flat(shared)
+    theirs = {
+        file.name.removesuffix("-protocol-a.yaml"): file for file in (PROPERTIES / "recipe").glob("*-protocol-a.yaml")
+    }
+    assert plan.keys == flat(shared) and {method.name for method in plan.methods} == set(theirs)
     for method in plan.methods:
-        assert method.keys == yaml.safe_load(theirs[method.what].read_text())
-    for method, file in theirs.items():
+        assert method.keys == yaml.safe_load(theirs[method.name].read_text())
+        assert method.what == method.name.partition("-")[0]
+    for name, file in theirs.items():
         keys = yaml.safe_load(file.read_text())
-        config = make_config(method, "toy", [str(PROPERTIES / "recipe/protocol-a.yaml"), str(file)])
+        config = make_config(name.partition("-")[0], "toy", [str(PROPERTIES / "recipe/protocol-a.yaml"), str(file)])
         assert {key: config[key] for key in keys} == keys
         assert (config["embedding_size"], config.teacher["embedding_size"]) == (20, 400)
         assert (config.teacher["kd_reduction"], config.teacher["weight_decay"]) == ("sum", 0.001)

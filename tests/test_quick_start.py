@@ -118,7 +118,7 @@ def test_a_student_does_not_load_on_data_with_other_numbers(result, settings, wo
 @pytest.mark.parametrize("block", ["teacher", "student"])
 def test_one_side_is_not_measured_otherwise_than_the_other(settings, workdir, block):
     keys = {**settings, f"{block}.topk": [3], f"{block}.valid_metric": "NDCG@3", "checkpoint_dir": "never"}
-    with pytest.raises(KDError, match=r"would be measured by topk .*: write topk once, outside"):
+    with pytest.raises(KDError, match=r"would be measured by topk .*: write it once, outside"):
         run_kd("MKD", config_dict=keys)
     assert not list(Path("never").rglob("*.pth"))
 
@@ -274,6 +274,31 @@ def test_what_recbole_would_stumble_over_ends_in_a_sentence(settings, keys, word
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+def test_saved_loaders_are_never_read_and_a_saved_dataset_only_where_it_is_named(settings, workdir):
+    """Loaders hold the negatives, and the form, of the run that saved them."""
+    keys = {**settings, "baseline": False, "checkpoint_dir": "saved"}
+    popular = {"train_neg_sample_args": {"distribution": "popularity", "sample_num": 1}}
+    plain = run_kd("RRD", config_dict={**keys, **popular, "checkpoint_dir": "plain"})
+    run_kd("RRD", config_dict={**keys, "save_dataloaders": True, "save_dataset": True})
+    loaders, datasets = Path("saved/toy-for-BPR-dataloader.pth"), Path("saved/toy-Dataset.pth")
+    assert loaders.is_file() and datasets.is_file()
+    again = run_kd("RRD", config_dict={**keys, **popular})
+    assert again["distilled"]["test_result"] == plain["distilled"]["test_result"]
+    assert again["teacher"]["test_result"] == plain["teacher"]["test_result"]
+    datasets.write_bytes(b"damaged")
+    run_kd("RRD", config_dict=keys)
+    with pytest.raises(KDError, match="could not be prepared"):
+        run_kd("RRD", config_dict={**keys, "dataset_save_path": str(datasets)})
+    with pytest.raises(KDError, match="dataloaders_save_path changes nothing"):
+        run_kd("RRD", config_dict=keys, argv=[f"--dataloaders_save_path={loaders}"])
+
+
+def test_whatever_stops_a_distillation_is_a_sentence(settings):
+    keys = {**settings, "baseline": False, "student.learner": "sparse_adam"}
+    with pytest.raises(fit.TrainingFailed, match=r"the student BPR by SLD failed: .* dense gradients"):
+        run_kd("SLD", config_dict=keys)
+
+
 def test_weights_and_biases_are_shown_the_students_training_alone(settings, monkeypatch):
     """A run there counts one training's epochs; those of the teacher and the student alone would lie over it."""
     there, logged = types.ModuleType("wandb"), []
@@ -298,7 +323,7 @@ def test_no_other_failure_is_put_down_to_enable_amp(settings, monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr("recbole.trainer.Trainer.fit", fit)
-    with pytest.raises(RuntimeError, match=r"teacher BPR failed: .*out of memory$"):
+    with pytest.raises(RuntimeError, match="teacher BPR failed: too little memory: out of memory; a smaller"):
         run_kd("RRD", config_dict={**settings, "enable_amp": True})
 
 

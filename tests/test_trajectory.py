@@ -57,6 +57,29 @@ def test_a_training_that_goes_back_keeps_what_one_without_a_break_keeps(tmp_path
     assert not cut.folder.exists()
 
 
+def test_more_states_after_a_kill_are_those_of_a_training_without_one(long, monkeypatch, workdir):
+    """It went on from a training that had kept fewer, so that some were missing at its end."""
+    long |= {"epochs": 14, "resume_interval": 0.0}
+    begin, calls = ResumableTrainer._begin, []
+
+    def dies(self, epoch):
+        calls.append(epoch)
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return begin(self, epoch)
+
+    monkeypatch.setattr(ResumableTrainer, "_begin", dies)
+    with pytest.raises(KeyboardInterrupt):
+        Bench("HetComp", {**long, "teacher_states": 2, "checkpoint_dir": "killed"}, hetcomp_k=10)
+    monkeypatch.setattr(ResumableTrainer, "_begin", begin)
+    asked = {**long, "teacher_states": 4}
+    found = [
+        Bench("HetComp", {**asked, **own}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+        for own in ({"checkpoint_dir": "killed", "resume": True}, {"checkpoint_dir": "whole"})
+    ]
+    assert torch.equal(*found)
+
+
 @pytest.fixture
 def long(settings):
     return {**settings, "epochs": 9, "teacher_model": "BPR", "stopping_step": 100}

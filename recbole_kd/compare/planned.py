@@ -13,6 +13,7 @@ from recbole_kd.config.keys import model_keys, our_keys, student_only_keys
 from recbole_kd.model import check_run, longest_list
 from recbole_kd.quick_start import make_config
 from recbole_kd.teacher import fit, parts
+from recbole_kd.teacher.guard import check_measures, measures_of
 from recbole_kd.teacher.prepare import check_lists, given_teachers
 
 MEASURED = ("metrics", "topk", "eval_mask")  # beside what decides the weights, what decides the numbers
@@ -103,17 +104,18 @@ def _runs_on(plan, dataset):
                 f"{dataset.name}: '{name}' asks for another teacher than the plan{how}: what is its own reaches the "
                 "student and the terms alone; keys for both sides stand under 'keys'"
             )
-    along = {config["neighbour_weight"] for config in configs.values() if config["teacher_states"] > 1}
-    if len(along) > 1:  # the states are read once, and dropped then
-        raise KDError(
-            f"{dataset.name}: methods with teacher_states above 1 differ in neighbour_weight: write it under 'keys', "
-            "for all"
-        )
+    for key in ("neighbour_weight", "teacher_states"):  # the states are read once, and dropped then
+        if len({config[key] for config in configs.values() if config["teacher_states"] > 1}) > 1:
+            raise KDError(
+                f"{dataset.name}: methods with teacher_states above 1 differ in {key}: write it under 'keys', for all"
+            )
     # what any method learns along is kept when the teacher is trained, or it would be trained again for it
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
     # a file of scores has no settings: what it ranks for are the student's data and metrics
     given = any(plan.config is None for plan in configs[TEACHER].teachers)
     ranks_as = [plain_config(configs[TEACHER])] if given else []
+    other = merged(common, layers[TEACHER], {"seed": plan.seeds[0] ^ 1})
+    still = _of_own_seed(teachers, make_config(config_dict=other))
     data = _data_hash(configs[TEACHER])
     runs = []
     for seed in plan.seeds:
@@ -126,16 +128,24 @@ def _runs_on(plan, dataset):
                 sides = [*teachers, {key: configs[TEACHER][key] for key in (*MEASURED, "neighbour_weight")}]
             file = plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"
             own = kinds[name].keys if name in kinds else plan.alone if name == ALONE else {}
-            key = _key(sides, seed, data)
+            key = _key(sides, still, seed, data)
             method = kinds[name].what if name in kinds else None
             runs.append(Run(dataset.name, seed, name, method, own, merged(common, layer, fixed), str(file), key))
     return runs
 
 
-def _key(sides, seed, data):
-    settings = [fit.decisive(side, MEASURED) for side in sides]
-    said = json.dumps([[{**one, "seed": seed} for one in settings], data], sort_keys=True)
+def _key(sides, still, seed, data):
+    settings = [
+        fit.decisive(side, MEASURED) | ({} if any(side is one for one in still) else {"seed": seed}) for side in sides
+    ]
+    said = json.dumps([settings, data], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _of_own_seed(teachers, config):
+    """Those whose seed is not the run's but one that the plan gives them; ``config``: of a run with another seed."""
+    moved = zip(teachers, teachers_of(config), strict=True)
+    return [one for one, other in moved if "seed" in one and one["seed"] == other["seed"]]
 
 
 def _data_hash(config):
@@ -172,8 +182,11 @@ def check_data(runs):
             config = make_config(config_dict=run.keys)
             try:
                 _check_split(config, first, split)
+                _check_measures(config, first)
                 if run.method is not None:
                     check_run(config, split)
+                else:
+                    check_measures(config)
             except KDError as error:
                 raise KDError(f"{run.dataset}, {run.name}: {error}") from error
 
@@ -202,6 +215,15 @@ def check_given(runs):
                     check_lists(own, split, found, longest_list(own, split))
         except KDError as error:
             raise KDError(f"{dataset}, {place}: {error}") from error
+
+
+def _check_measures(config, first):
+    own, others = measures_of(config), measures_of(first)
+    for key in own:
+        if own[key] != others[key]:
+            raise KDError(
+                f"it would be measured by {key} {own[key]}, the teacher by {others[key]}: write that under 'keys'"
+            )
 
 
 def _check_split(config, first, split):

@@ -1,6 +1,7 @@
 """A comparison from a plan to its files: what is missing is run, what is there is kept."""
 
 import json
+import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -39,6 +40,14 @@ def compare(plan):
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     folder = Path(plan.folder)
+    level = logging.root.manager.disable  # what is run in this very process is quiet
+    try:
+        return _compare(plan, folder)
+    finally:
+        logging.disable(level)
+
+
+def _compare(plan, folder):
     check_writable("folder", folder)
     runs = plan_runs(plan)
     metric = _headline(plan, runs)

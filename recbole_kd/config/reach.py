@@ -50,6 +50,10 @@ def idle_keys(layers, models, found):
     for name, key in own.items():
         if not _reads(student, key):
             idle[name] = f"{name} reaches the student, and {student} has no such key: {_instead(key, teachers)}"
+    if layers.plain.get("dataloaders_save_path"):
+        idle["dataloaders_save_path"] = (
+            "dataloaders_save_path changes nothing, because each training has loaders of its own: leave it out"
+        )
     those = list(zip(layers.teachers, teachers, found, strict=True))
     for key, value in layers.of("teacher").items():
         reasons = [_in_vain(key, value, *one) for one in those]

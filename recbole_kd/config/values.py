@@ -29,7 +29,7 @@ def check_values(config):
     """Refuse values of one model's Config that RecBole would fail over, or pass over in silence. Raises KDError."""
     for name in recbole_numbers():
         _check_number(name, config[name])
-    for name, default in recbole_defaults().items():
+    for name, default in (recbole_defaults() | recbole_defaults("dataset/sample")).items():
         if isinstance(default, bool):
             _check_switch(name, config[name])
     _check_kinds(config)
@@ -51,7 +51,7 @@ def recbole_numbers():
 
 @functools.cache
 def recbole_defaults(file="overall"):
-    """What RecBole's YAML for all models, or the one of ``model/BPR``, say, sets; empty where there is none."""
+    """What RecBole's YAML for all models, or ``model/BPR``, say, sets, a dict; empty where there is none."""
     path = RECBOLE_PROPERTIES / f"{file}.yaml"
     return read_yaml(path) if path.is_file() else {}
 
@@ -74,6 +74,8 @@ def _check_kinds(config):
 
 def _check_number(name, value):
     """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
+    if name == "loss_decimal_place" and value is None:  # 4, to RecBole
+        return
     kind = recbole_numbers()[name]
     low, high = _LIMITS.get(name, (-math.inf, math.inf))
     number = isinstance(value, _KINDS[kind]) and not isinstance(value, bool)
@@ -88,7 +90,8 @@ def _check_clip(value):
         return
     if not isinstance(value, Mapping):
         raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
-    if "max_norm" not in value or not all(isinstance(inner, _CLIP.get(key, ())) for key, inner in value.items()):
+    given = {key: inner for key, inner in value.items() if (key, inner) != ("norm_type", "inf")}  # torch takes the word
+    if "max_norm" not in value or not all(isinstance(inner, _CLIP.get(key, ())) for key, inner in given.items()):
         raise KDError(f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP)[1:]}")
 
 
@@ -102,11 +105,16 @@ def check_asked(keys):
                 if key not in default:
                     hint = nearest(str(key), default) or f": it takes {', '.join(default)}"
                     raise KDError(f"nobody knows the key '{key}' in {name}{hint}")
+                if isinstance(default[key], bool):
+                    _check_switch(f"{name}: {key}", keys[name][key])
     for name in ("load_col", "unload_col"):
         if keys.get(name) is not None and not isinstance(keys[name], Mapping):
             raise KDError(f"{name}={keys[name]!r} is no dict: write {{inter: [user_id, item_id]}}, say")
     asked = keys.get("eval_args")
     mode = asked.get("mode") if isinstance(asked, Mapping) else None
+    for part in mode if isinstance(mode, Mapping) else ():
+        if part not in ("valid", "test"):
+            raise KDError(f"eval_args: mode: nobody knows the part '{part}': it takes valid and test")
     for one in mode.values() if isinstance(mode, Mapping) else [mode]:
         if one is not None and not (isinstance(one, str) and _MODE.fullmatch(one)):
             raise KDError(f"eval_args: mode: {one} is none of RecBole's: write full, or uni100 or pop100, say")

@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections import OrderedDict
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -221,17 +221,13 @@ def check_writable(what, folder):
     """Refuse, before any work, a folder that cannot be written; ``what`` it is for; none is left. Raises KDError."""
     if not folder:
         raise KDError(f"{what} names no folder")
-    missing = [path for path in (Path(folder), *Path(folder).parents) if not path.exists()]
+    path = Path(folder).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())  # below it all can be made
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".recbole_kd."):  # of no other run's name
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".recbole_kd."):  # of no other run's name
             pass
     except OSError as error:
         raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
-    finally:
-        with suppress(OSError):  # another run may be at work in it by now
-            for path in missing:  # the innermost first
-                path.rmdir()
 
 
 def check_new_file(what, file):

@@ -29,8 +29,15 @@ OUTWARD = {
 LATER = ("ensemble_weights", "eval_mask", "init_std", "neighbour_weight")
 
 
+LESS = "a smaller train_batch_size, eval_batch_size or kd_rows takes less"
+
+
 class TrainingFailed(RuntimeError):
     """A training in plain RecBole ended in an error of RecBole's or of the machine's; says whose it was."""
+
+
+class Stopped(Exception):
+    """What a watcher raises to end a training."""
 
 
 @contextmanager
@@ -38,11 +45,17 @@ def named(whose):
     """What may stop a training, in a sentence that says ``whose`` it was. Raises TrainingFailed."""
     try:
         yield
-    except (KDError, NonFiniteLoss, ImportError, OSError):
+    except (KDError, NonFiniteLoss, Stopped, ImportError, OSError):
         raise
     except Exception as error:
         logging.getLogger().debug("what stopped it:", exc_info=True)
-        raise TrainingFailed(f"the training of {whose} failed: {sentence(error)}") from error
+        said = f"too little memory: {error}; {LESS}" if of_memory(error) else sentence(error)
+        raise TrainingFailed(f"the training of {whose} failed: {said}") from error
+
+
+def of_memory(error):
+    """Whether an exception says that there is too little memory; torch's are RuntimeErrors."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
 
 
 def decisive(settings, more=()):
@@ -126,7 +139,7 @@ def run(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
     """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended.
 
     ``watch(epoch, score, settled)`` is called after each evaluated epoch, ``settled`` where the model's last scheduled
-    phase has begun; what it raises ends the training, without a mark.
+    phase has begun; Stopped, which it may raise, ends the training, without a mark.
     """
     config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
     extra = {"fingerprint": vars(data.fingerprint)}

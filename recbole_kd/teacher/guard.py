@@ -84,13 +84,21 @@ def check_trainings(config, data):
 
 def check_measures(config):
     """Refuse a teacher that would be measured otherwise than the students: one table holds them. Raises KDError."""
+    own = measures_of(config)
     for plan in config.teachers:
-        for key in ("metrics", "topk"):
-            if plan.config is not None and plan.config[key] != config[key]:
+        theirs = measures_of(plan.config) if plan.config is not None else own
+        for key in own:
+            if theirs[key] != own[key]:
                 raise KDError(
-                    f"the teacher {plan.label} would be measured by {key} {plan.config[key]}, the student "
-                    f"{config['model']} by {config[key]}: write {key} once, outside the blocks 'teacher' and 'student'"
+                    f"the teacher {plan.label} would be measured by {key} {theirs[key]}, the student "
+                    f"{config['model']} by {own[key]}: write it once, outside the blocks 'teacher' and 'student'"
                 )
+
+
+def measures_of(config):
+    """What a model's figures hang on beside its weights and the pairs, a dict."""
+    keys = {key: config[key] for key in ("metrics", "topk", "repeatable")}
+    return {**keys, "mode": config["eval_args"]["mode"], "eval_mask": config["eval_mask"] or "all"}
 
 
 def check_same_split(config, plan, own, data):
@@ -203,8 +211,8 @@ def _rebuild(theirs, config):
     for key in (*SPLIT, "model", "MODEL_TYPE", "MODEL_INPUT_TYPE", "train_neg_sample_args", "repeatable"):
         if key in theirs:
             again.final_config_dict[key] = theirs[key]
-    for key in ("valid_neg_sample_args", "test_neg_sample_args"):
-        again.final_config_dict[key] = theirs.get(key, config[key])
+    if isinstance(theirs.get("eval_args"), Mapping):  # how it was evaluated says nothing of the split
+        again.final_config_dict["eval_args"] = {**theirs["eval_args"], "mode": config["eval_args"]["mode"]}
     # a mask says nothing of the split, and a teacher's own evaluation may be of a kind that has none
     for key in ("dataset_save_path", "dataloaders_save_path", "save_dataset", "save_dataloaders", "eval_mask"):
         again.final_config_dict[key] = None

@@ -41,7 +41,8 @@ def _scored(config, model, data, loaders):
     trainer.eval_collector.data_collect(data.train)
     results = []
     for part in loaders:
-        init_seed(config["seed"], config["reproducibility"])  # where negatives are sampled: the same for every model
+        # the run's: where negatives are sampled they are the same for every model
+        init_seed(data.dataset.config["seed"], config["reproducibility"])
         found = trainer.evaluate(part, load_best_model=False) or {}
         results.append({name: float(value) for name, value in found.items()})
     return tuple(results)

@@ -1,7 +1,9 @@
 """RecBole's split of a dataset: its three parts, the pairs in them, and the fingerprint that two models share."""
 
 import hashlib
+import os
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from recbole_kd.teacher.heads import check_heads
 from recbole_kd.teacher.mask import mask_training
 
 PARTS = ("train", "valid", "test")
+NOWHERE = os.path.join(os.devnull, "none")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,10 @@ def split(config):
     try:
         _check_split(config)
         check_heads(config)
-        dataset = create_dataset(config)
-        _check_columns(config, dataset)
-        loaders = data_preparation(config, dataset)
+        with _made_anew(config):
+            dataset = create_dataset(config)
+            _check_columns(config, dataset)
+            loaders = data_preparation(config, dataset)
     except KDError:
         raise
     except Exception as error:  # RecBole's own refusals, and what a file of another form makes it stumble over
@@ -84,6 +88,21 @@ def split(config):
     if config["eval_mask"] == "train":
         mask_training(test, pairs["train"])
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
+
+
+@contextmanager
+def _made_anew(config):
+    """RecBole reads no loaders that it has saved, whose negatives and form may be those of another model, and no
+    dataset but one that ``dataset_save_path`` names: what lies in a checkpoint folder may be of earlier files.
+    """
+    named = {key: config[key] for key in ("dataset_save_path", "dataloaders_save_path")}
+    config.final_config_dict.update(
+        dataset_save_path=named["dataset_save_path"] or NOWHERE, dataloaders_save_path=NOWHERE
+    )
+    try:
+        yield
+    finally:
+        config.final_config_dict.update(named)
 
 
 def tokens_of(dataset):

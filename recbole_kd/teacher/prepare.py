@@ -252,6 +252,9 @@ def _find_or_train(config, data, plan, file):
     try:
         with fit.named(f"the teacher {plan.label}"):
             fit.train(teacher, file, own, states=states, **fit.resuming(config))
+            if states is not None and not states.whole(fit.complete(file)["epochs"]):
+                # it went on from a training that kept fewer
+                fit.train(teacher, file, states=states, **{**fit.resuming(config), "resume": False})
     except ImportError as error:  # NCL asks for faiss when its training begins
         raise fit.lacks(teacher, error) from error
 

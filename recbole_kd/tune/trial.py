@@ -7,13 +7,10 @@ from pathlib import Path
 from recbole_kd.config import KDError
 from recbole_kd.model import config_of
 from recbole_kd.quick_start import taught, train_one
+from recbole_kd.teacher.fit import Stopped, TrainingFailed
 from recbole_kd.teacher.resume import NonFiniteLoss
 from recbole_kd.tune.search import best_until
 from recbole_kd.tune.space import content_of, laid_over
-
-
-class Pruned(Exception):
-    """A trial was given up."""
 
 
 class Trials:
@@ -53,16 +50,16 @@ class Trials:
         def watch(epoch, score, settled):
             curve.append([epoch, score])
             if settled and hopeless(curve):
-                raise Pruned
+                raise Stopped
 
         self.file.parent.mkdir(exist_ok=True)
         state, reason = "finished", None
         try:
             train_one(self.side, self.config(settings), knowledge, self.file, watch)
-        except Pruned:
+        except Stopped:
             state = "pruned"
-        except (NonFiniteLoss, KDError) as error:
-            if isinstance(error, KDError) and not settings:  # what the user asked for, not what was drawn
+        except (NonFiniteLoss, KDError, TrainingFailed) as error:
+            if not isinstance(error, NonFiniteLoss) and not settings:  # what the user asked for, not what was drawn
                 raise
             state, reason = "failed", str(error)
         finally:
