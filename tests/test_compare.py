@@ -24,6 +24,7 @@ from recbole_kd.cli import main
 from recbole_kd.compare import compare
 from recbole_kd.compare import runs as runs_module
 from recbole_kd.compare import work as work_module
+from recbole_kd.compare.charts import gains
 from recbole_kd.compare.html import findings
 from recbole_kd.compare.models import trained
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
@@ -118,6 +119,15 @@ def test_the_teacher_keeps_the_trajectory_that_a_later_method_learns_along(conte
     plan = make_plan({**content, "folder": "both", "methods": ["RD", "HetComp"]})
     made = {run.name: runs_module.make_config(config_dict=run.keys) for run in plan_runs(plan)}
     assert made["RD"]["teacher_states"] == 1 and made["teacher"]["teacher_states"] == 4
+
+
+def test_the_teachers_line_is_drawn_over_the_seeds_that_it_shares_with_the_student_alone(done):
+    part = json.loads(json.dumps(done[1]["datasets"]["toy"]))
+    rows = {name: part["rows"][name]["metrics"]["ndcg@10"] for name in ("teacher", "student alone")}
+    gap = rows["teacher"]["values"]["1"] - rows["student alone"]["values"]["1"]
+    del rows["student alone"]["values"]["2"]
+    lines = [shape.x0 for shape in gains(part, "ndcg@10").layout.shapes]
+    assert lines == pytest.approx([0, gap])
 
 
 def test_a_repeated_comparison_runs_nothing(done, monkeypatch, workdir):

@@ -1,5 +1,7 @@
 """The charts of a report: plotly figures of one dataset's part of the summary."""
 
+import statistics
+
 import plotly.graph_objects as go
 
 from recbole_kd.compare.plan import ALONE, ENDS, NEIGHBOURS, TEACHER
@@ -48,8 +50,10 @@ def gains(part, metric):
             hovertemplate="mean: %{x:+.4f}<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=0, line={"color": GREYS[ALONE], "width": 1})
-    if alone and TEACHER in rows:
-        gap = rows[TEACHER]["mean"] - rows[ALONE]["mean"]
+    theirs = rows.get(TEACHER, {}).get("values", {})
+    gaps = [value - alone[seed] for seed, value in theirs.items() if seed in alone]
+    if gaps:
+        gap = statistics.fmean(gaps)
         figure.add_vline(x=gap, line={"color": GREYS[TEACHER], "dash": "dot"})
         figure.add_annotation(x=gap, y=1, yref="paper", yanchor="bottom", text="teacher", showarrow=False)
     figure.update_layout(showlegend=False, height=150 + 44 * max(len(methods), 1))
