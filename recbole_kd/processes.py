@@ -14,6 +14,8 @@ from torch.utils.data import Sampler
 
 # the first process may train a teacher while the others wait; one that dies is noticed at once, by its connections
 PATIENCE = datetime.timedelta(days=7)
+MEETING = datetime.timedelta(minutes=10)  # what machines that are started by hand may be apart
+ONE_FOLDER = "all processes have to see the same checkpoint_dir"
 
 
 class Lost(ConnectionError):
@@ -62,8 +64,10 @@ def joined(place, device):
         torch.cuda.set_device(place.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
+        store, *_ = next(distributed.rendezvous(place.meeting, place.rank, place.world, timeout=MEETING))
+        store.set_timeout(PATIENCE)
         distributed.init_process_group(
-            backend, place.meeting, rank=place.rank, world_size=place.world, timeout=PATIENCE
+            backend, store=store, rank=place.rank, world_size=place.world, timeout=PATIENCE
         )  # fmt: skip
     except (RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:150]

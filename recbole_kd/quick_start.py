@@ -17,7 +17,7 @@ from recbole_kd.config import KDError, plain_config, read_layers, silent, width_
 from recbole_kd.config.layers import is_recbole_model
 from recbole_kd.model import check_run, config_of, longest_list, term_names_of
 from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, check_shares, quiet
+from recbole_kd.shared import SharedTrainer, check_data, check_settings, check_shares, quiet
 from recbole_kd.teacher import fit, parts
 from recbole_kd.teacher.checkpoint import (
     check_new_file,
@@ -81,6 +81,7 @@ def _one_of_several(place, asked):
     """
     config = make_config(*asked)
     with processes.joined(place, config["device"]):
+        check_settings(config)
         if place.rank == 0:
             with opened(config) as data:
                 return _run(config, data)
@@ -220,6 +221,7 @@ def train_one(side, config, knowledge, file, watch=None):
 
 def _distil(config, knowledge, file, watch=None):
     fresh = parts.split(plain_config(config))  # its loaders have not been drawn from
+    check_data(fresh)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     with processes.first_before_others():  # what is read of the teacher is stored, and found by the others
         model = method_class(config.method)(config, fresh.train._dataset, knowledge)

@@ -13,6 +13,7 @@ from recbole.utils import init_seed
 from recbole_kd import processes
 from recbole_kd.config import KDError
 from recbole_kd.model import term_names_of
+from recbole_kd.teacher import fit
 from recbole_kd.term import get_term
 from recbole_kd.trainer import KDTrainer
 
@@ -96,11 +97,29 @@ def level(model, epoch):
     if theirs != epoch:
         raise KDError(
             f"process {processes.rank()} would go on at epoch {epoch}, and the first one at {theirs}: "
-            "all processes have to see the same checkpoint_dir"
+            f"{processes.ONE_FOLDER}"
         )
     for term, state in zip(model.terms, states, strict=True):
         term.set_extra_state(state)
     processes.copy_of_first([*model.parameters(), *model.student.buffers()])
+
+
+def check_settings(config):
+    """Raise KDError, in all processes, where one has other settings than the first."""
+    first, *others = processes.gathered(fit.decisive(config.final_config_dict))
+    for rank, own in enumerate(others, 1):
+        for key in sorted(first | own):
+            if own.get(key) != first.get(key):
+                raise KDError(
+                    f"{key} is {first.get(key)} in the first process and {own.get(key)} in process {rank}: "
+                    "start all machines with the same settings"
+                )
+
+
+def check_data(data):
+    """Raise KDError, in all processes, where not all have the same split."""
+    if len(set(processes.gathered(data.fingerprint.whole))) > 1:
+        raise KDError("the dataset's files are not the same for all processes: give all machines the same ones")
 
 
 def check_alike(terms):

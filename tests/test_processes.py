@@ -1,5 +1,6 @@
 """Several processes that train one student: what they share, that they agree, and how they end."""
 
+import datetime
 import itertools
 import logging
 import multiprocessing
@@ -27,10 +28,11 @@ from recbole_kd.model import Distiller
 from recbole_kd.processes import Place
 from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, check_alike, check_shares, draw_apart, level
+from recbole_kd.shared import SharedTrainer, check_alike, check_data, check_settings, check_shares, draw_apart, level
 from recbole_kd.teacher import fit, lists, parts
 from recbole_kd.teacher.checkpoint import read_checkpoint
 from recbole_kd.teacher.measure import evaluate
+from recbole_kd.teacher.prepare import get_teachers
 from recbole_kd.term.nkd import NKD
 from recbole_kd.tune import tune
 
@@ -87,9 +89,15 @@ def half(batch):
     return batch[torch.arange(len(batch))[processes.rank() :: 2]]
 
 
+def bench_of(method, settings, **keys):
+    """The first process trains the teacher, as in a run."""
+    with processes.first_before_others():
+        return Bench(method, settings, **keys)
+
+
 def gradients(settings, method, keys):
     """Of the first step of a training, each process with its half of a batch."""
-    bench = Bench(method, settings, **keys)
+    bench = bench_of(method, settings, **keys)
     trainer = SharedTrainer(bench.config, model_of(bench))
     if processes.rank() == 1:  # nobody hands these on: they have to come from the first one
         with torch.no_grad():
@@ -136,7 +144,7 @@ class Watching(SharedTrainer):
 
 def training(settings, method, keys):
     """A whole training with early stopping: lists and weights at each epoch, scores, and when it ended."""
-    bench = Bench(method, {**settings, "epochs": 12, "stopping_step": 1}, **keys)
+    bench = bench_of(method, {**settings, "epochs": 12, "stopping_step": 1}, **keys)
     trainer = Watching(bench.config, model_of(bench))
     data = parts.split(bench.student_config)
     fit.run(trainer, data, f"{settings['checkpoint_dir']}/{method}-{processes.rank()}.pth")
@@ -150,7 +158,7 @@ def training(settings, method, keys):
 
 def evaluation(settings):
     """RecBole's metrics of one model, each process with its part of the users."""
-    bench = Bench("SLD", settings, **MEASURED)
+    bench = bench_of("SLD", settings, **MEASURED)
     trainer = SharedTrainer(bench.config, model_of(bench))
     processes.share(bench.data.valid, even=False)
     trainer.eval_collector.data_collect(bench.data.train)
@@ -160,7 +168,7 @@ def evaluation(settings):
 
 def drawing(settings):
     """What each process is given in two epochs: users, positive and negative items, the terms' own draws."""
-    bench = Bench("MKD", settings)
+    bench = bench_of("MKD", settings)
     data, model = parts.split(bench.student_config), model_of(bench)
     processes.share(data.train, even=True)
     found = []
@@ -184,7 +192,7 @@ def missing():
 
 def not_finite(settings):
     """What is said where one process alone has a loss that is not finite."""
-    bench = Bench("MKD", settings)
+    bench = bench_of("MKD", settings)
     trainer = SharedTrainer(bench.config, model_of(bench))
     trainer.saved_model_file = "student.pth"  # as fit.run gives to all; a trainer's own is named after its own clock
     trainer._begin(0)
@@ -199,7 +207,7 @@ def not_finite(settings):
 
 def unlike(settings):
     """What is said where a term draws for an epoch what is its own."""
-    bench = Bench("SLD", settings)
+    bench = bench_of("SLD", settings)
     model = model_of(bench)
     model.terms[0].items += processes.rank()
     try:
@@ -210,7 +218,7 @@ def unlike(settings):
 
 def other_epoch(settings):
     """What is said where one process goes on at another epoch."""
-    model = model_of(Bench("SLD", settings))
+    model = model_of(bench_of("SLD", settings))
     try:
         level(model, processes.rank())
     except KDError as error:
@@ -497,6 +505,42 @@ def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
     with pytest.raises(KDError, match="this one's fault"):
         launch.start(fail, pair(), ())
     assert not multiprocessing.active_children()
+
+
+def unlike_settings(place, settings):
+    config = make_config("SLD", config_dict={**settings, "learning_rate": (0.01, 0.1)[place.rank]})
+    with processes.joined(place, CPU):
+        check_settings(config)
+
+
+def test_machines_of_other_settings_are_refused(settings, workdir):
+    said = "learning_rate is 0.01 in the first process and 0.1 in process 1"
+    with pytest.raises(KDError, match=said):
+        launch.start(unlike_settings, pair(), (settings,))
+
+
+def test_machines_of_other_files_and_folders_are_refused(settings, workdir, here, monkeypatch):
+    config = make_config("SLD", config_dict=settings)
+    data = parts.split(plain_config(config))
+    here(1, 2)
+    monkeypatch.setattr(processes, "gathered", lambda own: [own, "another"])
+    with pytest.raises(KDError, match="files are not the same for all processes"):
+        check_data(data)
+    with pytest.raises(KDError, match=r"process 1 finds no teacher BPR in .*saved/teacher: all processes have to see"):
+        get_teachers(config, data)
+    assert not list(workdir.rglob("*.pth"))
+
+
+def test_whoever_waits_for_nobody_ends(monkeypatch):
+    monkeypatch.setattr(processes, "MEETING", datetime.timedelta(seconds=2))
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    for rank in (0, 1):
+        with pytest.raises(ConnectionError, match=f"process {rank} of 2 does not find the others"):  # noqa: SIM117
+            with processes.joined(Place(rank, 2, 0, 1, f"tcp://localhost:{port}"), CPU):
+                pass
+    assert processes.count() == 1
 
 
 def fail_late(place):

@@ -11,6 +11,7 @@ from typing import Any
 import filelock
 import torch
 
+from recbole_kd import processes
 from recbole_kd.backbone import backbone_of
 from recbole_kd.config import Config, KDError, sentence
 from recbole_kd.teacher import fit, parts
@@ -245,6 +246,9 @@ def _find_or_train(config, data, plan, file):
         logger.info(f"the teacher {plan.label} was trained before, but not its trajectory kept: training it again")
     else:
         logger.info(f"no teacher of these settings in {file.parent}: training {plan.label} now, in plain RecBole")
+    if processes.rank() > 0:  # the first one has trained it by now
+        missing = f"process {processes.rank()} finds no teacher {plan.label} in {file.parent}"
+        raise KDError(f"{missing}: {processes.ONE_FOLDER}")
     own = parts.split(teacher)
     check_same_split(config, plan, own, data)
     if states is None:
