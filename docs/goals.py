@@ -177,9 +177,12 @@ def protocol():
             share = own[name]["share"]
             said = f"{share:.0%} recovered: {_there(own[name]) if share >= printed else '**no**'}"
         parts.append(f"{name}, to recover {printed:.0%}: {said}")
-    rival = own["MKD"]["against_rival"]
-    gap = f"{rival['difference']:+.4f} [{rival['t_low']:+.4f}, {rival['t_high']:+.4f}]"
-    parts.append(f"MKD above them all: {verdict(rival)}, {gap} over {rival['rival']}")
+    best = max(("RRD", "DCD", "HetComp", "RCEKD"), key=lambda name: own[name]["mean"])
+    for name, words in (("MKD", "MKD"), ("MKD-neighbours", "MKD with `neighbour_weight` 1")):
+        for rival, aim in ((best, "above them all"), ("teacher", "above the teacher")):
+            found = paired(*(list(own[one]["values"].values()) for one in (name, rival)))
+            gap = f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]"
+            parts.append(f"{words} {aim}: {verdict(found)}, {gap} over {'it' if rival == 'teacher' else best}")
     return f"**Protocol A** ([protocol-a.md](protocol-a.md), {own['teacher']['n']} seeds): " + "; ".join(parts) + "."
 
 

@@ -238,7 +238,31 @@ def compared(name, dataset):
     return markdown([f"test, seeds {seeds}", *AT_10_AND_20, *heads], rows)
 
 
-KINDS = (methods, compared, tuned, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
+PRINTED = {  # of arXiv 2509.20989, Table 1, CiteULike, MF to MF, in the order of AT_10_AND_20
+    "teacher": (0.0283, 0.0155, 0.0442, 0.0198),
+    "student alone": (0.0177, 0.0098, 0.0284, 0.0128),
+    "RCEKD": (0.0278, 0.0152, 0.0431, 0.0194),
+    "RRD": (0.0251, 0.0135, 0.0362, 0.0169),
+    "DCD": (0.0254, 0.0136, 0.0375, 0.0173),
+    "HetComp": (0.0255, 0.0135, 0.0391, 0.0177),
+}
+
+
+def printed(name, dataset):
+    """A summary of ``compare`` beside the published table, PRINTED, and what each recovers of the gap in ndcg@10."""
+    found, rows = result(name)["datasets"][dataset]["rows"], []
+    _, teacher, *_ = PRINTED["teacher"]
+    _, alone, *_ = PRINTED["student alone"]
+    for row, theirs in PRINTED.items():
+        own = found[row]["metrics"]
+        pairs = zip(theirs, AT_10_AND_20, strict=True)
+        line = [row, *(f"{value:.4f} / {own[one]['mean']:.4f}" for value, one in pairs)]
+        share = f"{(theirs[1] - alone) / (teacher - alone):.0%} / {own[METRIC].get('share', 0):.0%}"
+        rows.append([*line, share if "share" in own[METRIC] else ""])
+    return markdown(["printed / here", *AT_10_AND_20, f"recovered ({METRIC})"], rows)
+
+
+KINDS = (methods, compared, printed, tuned, teachers, seeds, headline, larger, widths, preferences, neighbours, walk)
 
 
 def table(said):

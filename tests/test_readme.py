@@ -251,7 +251,7 @@ def test_a_table_ends_before_the_next_line_of_text(page):
 
 def test_the_tables_are_as_they_are_made():
     tables = module_of("tables")
-    for text, number in ((README, 3), (METHODS, 34), (PROTOCOL, 1)):
+    for text, number in ((README, 3), (METHODS, 34), (PROTOCOL, 2)):
         assert tables.filled(text) == text, "run: python docs/tables.py"
         spots = re.findall(r"<!-- table: .+? -->\n\n\| .*\n\| --- ", text)
         assert len(spots) == text.count("<!-- table: ") == number
@@ -423,12 +423,24 @@ def test_what_is_said_of_protocol_a_is_in_its_result_files():
     below = 1 - rows["teacher"]["metrics"]["recall@20"]["mean"] / 0.0442
     assert f"near the printed .0442, where ours is {below:.0%} below" in said
     assert f"ends after {rows['teacher']['epochs']:.0f} on average" in said
-    assert f"level with one another, p {test['RCEKD']['against_rival']['p']:.2f}" in said
+    het, dcd = (test[name]["mean"] / printed - 1 for name, printed in (("HetComp", 0.0135), ("DCD", 0.0136)))
+    assert f"HetComp's is {het:.0%} above the printed one and DCD's {-dcd:.0%} below" in said
+    values = {name: list(own["values"].values()) for name, own in test.items()}
+    assert f"level with one another, p {paired(values['RCEKD'], values['MKD'])['p']:.2f}" in said
+    ours, best = values["MKD-neighbours"], max(("RCEKD", "RRD", "DCD", "HetComp"), key=lambda name: test[name]["mean"])
+    assert best == "RCEKD" and "in each of the five seeds it is above both" in said
+    for other, words in (("teacher", "the teacher"), ("RCEKD", "RCEKD, the best of the published methods")):
+        found = paired(ours, values[other])
+        assert (
+            all(one > two for one, two in zip(ours, values[other], strict=True)) and "in each of the five seeds" in said
+        )
+        gap = f"{found['difference']:+.4f} [{found['t_low']:+.4f}, {found['t_high']:+.4f}]"
+        assert f"{gap} over {words}, p {found['p']:.1g}" in said
     assert test["RCEKD"]["against_teacher"]["t_high"] > 0 > test["MKD"]["against_teacher"]["t_high"]
     shares = {name: sorted(
         (test[name]["values"][seed] - alone) / (test["teacher"]["values"][seed] - alone)
         for seed, alone in test["student alone"]["values"].items()
-    ) for name in ("RCEKD", "RRD", "MKD")}  # fmt: skip
+    ) for name in ("RCEKD", "RRD", "DCD", "HetComp", "MKD")}  # fmt: skip
     for name, own in shares.items():
         assert re.search(rf"{name}\b[^.]*? {own[0]:.0%} to {own[-1]:.0%}", said), (name, own)
     beside = {
