@@ -865,6 +865,23 @@ def test_unknown_keys_inside_recboles_dicts_are_refused(keys, said):
         made(config_dict=keys)
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sample_num": True}, "sample_num: True is out of range"),
+        ({"distribution": "popularity", "alpha": "x"}, "alpha: 'x' is out of range: it takes a number"),
+        ({"distribution": "popularity", "alpha": float("inf")}, "alpha: inf is out of range"),
+        ({"dynamic": True, "candidate_num": "x"}, "candidate_num: 'x' is out of range: it takes an int in"),
+        ({"dynamic": True}, "candidate_num: 0 is out of range"),
+    ],
+)
+def test_numbers_inside_the_negatives_are_checked_before_anything_is_trained(keys, said):
+    with pytest.raises(KDError, match=f"train_neg_sample_args: {said}"):
+        made(config_dict={"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1} | keys})
+    made(config_dict={"train_neg_sample_args": {"distribution": "popularity", "sample_num": 1, "alpha": -0.5}})
+    made(config_dict={"train_neg_sample_args": {"dynamic": True, "candidate_num": 3}})
+
+
 # Recipes
 
 

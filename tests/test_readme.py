@@ -228,14 +228,27 @@ def test_what_the_readme_says_under_its_first_table_is_in_the_result_files():
     assert all(
         gap(*both, "recall@10")["t_low"] > 0 for both in ((light, "MKD"), (light, "Distiller"), (city, "Distiller"))
     )
+    assert f"the mix's by little, p {gap(light, 'Distiller', 'recall@10')['p']:.3f})" in text
     draw = gap(city, "MKD", "recall@10")
     assert draw["t_low"] < 0 < draw["t_high"]
+    # "by Holm's correction"
+    goals = module_of("goals")
+    lines = [goals.of_file(*goal) for goal in goals.GOALS]
+    starred = [line for line in lines if line[0].endswith("\\*")]
+    assert all(p < 0.05 for _, p in goals.corrected(starred)[1])
+    shown = {f"`{name}.json`" for name in files.values()}
+    place = [(line[-1], line[1]) for line in lines if line[1] == "reached"]
+    held = [p < 0.05 for (file, _), (_, p) in zip(place, goals.corrected(lines)[1], strict=True) if file in shown]
+    assert len(held) == 8 and sum(held) == 3 and "exploring ones too, three of the eight do" in text
     assert all(gap(place, "MKD", "recall@10")["t_high"] < 0 for place in settled if place.startswith("ml-1m"))
     # the way without neighbours
     shares = [
         result_of(name)["summary"]["MKD"]["ndcg@10"]["share"] for name in ("methods-citeulike-best", "methods-ml-1m")
     ]
-    assert f"({shares[0]:.0%} of the way on citeulike, {shares[1]:.0%} on ml-1m," in text
+    assert (
+        f"({shares[0]:.0%} of the way on citeulike under a teacher without weight decay, {shares[1]:.0%} on ml-1m,"
+        in text
+    )
     asked = result_of(files[city])["summary"]["with its neighbours"]["ndcg@10"]["mean"]
     assert f"asked with its neighbours, is at {asked:.4f} on citeulike" in text
 
@@ -496,7 +509,7 @@ def test_the_page_of_goals_has_each_files_own_command():
     text = (ROOT / "docs/goals.md").read_text()
     files = set(re.findall(r"`([\w-]+\.json)` +\|\n", text))
     lines = re.findall(r"^python benchmarks/.*", text, re.M)
-    files |= {"methods-citeulike.json"}  # a table of methods.md, and the picture
+    files |= set(module_of("goals").TABLES)
     assert len(files) == len(lines)
     for line in lines:
         _, script, *words = shlex.split(line)

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Mapping
 
 from recbole_kd.config.keys import RECBOLE_PROPERTIES, KDError, nearest
@@ -146,9 +147,15 @@ def _is_interval(text):
 
 
 def _check_negatives(args):
-    count = args.get("sample_num", 1)
-    if args.get("distribution", "none") != "none" and (not isinstance(count, int) or count < 1):
-        raise KDError(f"train_neg_sample_args: sample_num: {count!r} is out of range: it takes an int in [1, inf)")
+    if args.get("distribution", "none") == "none":
+        return  # RecBole writes words where numbers stand else
+    asked = [("sample_num", (int,), 1, "an int in [1, inf)"), ("alpha", (int, float), -sys.float_info.max, "a number")]
+    if args.get("dynamic"):
+        asked.append(("candidate_num", (int,), 1, "an int in [1, inf) where dynamic is True"))
+    for name, kinds, least, takes in asked:
+        value = args.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < math.inf:
+            raise KDError(f"train_neg_sample_args: {name}: {value!r} is out of range: it takes {takes}")
 
 
 def check_valid_metric(config):
