@@ -14,7 +14,7 @@ from recbole_kd.compare.statistics import holm, paired
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 METRIC = "ndcg@10"
 ENOUGH = 5  # seeds for a claim
-FRESH, FRESHER = ", seeds 6 to 10 \\*", ", seeds 11 to 15 \\*"  # settled on before the row was seen of them
+FRESH, FRESHER, LAST = (f", seeds {seeds} \\*" for seeds in ("6 to 10", "11 to 15", "16 to 20"))  # settled on before
 NEAR, THREE = ", `neighbour_weight` 1", "above each of three teachers"
 HEAVY = f"{NEAR}, `sld_weight` 3"
 CITY, LIGHT, MIX = "citeulike, BPR 200 -> 20", "citeulike, LightGCN 200 -> 20", "SLD and RCEKD mixed"
@@ -34,6 +34,7 @@ GOALS = (  # what was to be shown, the row that shows it, the result file
     (f"citeulike, BPR 200 -> 10: MKD{NEAR}", "MKD", "methods-citeulike-10.json"),
     (f"citeulike, BPR 200 -> 10, tuned: MKD{HEAVY}", "MKD", "methods-citeulike-tuned-10.json"),
     (f"citeulike, BPR 200 -> 10, tuned: {MIX}{HEAVY}", "Distiller", "methods-citeulike-tuned-10.json"),
+    (f"citeulike, BPR 200 -> 10, tuned: {MIX}{HEAVY}{LAST}", "Distiller", "methods-citeulike-tuned-10-16-20.json"),
     (f"{LIGHT}: MKD", "MKD", "methods-citeulike-lightgcn.json"),
     (f"{LIGHT}: RCEKD", "RCEKD", "methods-citeulike-lightgcn.json"),
     (f"{LIGHT}: MKD{NEAR}", "MKD", "methods-citeulike-lightgcn-neighbours.json"),
@@ -95,7 +96,8 @@ and CPD beside them ({four}) or SLD at three times its weight ({heavy}) it is no
 teacher's scores: from these and its own item neighbours (`neighbour_weight`,
 [methods.md](methods.md#with-the-teachers-neighbours)), or from several unlike teachers, whose mean is far above each.
 20 numbers a user hold nearly all of either. At 10 the mix with `sld_weight` 3 is above its tuned teacher in each of
-five seeds in ndcg@10, though not beyond chance, and MKD recovers {share} of the way and is below in recall@10.
+ten seeds in ndcg@10, of the first five not beyond chance, of five others, for which it was settled on, beyond it; MKD
+recovers {share} of the way and is below in recall@10.
 
 **On ml-1m** the same: near a regularised teacher without its neighbours, above it with them. At MKD's default weights
 it was undecided, on five seeds; at `sld_weight` 3 and 1,024 users a step, chosen on validation of one of them, it is
@@ -173,7 +175,9 @@ def protocol():
         met = _there(own[name]) if abs(away) <= 0.05 else "**no**"
         parts.append(f"the {name} {own[name]['mean']:.4f}, to be within 5% of {printed}: {met} ({away:+.0%})")
     values = {name: list(row["values"].values()) for name, row in own.items()}
-    for name, printed in (("RRD", 0.65), ("DCD", 0.67), ("HetComp", 0.65), ("RCEKD", 0.95)):
+    for name, printed in (("RRD", 0.65), ("DCD", 0.67), ("DCD-relaxed", 0.67), ("HetComp", 0.65), ("RCEKD", 0.95)):
+        if name not in own:
+            continue
         ends = zip(values["teacher"], values["student alone"], strict=True)
         found = paired(values[name], [alone + printed * (teacher - alone) for teacher, alone in ends])
         parts.append(

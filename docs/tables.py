@@ -244,6 +244,7 @@ PRINTED = {  # of arXiv 2509.20989, Table 1, CiteULike, MF to MF, in the order o
     "RCEKD": (0.0278, 0.0152, 0.0431, 0.0194),
     "RRD": (0.0251, 0.0135, 0.0362, 0.0169),
     "DCD": (0.0254, 0.0136, 0.0375, 0.0173),
+    "DCD-relaxed": (0.0254, 0.0136, 0.0375, 0.0173),  # DCD's: which of the two forms was printed is not known
     "HetComp": (0.0255, 0.0135, 0.0391, 0.0177),
 }
 
@@ -253,7 +254,7 @@ def printed(name, dataset):
     found, rows = result(name)["datasets"][dataset]["rows"], []
     _, teacher, *_ = PRINTED["teacher"]
     _, alone, *_ = PRINTED["student alone"]
-    for row, theirs in PRINTED.items():
+    for row, theirs in ((row, PRINTED[row]) for row in PRINTED if row in found):
         own = found[row]["metrics"]
         pairs = zip(theirs, AT_10_AND_20, strict=True)
         line = [row, *(f"{value:.4f} / {own[one]['mean']:.4f}" for value, one in pairs)]
