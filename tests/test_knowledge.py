@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conformance import Bench
+from toy import D_T, ITEMS, SEEN, USERS, Toy
 
+from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.sampling import uniform_outside
 from recbole_kd.teacher import lists
 from recbole_kd.teacher.checkpoint import read_checkpoint
@@ -31,6 +33,20 @@ def test_top_items_are_the_best_unseen_ones(bench):
         assert top.scores[user].tolist() == pytest.approx([float(scores[user, item]) for item in best], rel=1e-4)
     assert top.length[0] == 0 and top.ids[0].eq(0).all()
     assert (top.ids[1:] > 0).all()
+
+
+def test_lists_that_leave_nothing_outside_them_are_named():
+    pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
+    said = []
+    knowledge = Knowledge(FactorBackbone(Toy(D_T, 1)), tuple(pairs), log=said.append)
+    knowledge.unseen()
+    knowledge.unseen(knowledge.top_items(2))
+    knowledge.unseen_by(knowledge.top_users(1))
+    assert not [text for text in said if "holds all" in text]
+    knowledge.unseen(knowledge.top_items(ITEMS))
+    knowledge.unseen_by(knowledge.top_users(USERS))
+    full = [text for text in said if "holds all" in text]
+    assert len(full) == 2 and f"for {USERS} of {USERS} users" in full[0] and f"for {ITEMS} of {ITEMS} items" in full[1]
 
 
 def test_a_list_longer_than_the_catalogue_is_clipped_and_said_once(bench):

@@ -297,3 +297,9 @@ def test_a_teacher_that_counts_for_nearly_nothing_is_nearly_not_there():
     expected = torch.where(first[-1] > 0, first[-1], 0)
     assert torch.equal(world.term.best[:, 0], expected[:, 0].int())
     assert not torch.equal(world.term.best, alone.term.best)
+
+
+def test_a_term_of_weight_0_leaves_the_students_own_loss():
+    assert Several(HetComp).term.base_weight == 0.0
+    assert Several(HetComp, hetcomp_weight=0.0).term.base_weight == 1.0
+    assert Several(HetComp, hetcomp_base_weight=0.5).term.base_weight == 0.5

@@ -119,11 +119,15 @@ class Lists:
     def unseen(self, *besides):
         """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
         known = self.positive_users, self.positive_items, self._starts
+        for top in besides:
+            self._say_full(top, self._starts.diff(), self.n_items, "users")
         return self._excluded(known, [top.ids for top in besides], self.n_users, self.n_items)
 
     def unseen_by(self, besides):
         """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
-        return self._excluded(self._pairs_by_item(), [besides.ids], self.n_items, self.n_users)
+        known = self._pairs_by_item()
+        self._say_full(besides, known[2].diff(), self.n_users, "items")
+        return self._excluded(known, [besides.ids], self.n_items, self.n_users)
 
     def _pairs_by_item(self):
         """The training pairs, sorted by item: items, users, and where each item begins."""
@@ -151,6 +155,15 @@ class Lists:
                 yield Excluded.of(all_rows, all_ids, last - first, size)
 
         return Excluded.joined(parts(), most, size, self.device)
+
+    def _say_full(self, top, seen, size, rows):
+        """Name lists that leave nothing to draw from outside them, as those of a small catalogue do."""
+        full = int((top.length + seen >= size - 1)[1:].sum())
+        if full > len(seen) // 2:
+            self.log(
+                f"the teacher's list of {top.ids.shape[1]} holds all that is unseen for {full} of {len(seen) - 1} "
+                f"{rows}: nothing is drawn from outside it, which a shorter one (the key …_max_k) leaves room for"
+            )
 
     def _clip(self, k, most):
         if k > most and "clipped" not in self._loaded:

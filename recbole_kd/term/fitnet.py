@@ -14,7 +14,8 @@ from recbole_kd.term.base import Term
 class FitNet(Term):
     r"""The student's projected vectors are pulled to the teacher's, over users and items that need not be the batch's.
 
-    .. math:: L = \mathrm{mean}_{R_U} \ell + \mathrm{mean}_{R_I} \ell, \quad \ell(x) = \| e^T_x - p(e^S_x) \|^2
+    .. math:: L = \mathrm{mean}_{R_U} \ell + \mathrm{mean}_{R_I} \ell, \quad
+        \ell(x) = \tfrac{1}{d_T} \| e^T_x - p(e^S_x) \|^2
 
     R_U and R_I are drawn anew each step, uniform and without replacement from all users and all items: ``kd_rows`` of
     each, or as many as the batch has positive rows where that is 0.

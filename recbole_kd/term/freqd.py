@@ -23,7 +23,8 @@ class FreqD(Alignment):
 
     Source: Zhu & Zhang, KDD 2025 (arXiv 2411.10676), after the authors' code at several dates; which of the graphs the
     paper prints is not known. Their co-occurrence edges lose their counts: ``freqd_counts: False`` does so too.
-    A LightGCN goes in as it scores, after its layers, where they take its tables before them.
+    A LightGCN goes in as it scores, after its layers, where they take its tables before them. One projector of
+    ``freqd_hidden_ratio`` times the teacher's width makes Z, where an early date of their code has five experts.
     """
 
     def __init__(self, config, knowledge, width):

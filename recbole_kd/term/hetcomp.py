@@ -73,7 +73,7 @@ class HetComp(Term):
 
     @property
     def base_weight(self):
-        return float(self.key("base_weight"))
+        return float(self.key("base_weight")) if self.key("weight") else 1.0  # switched off it leaves plain training
 
     @property
     def last_phase(self):

@@ -14,7 +14,7 @@ class VkD(Alignment):
     r"""A projector that keeps every inner product is trained towards the teacher's centred vectors.
 
     .. math:: L = \mathrm{mean}_{U_b} \ell + \tfrac12 (\mathrm{mean}_{P_b} \ell + \mathrm{mean}_{N_b} \ell), \quad
-        \ell(x) = \| (e^T_x - \bar e^T) - W e^S_x \|^2, \quad W^\top W = I
+        \ell(x) = \tfrac{1}{d_T} \| (e^T_x - \bar e^T) - W e^S_x \|^2, \quad W^\top W = I
 
     Where the teacher is the narrower one it is :math:`W W^\top = I`. The mean is that of all users, or items.
 
