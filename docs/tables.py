@@ -254,7 +254,7 @@ def printed(name, dataset):
     found, rows = result(name)["datasets"][dataset]["rows"], []
     _, teacher, *_ = PRINTED["teacher"]
     _, alone, *_ = PRINTED["student alone"]
-    for row, theirs in ((row, PRINTED[row]) for row in PRINTED if row in found):
+    for row, theirs in PRINTED.items():
         own = found[row]["metrics"]
         pairs = zip(theirs, AT_10_AND_20, strict=True)
         line = [row, *(f"{value:.4f} / {own[one]['mean']:.4f}" for value, one in pairs)]

@@ -438,7 +438,13 @@ def test_what_is_said_of_protocol_a_is_in_its_result_files():
     assert f"ends after {rows['teacher']['epochs']:.0f} on average" in said
     het, dcd = (test[name]["mean"] / printed - 1 for name, printed in (("HetComp", 0.0135), ("DCD", 0.0136)))
     assert f"HetComp's is {het:.0%} above the printed one and DCD's {-dcd:.0%} below" in said
+    inside = test["DCD-relaxed"]["mean"] / 0.0136 - 1
+    assert f"with RRD inside (`DCD-relaxed`) {inside:.0%} above" in said
     values = {name: list(own["values"].values()) for name, own in test.items()}
+    gaps = [paired(values["DCD-relaxed"], values[name]) for name in ("DCD", "RRD")]
+    both = [f"{test[name]['share']:.0%}" for name in ("DCD-relaxed", "DCD")]
+    assert f"recovers {both[0]} for {both[1]}, {interval(gaps[0])}" in said
+    assert f"not told apart from RRD, {interval(gaps[1])}" in said and gaps[1]["t_low"] < 0 < gaps[1]["t_high"]
     assert f"level with one another, p {paired(values['RCEKD'], values['MKD'])['p']:.2f}" in said
     ours, best = values["MKD-neighbours"], max(("RCEKD", "RRD", "DCD", "HetComp"), key=lambda name: test[name]["mean"])
     assert best == "RCEKD" and "in each of the five seeds it is above both" in said
@@ -453,8 +459,9 @@ def test_what_is_said_of_protocol_a_is_in_its_result_files():
     shares = {name: sorted(
         (test[name]["values"][seed] - alone) / (test["teacher"]["values"][seed] - alone)
         for seed, alone in test["student alone"]["values"].items()
-    ) for name in ("RCEKD", "RRD", "DCD", "HetComp", "MKD")}  # fmt: skip
+    ) for name in ("RCEKD", "RRD", "DCD", "DCD-relaxed", "HetComp", "MKD")}  # fmt: skip
     for name, own in shares.items():
+        name = {"DCD-relaxed": "with RRD inside"}.get(name, name)
         assert re.search(rf"{name}\b[^.]*? {own[0]:.0%} to {own[-1]:.0%}", said), (name, own)
     beside = {
         "teacher with its neighbours": "with its neighbours", "MKD, `neighbour_weight` 1, weight decay 4.9e-9": "MKD",
