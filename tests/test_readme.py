@@ -264,7 +264,7 @@ def test_a_table_ends_before_the_next_line_of_text(page):
 
 def test_the_tables_are_as_they_are_made():
     tables = module_of("tables")
-    for text, number in ((README, 3), (METHODS, 35), (PROTOCOL, 2)):
+    for text, number in ((README, 3), (METHODS, 36), (PROTOCOL, 2)):
         assert tables.filled(text) == text, "run: python docs/tables.py"
         spots = re.findall(r"<!-- table: .+? -->\n\n\| .*\n\| --- ", text)
         assert len(spots) == text.count("<!-- table: ") == number
@@ -618,6 +618,17 @@ def test_the_teacher_that_could_be_stronger_is_that_of_its_result_files():
     large = [row for row in rows if "--dataset=ml-1m" in row["keys"] and row["embedding_size"] == 200]
     best = max(large, key=lambda row: row["valid_ndcg@10"])
     assert len(large) == 3 and best["weight_decay"] == 3e-6
+
+
+def test_what_is_said_of_pckds_weights_is_in_their_result_file():
+    runs = list(result_of("pckd-weights-ml-100k")["runs"].values())
+    rows = [name for name in runs[0] if name.startswith("PCKD")]
+    for name in rows:
+        own, alone = gap_of(runs, name, rows[0]), gap_of(runs, name, "student alone")
+        assert name == rows[0] or own["t_low"] < 0 < own["t_high"]
+        assert alone["t_low"] < 0 < alone["t_high"] and gap_of(runs, name, "teacher")["t_high"] < 0
+    less = next(name for name in rows if "de_weight=0.3" in name)
+    assert f"a smaller weight of DE is near it: {interval(gap_of(runs, less, rows[0]))}" in METHODS
 
 
 def test_a_tenth_of_the_numbers_again_passes_its_teacher_on_seeds_of_its_own():
