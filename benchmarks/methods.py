@@ -76,9 +76,15 @@ def runs_of(seed, methods, rest, part, for_alone):
 
     # teacher and student alone do not depend on any method's own keys, but Distiller is none without its terms
     taught = [method for method in methods if not method.startswith(ALONE)]
-    some = bare(taught[0])
+    some, configs = bare(taught[0]), {method: made(method) for method in taught}
     # what any method learns along is kept when the teacher is trained
-    common = made(bare(max(taught, key=lambda method: made(method)["teacher_states"])))
+    common = made(bare(max(taught, key=lambda method: configs[method]["teacher_states"])))
+    for method, config in configs.items():
+        asked = [(one.teacher.final_config_dict, one["neighbour_weight"]) for one in (config, common)]
+        if asked[0] != asked[1]:
+            raise SystemExit(
+                f"{method!r} asks for another teacher: a method's own keys are its student's and its terms'"
+            )
     data = parts.split(plain_config(common))
     teachers = get_teachers(common, data)
     knowledge = get_knowledge(common, data, teachers)
@@ -100,13 +106,7 @@ def runs_of(seed, methods, rest, part, for_alone):
         if method.startswith(ALONE):
             rows[method] = row_alone(*shlex.split(method.removeprefix(ALONE)))
             continue
-        config = made(method)
-        asked = [(one.teacher.final_config_dict, one["neighbour_weight"]) for one in (config, common)]
-        if asked[0] != asked[1]:
-            raise SystemExit(
-                f"{method!r} asks for another teacher: a method's own keys are its student's and its terms'"
-            )
-        student = plain_config(config)
+        config, student = configs[method], plain_config(configs[method])
         began = time.perf_counter()
         try:
             model, file = get_distilled(config, data, knowledge, name_of(teachers))

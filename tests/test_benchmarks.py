@@ -37,6 +37,12 @@ def test_methods_over_seeds_with_keys_of_the_teacher(script):
     assert found["seeds"] == "1,2" and found["alone"] == "--learning_rate=0.003"
 
 
+def test_a_method_that_asks_for_another_teacher_is_refused_before_anything_is_trained(script, workdir):
+    with pytest.raises(SystemExit, match="'SLD --neighbour_weight=1' asks for another teacher"):
+        script("methods", "--methods=SLD;SLD --neighbour_weight=1")
+    assert not list(workdir.rglob("*.pth*"))
+
+
 def test_hetcomp_over_rows_from_the_teachers_states_and_from_their_files(script):
     rows = "HetComp;last states only;best teacher only;RRD;SLD --learning_rate=0.003 --ensemble_weights=[1,0.3]"
     teachers = "[{model: BPR, embedding_size: 12}, {model: ItemKNN, k: 5}]"
