@@ -261,7 +261,7 @@ def test_a_table_ends_before_the_next_line_of_text(page):
 
 def test_the_tables_are_as_they_are_made():
     tables = module_of("tables")
-    for text, number in ((README, 3), (METHODS, 38), (PROTOCOL, 2)):
+    for text, number in ((README, 3), (METHODS, 39), (PROTOCOL, 2)):
         assert tables.filled(text) == text, "run: python docs/tables.py"
         spots = re.findall(r"<!-- table: .+? -->\n\n\| .*\n\| --- ", text)
         assert len(spots) == text.count("<!-- table: ") == number
@@ -402,6 +402,31 @@ def test_what_is_said_of_three_tuned_teachers_is_in_its_result_file():
     )
     said = f"{mean[sld]:.4f} under SLD and {mean['HetComp']:.4f} under HetComp against "
     assert said + "{:.4f}, {:.4f} and {:.4f} (".format(*(mean[teacher] for teacher in teachers)) in readme
+
+
+def test_what_is_said_of_five_teachers_on_citeulike_is_in_its_result_file():
+    found, three = (result_of(f"hetcomp-citeulike-{name}") for name in ("five", "tuned"))
+    runs = [run["rows"] for run in found["runs"]]
+    assert [run["seed"] for run in found["runs"]] == [6, 7, 8, 9, 10] and len(found["teachers"]) == 5
+    for run, other in zip(runs, three["runs"], strict=True):
+        teachers = [row["test_result"] for name, row in run.items() if name.startswith("teacher ")]
+        run["of three"] = other["rows"]["HetComp"]
+        best = max(row["ndcg@10"] for row in teachers)
+        assert len(teachers) == 5 and best < run["HetComp"]["test_result"]["ndcg@10"]
+    mean = {name: statistics.fmean(run[name]["test_result"]["ndcg@10"] for run in runs) for name in runs[0]}
+    first = max((name for name in mean if name.startswith("teacher ")), key=mean.get)
+    best, text, readme = gap_of(runs, "HetComp", first), " ".join(METHODS.split()), " ".join(README.split())
+    size = runs[0]["HetComp"]["parameters"] / runs[0]["ensemble"]["parameters"]
+    said = f"above LightGCN, the best of them, by {interval(best)}, p {best['p']:.2g}, with {size:.1%} of the"
+    assert first == "teacher LightGCN" and said in text
+    assert f"in each of five seeds, the best of them by {interval(best, '')}, and" in readme
+    both = [[run[name]["test_result"]["ndcg@10"] for run in runs] for name in ("HetComp", "of three")]
+    assert all(own > other for own, other in zip(*both, strict=True))
+    own, other = (f"{statistics.fmean(values):.4f}" for values in both)
+    assert f"HetComp's student of the three in each seed, {own} against {other} (" in text
+    share = (mean["HetComp"] - mean["student alone"]) / (mean["ensemble"] - mean["student alone"])
+    behind = interval(gap_of(runs, "ensemble", "HetComp"), "")
+    assert f"consensus by rank it is by {behind}, {share:.0%} of the way" in text
 
 
 def test_two_processes_end_as_the_page_says():

@@ -198,7 +198,7 @@ def _teacher_config(layers, entry, model, found, below):
         return None
     plain = {key: value for key, value in layers.plain.items() if key not in student_only_keys()}
     fixed = {key: value for key, value in found.items() if key in model_keys(model)}
-    above = {**plain, **layers.of("teacher"), **entry.keys, **fixed}
+    above = copy.deepcopy({**plain, **layers.of("teacher"), **entry.keys, **fixed})  # RecBole fills up what is nested
     if get_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
         below = {**below, "eval_batch_size": min(below["eval_batch_size"], PAIRS)}
     return silent(plain_config(_Layered(model, layers.dataset, below, above)))
