@@ -100,7 +100,8 @@ rows a step, and terms mixed: SLD with RCEKD is the best that was found ({mix} t
 and CPD beside them ({four}) or SLD at three times its weight ({heavy}) it is no better, at a rate of 0.001 worse
 ({slow}); on the test part the mix is not told apart from the teacher. What passes it is to learn from more than the
 teacher's scores: from these and its own item neighbours (`neighbour_weight`,
-[methods.md](methods.md#with-the-teachers-neighbours)), or from several unlike teachers, whose mean is far above each.
+[methods.md](methods.md#with-the-teachers-neighbours)), or from several unlike teachers, whose mean is far above each
+and whose student passes each of them, of three and, further, of five.
 20 numbers a user hold nearly all of either. At 10 the mix with `sld_weight` 3 is above its tuned teacher in each of
 ten seeds in ndcg@10: on the first five not beyond chance, on the other five, of which nothing had been seen, beyond it.
 MKD recovers {share} of the way and is below in recall@10.
