@@ -32,13 +32,14 @@ from command import device_name, shareable
 from stock import stock_model
 import torch
 from recbole.trainer import Trainer
-from recbole_kd.config import plain_config
-from recbole_kd.config.keys import keys_of
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher.measure import versions
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.schema import method_keys
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.result import versions
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
 from tabulate import tabulate
 
 
@@ -58,23 +59,23 @@ def config_of(method, rest):
 
 def plain_trainer(config):
     """RecBole's own Trainer of the student, and a fresh split."""
-    config, data = plain_config(config), parts.split(plain_config(config))
+    config, data = plain_config(config), prepare_split(plain_config(config))
     return Trainer(config, stock_model(config, data.train._dataset)), data
 
 
 def method_trainer(config):
     """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
-    data = parts.split(plain_config(config))
-    teachers = get_teachers(config, data)
+    data = prepare_split(plain_config(config))
+    teachers = provide_teachers(config, data)
     began = seconds_now()
-    knowledge = get_knowledge(config, data, teachers)
+    knowledge = load_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
     return recbole_kd.KDTrainer(config, model), data, seconds_now() - began
 
 
 def whole_periods(config, pairs):
     """So many epochs or a few more, that those in which lists are read anew have their share."""
-    period = max((config[key] for key in keys_of(config.method) if key.endswith("_refresh")), default=1)
+    period = max((config[key] for key in method_keys(config.method) if key.endswith("_refresh")), default=1)
     return math.ceil(pairs / period) * period
 
 
@@ -147,7 +148,7 @@ def main():
         kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
         for method in methods:
             config = config_of(method, kept)
-            get_teachers(config, parts.split(plain_config(config)))  # trained once, for the processes too
+            provide_teachers(config, prepare_split(plain_config(config)))  # trained once, for the processes too
             if not found:
                 plain = peak_elsewhere(method, kept, "plain")
             found[method] = epochs(config, own.pairs)

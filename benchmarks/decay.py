@@ -18,9 +18,10 @@ import recbole_kd  # first: RecBole starts after it
 from command import shareable
 import yaml
 from recbole.trainer import Trainer
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.trainer.model_builder import build_seeded_model
 from tabulate import tabulate
 
 
@@ -28,8 +29,8 @@ def best(width, rate, decay, rest):
     """The best validation ndcg@10 of a plain BPR."""
     own = [f"--embedding_size={width}", f"--learning_rate={rate}", f"--weight_decay={decay}", "--valid_metric=NDCG@10"]
     config = plain_config(make_config(argv=["--model=RRD", *rest, *own, "--show_progress=False", "--state=ERROR"]))
-    data = parts.split(config)
-    score, _ = Trainer(config, fit.build(config, data.train._dataset)).fit(data.train, data.valid, saved=False)
+    data = prepare_split(config)
+    score, _ = Trainer(config, build_seeded_model(config, data.train._dataset)).fit(data.train, data.valid, saved=False)
     return float(score)
 
 

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import payback  # first: RecBole starts after it
 from command import shareable
 import torch
-from recbole_kd.compare.statistics import paired
-from recbole_kd.teacher.measure import versions
+from recbole_kd.evaluation.result import versions
+from recbole_kd.evaluation.statistics import paired
 from tabulate import tabulate
 
 

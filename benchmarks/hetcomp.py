@@ -22,12 +22,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
-from recbole_kd.compare.statistics import paired
-from recbole_kd.config import plain_config
-from recbole_kd.config.layers import typed
-from recbole_kd.quick_start import get_student_alone, make_config
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import evaluate, versions
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.parsing import parse_value
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.evaluation.result import versions
+from recbole_kd.evaluation.statistics import paired
+from recbole_kd.experiment import get_student_alone
+from recbole_kd.experiment import make_config
 from tabulate import tabulate
 
 ROWS = {
@@ -50,7 +52,7 @@ def distilled(model, keys):
 def student_alone(keys):
     """The row of the student that nobody teaches."""
     config = make_config(argv=["--model=HetComp", *keys, "--show_progress=False", "--resume=True"])
-    own, data = plain_config(config), parts.split(plain_config(config))
+    own, data = plain_config(config), prepare_split(plain_config(config))
     valid, test = evaluate(own, get_student_alone(config, own, data)[0], data)
     return {"valid_result": valid, "test_result": test}
 
@@ -111,7 +113,7 @@ def main():
     parser.add_argument("--with", dest="earlier", action="append", default=[], help="result files of other seeds")
     parser.add_argument("--result_file")
     own, rest = parser.parse_known_args()
-    names, teachers = own.only.split(";"), typed("teachers", own.teachers)
+    names, teachers = own.only.split(";"), parse_value("teachers", own.teachers)
     alone = shlex.split(own.alone)
     seeds, before = [int(seed) for seed in own.seeds.split(",")], []
     for file in own.earlier:

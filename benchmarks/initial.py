@@ -20,14 +20,15 @@ from cost import config_of  # first: RecBole starts after it
 from command import shareable
 import torch
 from recbole.utils import init_seed
-from recbole_kd import KDTrainer
 from recbole_kd.backbone import backbone_of
-from recbole_kd.config import plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.neighbours import with_neighbours
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.result import versions
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.knowledge.neighbour_scores import with_neighbours
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 from tabulate import tabulate
 
 
@@ -42,14 +43,14 @@ def nearest(view, width):
 
 def run_of(config, start):
     """The validation metrics of a student from one start, and its best epoch."""
-    data = parts.split(plain_config(config))
-    (teacher,) = teachers = get_teachers(config, data)
-    knowledge = get_knowledge(config, data, teachers)
-    data = parts.split(plain_config(config))  # its loaders have not been drawn from
+    data = prepare_split(plain_config(config))
+    (teacher,) = teachers = provide_teachers(config, data)
+    knowledge = load_knowledge(config, data, teachers)
+    data = prepare_split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"], config["reproducibility"])
     model, found = method_class(config.method)(config, data.train._dataset, knowledge), {}
     if start == "teacher":
-        view = backbone_of(teacher.model).tables()
+        view = backbone_of(teacher.model).snapshot()
         if config["neighbour_weight"]:
             view = with_neighbours(view, data.train_pairs, config["neighbour_weight"])
         users, items, found["share"] = nearest(view, config["embedding_size"])

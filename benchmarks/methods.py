@@ -25,13 +25,22 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import device_name, shareable
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import get_distilled, get_student_alone, make_config
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import locked, read_checkpoint
-from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import evaluate, on_validation, recovered_share, versions
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.list_recommender import ListRecommender
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.evaluation.metrics import evaluate_validation
+from recbole_kd.evaluation.result import recovered_share
+from recbole_kd.evaluation.result import versions
+from recbole_kd.experiment import get_distilled
+from recbole_kd.experiment import get_student_alone
+from recbole_kd.experiment import make_config
+from recbole_kd.io import exclusive_folder
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.knowledge.loader import teachers_name
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.training import read_done_marker
 from seeds import paired
 from tabulate import tabulate
 
@@ -41,7 +50,7 @@ ENDS = ("teacher", ALONE)
 
 def scored(config, model, data, part):
     """A model's metrics on one part; the test part is not looked at but where it is asked for."""
-    return on_validation(config, model, data) if part == "valid_result" else evaluate(config, model, data)[1]
+    return evaluate_validation(config, model, data) if part == "valid_result" else evaluate(config, model, data)[1]
 
 
 def row_of(config, model, file, data, part):
@@ -53,7 +62,7 @@ def row_of(config, model, file, data, part):
     kept = Path(f"{file}.{part}-{asked:08x}")
     if not kept.is_file():
         kept.write_text(json.dumps(scored(config, model, data, part)))
-    mark = fit.complete(file) or {}
+    mark = read_done_marker(file) or {}
     return {
         part: json.loads(kept.read_text()), "epochs": mark.get("epochs"), "seconds": mark.get("seconds"),
         "best_epoch": read_checkpoint(file).get("epoch"),
@@ -85,9 +94,9 @@ def runs_of(seed, methods, rest, part, for_alone):
             raise SystemExit(
                 f"{method!r} asks for another teacher: a method's own keys are its student's and its terms'"
             )
-    data = parts.split(plain_config(common))
-    teachers = get_teachers(common, data)
-    knowledge = get_knowledge(common, data, teachers)
+    data = prepare_split(plain_config(common))
+    teachers = provide_teachers(common, data)
+    knowledge = load_knowledge(common, data, teachers)
 
     def row_alone(*more):
         lone = made(some, *more)
@@ -100,7 +109,7 @@ def runs_of(seed, methods, rest, part, for_alone):
     }
     if common["neighbour_weight"]:
         own = plain_config(common)
-        ranked = ListModel(knowledge, own, data.train._dataset)
+        ranked = ListRecommender(knowledge, own, data.train._dataset)
         rows["with its neighbours"] = {part: scored(own, ranked, data, part), "epochs": None}
     for method in methods:
         if method.startswith(ALONE):
@@ -109,7 +118,7 @@ def runs_of(seed, methods, rest, part, for_alone):
         config, student = configs[method], plain_config(configs[method])
         began = time.perf_counter()
         try:
-            model, file = get_distilled(config, data, knowledge, name_of(teachers))
+            model, file = get_distilled(config, data, knowledge, teachers_name(teachers))
         except recbole_kd.NonFiniteLoss as error:
             print(f"seed {seed} {method}: {error}", flush=True)
             continue
@@ -196,7 +205,7 @@ def main():
     for seed in own.seeds.split(","):
         place = f"{folder}/seed-{seed}"
         Path(place).mkdir(parents=True, exist_ok=True)
-        with locked(place):
+        with exclusive_folder(place):
             rows = runs_of(seed, methods, [*keys, f"--checkpoint_dir={place}"], own.part, shlex.split(own.alone))
         by_seed[seed] = rows
     by_seed = joined(earlier, by_seed)

@@ -20,13 +20,13 @@ import recbole_kd  # noqa: F401  # first: RecBole starts after it
 from command import shareable
 from methods import scored
 from recbole_kd.backbone import backbone_of
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.prepare import get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.list_recommender import ListRecommender
+from recbole_kd.evaluation.result import versions
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.teacher.provider import provide_teachers
 from tabulate import tabulate
 
 
@@ -35,12 +35,12 @@ def scores_of(seed, weights, rest, part, metric):
     config = make_config(argv=["--model=SLD", *rest, f"--seed={seed}"])
     own = plain_config(config)
     own.final_config_dict["metric_decimal_place"] = 8  # the teacher itself may have been trained with fewer
-    data = parts.split(own)
-    (teacher,) = get_teachers(config, data)
+    data = prepare_split(own)
+    (teacher,) = provide_teachers(config, data)
     found = {}
     for weight in weights:
-        knowledge = Knowledge(backbone_of(teacher.model), data.train_pairs, neighbours=float(weight))
-        found[weight] = scored(own, ListModel(knowledge, own, data.train._dataset), data, part)[metric]
+        knowledge = ModelKnowledge(backbone_of(teacher.model), data.train_pairs, neighbours=float(weight))
+        found[weight] = scored(own, ListRecommender(knowledge, own, data.train._dataset), data, part)[metric]
     return found
 
 

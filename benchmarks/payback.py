@@ -27,11 +27,12 @@ import torch
 from cost import config_of
 from recbole.trainer import Trainer
 from recbole.utils import early_stopping, init_seed
-from recbole_kd.config import plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.result import versions
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
 from tabulate import tabulate
 
 
@@ -57,20 +58,20 @@ def curve(trainer, data, began, metric, mark=None, seconds=math.inf):
 
 def plain(config, metric):
     """The curve of RecBole's own Trainer."""
-    config, data = plain_config(config), parts.split(plain_config(config))
+    config, data = plain_config(config), prepare_split(plain_config(config))
     trainer = Trainer(config, stock_model(config, data.train._dataset))
     return curve(trainer, data, time.process_time(), metric)
 
 
 def distilled(config, metric, mark=None, seconds=math.inf):
     """The curve of a method, from the reading of its teacher on; nothing that was read before is found again."""
-    data = parts.split(plain_config(config))
-    teachers = get_teachers(config, data)
+    data = prepare_split(plain_config(config))
+    teachers = provide_teachers(config, data)
     with tempfile.TemporaryDirectory() as folder:
         config["checkpoint_dir"] = folder
         init_seed(config["seed"], config["reproducibility"])
         began = time.process_time()
-        knowledge = get_knowledge(config, data, teachers)
+        knowledge = load_knowledge(config, data, teachers)
         trainer = recbole_kd.KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
         return curve(trainer, data, began, metric, mark, seconds)
 

@@ -22,12 +22,13 @@ from cost import config_of  # first: RecBole starts after it
 from command import shareable
 import torch
 from recbole.utils import init_seed
-from recbole_kd import KDTrainer
-from recbole_kd.config import plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.result import versions
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 from seeds import paired
 from tabulate import tabulate
 
@@ -43,7 +44,7 @@ def compared(model):
 def changed(model, users, first, second):
     """Whether each user's preference between two items differs before and after the projectors; all shapes [n]."""
     through = compared(model)
-    with model.backbone.still() as view:
+    with model.backbone.eval_view() as view:
         before = [view.users(users)] + [view.items(ids) for ids in (first, second)]
         # an entity's gates are drawn once, for both of the comparison's sides
         after = [through("user", users, before[0])] + [
@@ -78,9 +79,9 @@ def rates(model, knowledge, seed):
 def run_of(method, seed, part, rest):
     """One training: the rates it leaves behind, and its metrics; the test part is not looked at for validation."""
     config = config_of(method, [*rest, f"--seed={seed}"])
-    data = parts.split(plain_config(config))
-    knowledge = get_knowledge(config, data, get_teachers(config, data))
-    data = parts.split(plain_config(config))  # its loaders have not been drawn from
+    data = prepare_split(plain_config(config))
+    knowledge = load_knowledge(config, data, provide_teachers(config, data))
+    data = prepare_split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"], config["reproducibility"])
     trainer = KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
     trainer.saved_model_file = str(Path(config["checkpoint_dir"]) / "preferences.pth")

@@ -15,8 +15,8 @@ from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd import KDError
-from recbole_kd.teacher.checkpoint import write_whole
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write
 
 LEAST_ITEMS, LEAST_RATING = 5, 3
 HEAD = "user_id:token\titem_id:token\n"
@@ -143,7 +143,7 @@ def main(argv=None):
     for name, (content, found) in files.items():
         target = Path(own.output) / name.partition(".")[0] / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        atomic_write(target, content)
         same = found == SUMS[name]
         equal &= same
         print(

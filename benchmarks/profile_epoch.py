@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cost  # first: RecBole starts after it
 from command import shareable
 import torch
-from recbole_kd.teacher.measure import versions
+from recbole_kd.evaluation.result import versions
 from tabulate import tabulate
 
 

@@ -22,15 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd
 import torch
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.config import explain
-from recbole_kd.config.keys import keys_of
-from recbole_kd.model import term_names_of
-from recbole_kd.register import method_class
-from recbole_kd.teacher.ensemble import Ensemble
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.store import trajectory_name
-from recbole_kd.term import Batch, get_term
+from recbole_kd.config.schema import explain_keys
+from recbole_kd.config.schema import method_keys
+from recbole_kd.evaluation.result import versions
+from recbole_kd.knowledge.ensemble import EnsembleKnowledge
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.knowledge.store import trajectory_name
+from recbole_kd.method.registry import method_class
+from recbole_kd.method.terms import method_terms
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
 from torch import nn
 
 BATCH, STUDENT = 2048, 20
@@ -79,13 +80,13 @@ def read(own, pairs, store):
         backbones = [lambda seed=seed: FactorBackbone(Factors(own.users, own.items, own.width, seed)) for seed in seeds]
         states = backbones[:-1] if own.states > 1 else None
         name = trajectory_name(own.states) if states else None
-        members.append(Knowledge(backbones[-1](), pairs, store / str(teacher), print, states, name))
-    return Ensemble(members, store / "all", print) if own.teachers > 1 else members[0]
+        members.append(ModelKnowledge(backbones[-1](), pairs, store / str(teacher), print, states, name))
+    return EnsembleKnowledge(members, store / "all", print) if own.teachers > 1 else members[0]
 
 
 def terms_of(method, keys, knowledge):
     """The method's terms, as its class puts them together."""
-    names = term_names_of({"terms": None, "kd_method": method, **keys})
+    names = method_terms({"terms": None, "kd_method": method, **keys})
     return method_class(method).build_terms([get_term(name) for name in names], keys, knowledge, STUDENT)
 
 
@@ -109,7 +110,7 @@ def epoch(own, terms, pairs, generator):
     for rows in order[: steps * BATCH].split(BATCH):
         users, items = pairs[0][rows], pairs[1][rows]
         negatives = torch.randint(1, own.items + 1, items.shape, generator=generator)
-        with backbone.step() as view:
+        with backbone.view() as view:
             scores = (view.users(users)[:, None] * view.items(torch.stack([items, negatives], 1))).sum(2)
             loss = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
             loss = loss * math.prod(term.base_weight for term in terms)
@@ -131,11 +132,11 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--result_file")
     own = parser.parse_args()
-    assert explain(own.method)
+    assert explain_keys(own.method)
     torch.set_num_threads(int(torch.get_num_threads()))
     generator = torch.Generator().manual_seed(own.seed)
     pairs = pairs_of(own, generator)
-    keys = {name: key.default for name, key in keys_of(own.method).items()}
+    keys = {name: key.default for name, key in method_keys(own.method).items()}
     keys |= {"device": Factors.device, "seed": own.seed, "train_neg_sample_args": {"sample_num": 1}}
     keys |= {"teacher_states": own.states}
     before = peak()

@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd
 from command import shareable
-from recbole_kd.compare.statistics import paired as compared_pairs
-from recbole_kd.teacher.measure import recovered_share
+from recbole_kd.evaluation.result import recovered_share
+from recbole_kd.evaluation.statistics import paired as compared_pairs
 from tabulate import tabulate
 
 

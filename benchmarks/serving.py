@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.teacher.measure import versions  # first: RecBole starts after it
+from recbole_kd.evaluation.result import versions
 import torch
 from tabulate import tabulate
 

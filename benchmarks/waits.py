@@ -23,8 +23,8 @@ import cost  # first: RecBole starts after it
 import recbole_kd
 from command import device_name, shareable
 import torch
-from recbole_kd.backbone import pairs
-from recbole_kd.teacher.measure import versions
+from recbole_kd.evaluation.result import versions
+from recbole_kd.ops import pair_scores
 from tabulate import tabulate
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -119,7 +119,7 @@ def main():
     methods = [method.strip() for method in own.methods.split(";") if method.strip()]
     if methods == ["all"]:
         methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
-    pairs._on_host = lambda values: False
+    pair_scores._on_host = lambda values: False
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]

@@ -20,13 +20,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import recbole_kd  # first: RecBole starts after it
 from command import shareable
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.rankings import is_in
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.measure import versions
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.result import versions
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.ops.ranking import membership
+from recbole_kd.teacher.provider import provide_teachers
 from tabulate import tabulate
 
 FIRST = 50  # items of a list that HetComp compares
@@ -35,7 +36,7 @@ FIRST = 50  # items of a list that HetComp compares
 def shares(lists):
     """What each earlier state shares with the last one, shape [V, users, items] to V - 1 numbers."""
     first = lists[:, 1:, :FIRST]
-    return [round(float(is_in(first[-1], state).double().sum(1).mean()) / FIRST, 4) for state in first[:-1]]
+    return [round(float(membership(first[-1], state).double().sum(1).mean()) / FIRST, 4) for state in first[:-1]]
 
 
 def comparisons(progress, teacher):
@@ -49,8 +50,8 @@ def walk_of(argv):
     argv = [*argv, "--model=HetComp", "--show_progress=False"]
     run = recbole_kd.run_kd(argv=[*argv, "--baseline=False", "--resume=True"])
     config = make_config(argv=argv)
-    data = parts.split(plain_config(config))
-    read = get_knowledge(config, data, get_teachers(config, data)).trajectories(config["teacher_states"], FIRST)
+    data = prepare_split(plain_config(config))
+    read = load_knowledge(config, data, provide_teachers(config, data)).trajectories(config["teacher_states"], FIRST)
     file = run["distilled"]["checkpoint"]
     progress = json.loads(Path(f"{file}.json").read_text())["progress"]
     ends = [name for name in progress if name.endswith("at the last state")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.compare.statistics import holm, paired
+from recbole_kd.evaluation.statistics import holm, paired
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 METRIC = "ndcg@10"

@@ -6,9 +6,8 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.config import explain, method_names
-from recbole_kd.config.keys import PROPERTIES
-from recbole_kd.report import grid
+from recbole_kd.config.schema import PROPERTIES, explain_keys, method_names
+from recbole_kd.report import key_grid
 
 HEAD = """# Keys
 
@@ -18,11 +17,11 @@ Every key of every method, as `--model=X --explain` prints them. Made by `python
 
 def page():
     """The whole page."""
-    shared = [row for row in explain("Distiller") if row[0] != "terms"]
-    parts = [HEAD, "## Shared by all\n", grid(shared)]
+    shared = [row for row in explain_keys("Distiller") if row[0] != "terms"]
+    parts = [HEAD, "## Shared by all\n", key_grid(shared)]
     for method in method_names():
         own = yaml.safe_load((PROPERTIES / "model" / f"{method}.yaml").read_text(encoding="utf-8"))
-        parts += [f"\n## {method}\n", grid([row for row in explain(method) if row[0] in own])]
+        parts += [f"\n## {method}\n", key_grid([row for row in explain_keys(method) if row[0] in own])]
     return "\n".join(parts)
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.compare.statistics import paired
+from recbole_kd.evaluation.statistics import paired
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "methods.md", ROOT / "docs" / "protocol-a.md")

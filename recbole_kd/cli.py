@@ -4,17 +4,18 @@ import os
 import sys
 from pathlib import Path
 
-from recbole_kd.compare import compare, read_plan
-from recbole_kd.compare.tables import text
-from recbole_kd.config import KDError, method_names
-from recbole_kd.config.keys import chosen_terms, nearest
-from recbole_kd.config.layers import check_words, parse_argv, typed
+from recbole_kd.compare.plan import read_plan
+from recbole_kd.compare.report.tables import comparison_text
+from recbole_kd.compare.scheduler import compare
+from recbole_kd.config.layering import check_cli_keys
+from recbole_kd.config.parsing import parse_argv, parse_value
+from recbole_kd.config.schema import method_names, resolve_terms
+from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, did_you_mean, is_out_of_memory
+from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import keys, methods, progress_page, table, trials
-from recbole_kd.teacher.checkpoint import write_whole
-from recbole_kd.teacher.fit import LESS, TrainingFailed, of_memory
-from recbole_kd.teacher.resume import NonFiniteLoss
-from recbole_kd.tune import tune_argv
+from recbole_kd.report import keys_table, methods_table, progress_page, result_table
+from recbole_kd.tune.report import trials_table
+from recbole_kd.tune.tuner import tune_argv
 
 USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
        run_kd.py tune --model=MKD --dataset=ml-100k [--trials=20] [--minutes=30] [--key=value ...]
@@ -79,9 +80,9 @@ def main(argv=None):
     except (NonFiniteLoss, TrainingFailed, OSError) as error:
         return _say(error, 1)
     except (MemoryError, RuntimeError) as error:
-        if not of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        return _say(f"too little memory: {error}; {LESS}", 1)
+        return _say(f"too little memory: {error}; {MEMORY_HINT}", 1)
     except KeyboardInterrupt:
         again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
         return _say(f"interrupted; the same command{again} goes on", 130)
@@ -101,9 +102,9 @@ def _answer(argv):
     if argv[0] == "compare":
         return _compare(argv[1:])
     if argv[0] == "tune":
-        return trials(tune_argv(argv[1:]))
+        return trials_table(tune_argv(argv[1:]))
     if "--list" in argv:
-        return methods()
+        return methods_table()
     if "--explain" in argv:
         argv.remove("--explain")
         asked = parse_argv(argv)
@@ -111,19 +112,19 @@ def _answer(argv):
         if name is None:
             raise KDError("--explain needs a method: write --model=MKD --explain")
         if name not in method_names():
-            raise KDError(f"nobody knows the method '{name}'{nearest(str(name), method_names())}")
-        check_words(asked)
-        terms = typed("terms", asked["terms"]) if "terms" in asked else None
-        return keys(name, chosen_terms(name, terms) if terms is not None else None)
+            raise KDError(f"nobody knows the method '{name}'{did_you_mean(str(name), method_names())}")
+        check_cli_keys(asked)
+        terms = parse_value("terms", asked["terms"]) if "terms" in asked else None
+        return keys_table(name, resolve_terms(name, terms) if terms is not None else None)
     result = run_kd(argv=argv)
     if result is None:  # one of several processes, the first of which is another one
         return None
     page = progress_page(result)
     if page is not None:
         file = Path(result["config"]["result_file"] or result["distilled"]["checkpoint"]).with_suffix(".progress.html")
-        write_whole(file, page.encode())
+        atomic_write(file, page.encode())
         print(f"how the teachers were followed is in {file}")
-    return table(result)
+    return result_table(result)
 
 
 def _compare(argv):
@@ -131,7 +132,7 @@ def _compare(argv):
         raise KDError("compare takes one plan: write compare plan.yaml")
     plan = read_plan(argv[0])
     found = compare(plan)
-    said = f"{text(found)}\n\nthe report is {plan.folder / 'report.html'}"
+    said = f"{comparison_text(found)}\n\nthe report is {plan.folder / 'report.html'}"
     if again := sum(not one["diverged"] for one in found["failed"]):
         print(said)
         raise ChildProcessError(f"{again} runs failed without having diverged: the same command tries them again")

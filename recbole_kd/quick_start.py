@@ -1,38 +1,27 @@
 """One call from a method's name to a distilled student and the table that compares it."""
 
-import json
-import logging
-import math
 import os
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
+from recbole.utils import init_seed
 
-from recbole_kd import launch, processes
-from recbole_kd.config import KDError, plain_config, read_layers, silent, width_of
-from recbole_kd.config.layers import is_recbole_model
-from recbole_kd.model import check_run, config_of, longest_list, term_names_of
-from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, check_data, check_settings, check_shares, quiet
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import (
-    check_new_file,
-    check_writable,
-    load_for_recbole,
-    locked,
-    read_checkpoint,
-    write_whole,
-)
-from recbole_kd.teacher.mask import mask_training
-from recbole_kd.teacher.measure import compared, evaluate
-from recbole_kd.teacher.prepare import check_lists, get_knowledge, get_teachers, given_teachers, name_of
-from recbole_kd.teacher.worth import neighbours_worth
-from recbole_kd.term import get_term
-from recbole_kd.trainer import KDTrainer
+from recbole_kd.checkpoint.reader import load_for_recbole, read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.schema import is_recbole_model
+from recbole_kd.data.eval_mask import mask_training
+from recbole_kd.data.fingerprint import sha256_of
+from recbole_kd.data.split import NO_PATH, distinct_pairs, prepare_split, read_tokens, require_part
+from recbole_kd.distributed.launcher import launch_processes, process_layout, started_by_torchrun
+from recbole_kd.distributed.process_group import broadcast_object, join_group
+from recbole_kd.errors import KDError
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.experiment import _distil, get_distilled, make_config, opened, run_experiment, taught
+from recbole_kd.method.checks import check_distributable
+from recbole_kd.trainer.ddp_trainer import check_same_settings, silence_rank
+from recbole_kd.trainer.model_builder import load_weights
 
 SAVED = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")  # where RecBole looks for what it has saved
 SAVES = ("save_dataset", "save_dataloaders")
@@ -63,171 +52,34 @@ def run_kd(model=None, dataset=None, config_file_list=None, config_dict=None, ar
     """
     asked = (model, dataset, config_file_list, config_dict, argv)
     config = make_config(*asked)
-    places = launch.places(config)
-    if places[0].world > 1:
-        check_shares(config)
-        if launch.by_torchrun():
-            return _one_of_several(places[0], asked)
-        return launch.start(_one_of_several, places, (asked,))
+    places = process_layout(config)
+    if places[0].world_size > 1:
+        check_distributable(config)
+        if started_by_torchrun():
+            return _run_rank(places[0], asked)
+        return launch_processes(_run_rank, places, (asked,))
     with opened(config) as data:
-        return _run(config, data)
+        return run_experiment(config, data)
 
 
-def _one_of_several(place, asked):
+def _run_rank(place, asked):
     """One of the processes of a run: the first does all that a single one does; the others train the student too.
 
     Returns:
         What run_kd does in the first one; None in the others.
     """
     config = make_config(*asked)
-    with processes.joined(place, config["device"]):
-        check_settings(config)
+    with join_group(place, config["device"]):
+        check_same_settings(config)
         if place.rank == 0:
             with opened(config) as data:
-                return _run(config, data)
-        quiet(config)
-        file = processes.from_first()  # once teachers and knowledge are there
+                return run_experiment(config, data)
+        silence_rank(config)
+        file = broadcast_object()  # once teachers and knowledge are there
         if file is not None:
-            data = parts.split(plain_config(config))
+            data = prepare_split(plain_config(config))
             _distil(config, taught(config, data)[0], file)
     return None
-
-
-def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
-    """The Config that a run would have; arguments as of run_kd. Raises KDError."""
-    return config_of(read_layers(model, dataset, config_file_list, config_dict, argv))
-
-
-@contextmanager
-def opened(config):
-    """The split of a run, for as long as no other run may use its checkpoint folder; everything is refused that can be
-    refused before a training. Raises KDError.
-    """
-    if processes.count() == 1 and launch.places(config)[0].world > 1:
-        raise KDError(
-            "only run_kd trains in several processes, and not tune or a search: leave nproc and world_size out"
-        )
-    check_writable("checkpoint_dir", config["checkpoint_dir"])
-    check_writable("the working directory, for RecBole's log", "log")
-    if config["result_file"]:
-        check_new_file("result_file", config["result_file"])
-    data = parts.split(plain_config(config))
-    check_run(config, data)
-    with locked(config["checkpoint_dir"]):
-        yield data
-
-
-def taught(config, data):
-    """What the terms read of the teachers, which are found or trained, and the name that stands for them."""
-    teachers = get_teachers(config, data, _given(config, data))
-    return get_knowledge(config, data, teachers), name_of(teachers)
-
-
-def _given(config, data):
-    """The teachers that are files, all that can be refused of them refused."""
-    found = given_teachers(config, data)
-    check_lists(config, data, found, longest_list(config, data))
-    return found
-
-
-def _run(config, data):
-    student = plain_config(config)
-    parts.check_part(config, data, "test", "compare models by")
-    given = _given(config, data)
-    # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
-    init_logger(student)
-    logger = logging.getLogger()
-    logger.info(config)
-    config.name_idle()
-    if not len(data.pairs["valid"]):
-        logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
-    own = width_of(config)
-    for plan in config.teachers:
-        width = plan.config and width_of(plan.config)
-        logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
-        if (own or 0) > (width or math.inf):
-            logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-    logger.info(f"{config.method}: student {config['model']}" + (f", embedding_size {own}" if own else ""))
-    logger.info(data.dataset)
-    teachers = get_teachers(config, data, given)
-    knowledge = get_knowledge(config, data, teachers)
-    # before the students are trained: nothing is lost if it fails, and whoever reads it can start anew
-    reads = any(get_term(name).scored and config[f"{name.lower()}_weight"] for name in term_names_of(config))
-    worth = neighbours_worth(config, data, teachers, knowledge) if reads else None
-    if worth:
-        said = "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
-        logger.info(said.format(**worth))
-
-    alone = (student, *get_student_alone(config, student, data)) if config["baseline"] else None
-    distilled = (student, *get_distilled(config, data, knowledge, name_of(teachers)))
-    result = compared(config, data, teachers, knowledge, alone, distilled)
-    result |= {"neighbours_worth": worth} if worth else {}
-    WandbLogger(student).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
-    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
-    if config["result_file"]:
-        write_whole(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
-    logger.info(f"the distilled student is in {distilled[2]}")
-    return result
-
-
-def get_student_alone(config, student, data):
-    """The student trained alone, found or trained now: (model, file). ``student``: its plain Config."""
-    folder = Path(config["checkpoint_dir"]) / "alone"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{student['model']}-{student['dataset']}-{fit.run_key(student, data.fingerprint)}.pth"
-    logger = logging.getLogger()
-    if fit.complete(file):
-        logger.info(f"the student was trained alone before: {file}")
-    else:
-        logger.info(f"training the student alone, in plain RecBole: {student['model']}")
-        with fit.named(f"the student {student['model']} alone"):
-            fit.train(silent(student), file, **fit.resuming(config))
-    return fit.load_weights(student, data.train._dataset, file, fit.read_own(file)), str(file)
-
-
-def get_distilled(config, data, knowledge, teacher_name):
-    """The distilled student: (model, file); found where ``resume`` is set and it was distilled before."""
-    logger = logging.getLogger()
-    together = [f"{processes.count()} processes"] if processes.count() > 1 else []
-    key = fit.run_key(config, data.fingerprint, teacher_name, *together)
-    file = Path(config["checkpoint_dir"]) / f"{config['model']}-{config['dataset']}-{config.method}-{key}.pth"
-    there = config["resume"] and fit.complete(file)
-    processes.from_first(None if there else str(file))
-    if there:
-        logger.info(f"this student was distilled before: {file}")
-    else:
-        logger.info(" in ".join([f"distilling: {config.method}", *together]))
-        _distil(config, knowledge, file)
-    return fit.load_weights(plain_config(config), data.train._dataset, file, fit.read_own(file)), str(file)
-
-
-def train_one(side, config, knowledge, file, watch=None):
-    """Train one of the models of a run to a file, from a fresh split, as run_kd trains it.
-
-    Args:
-        side: ``method``: the distilled student; ``alone``; ``teacher``.
-        config: the run's Config.
-        knowledge: of the teacher, for the method.
-        file: the checkpoint to write.
-        watch: as of fit.run.
-    """
-    if side == "method":
-        _distil(config, knowledge, file, watch)
-    else:
-        own = config.teacher if side == "teacher" else plain_config(config)
-        with fit.named(f"the {'teacher' if side == 'teacher' else 'student'} {own['model']}"):
-            fit.train(own, file, **fit.resuming(config), watch=watch)
-
-
-def _distil(config, knowledge, file, watch=None):
-    fresh = parts.split(plain_config(config))  # its loaders have not been drawn from
-    check_data(fresh)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    with processes.first_before_others():  # what is read of the teacher is stored, and found by the others
-        model = method_class(config.method)(config, fresh.train._dataset, knowledge)
-    kind = SharedTrainer if processes.count() > 1 else KDTrainer
-    with processes.shared_cores(), fit.named(f"the student {config['model']} by {config.method}"):
-        fit.run(kind(config, model), fresh, file, **fit.resuming(config), watch=watch)
 
 
 def load_student(model_file, data_path=None):
@@ -256,20 +108,20 @@ def load_student(model_file, data_path=None):
         config["data_path"] = os.path.join(data_path, config["dataset"])
     named = {key: config[key] for key in (*SAVED, *SAVES)}
     # RecBole unpickles datasets and loaders that it finds there, and where a path is None under a name of its own
-    config.final_config_dict.update(dict.fromkeys(SAVED, parts.NOWHERE), **dict.fromkeys(SAVES))
+    config.final_config_dict.update(dict.fromkeys(SAVED, NO_PATH), **dict.fromkeys(SAVES))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     written = content.get("fingerprint")  # of what was trained here
-    if isinstance(written, Mapping) and written.get("vocabulary") != parts.hashed(*parts.tokens_of(dataset)):
+    if isinstance(written, Mapping) and written.get("vocabulary") != sha256_of(*read_tokens(dataset)):
         raise KDError(
             f"the dataset '{name}' in '{config['data_path']}' numbers its users and items otherwise than when "
             f"'{model_file}' was trained: give the folder that holds its files as they were, as data_path"
         )
     loaders = data_preparation(config, dataset)
     if config["eval_mask"] == "train":
-        mask_training(loaders[2], parts.pairs_of(loaders[0]._dataset))
+        mask_training(loaders[2], distinct_pairs(loaders[0]._dataset))
     config.final_config_dict.update(named)
-    model = fit.load_weights(config, loaders[0]._dataset, model_file, content)
+    model = load_weights(config, loaders[0]._dataset, model_file, content)
     return config, model, dataset, *loaders
 
 
@@ -280,9 +132,9 @@ def objective_function(config_dict=None, config_file_list=None, saved=True):
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.
     """
     config = make_config(None, None, config_file_list, config_dict)
-    config.name_idle()
+    config.warn_unused_keys()
     with opened(config) as data:
-        parts.check_part(config, data, "valid", "search by")
+        require_part(config, data, "valid", "search by")
         known = taught(config, data)
         with ExitStack() as stack:
             if not saved:  # in a folder of its own: a run_kd of the same keys has a student of the same name

@@ -8,11 +8,11 @@ from plotly.subplots import make_subplots
 from tabulate import tabulate
 
 from recbole_kd.backbone.base import OFFERS
-from recbole_kd.config import about, explain, method_names, term_names
+from recbole_kd.config.schema import describe_method, explain_keys, method_names, term_names
 from recbole_kd.term import get_term
 
 
-def table(result):
+def result_table(result):
     """The result as text: a row for each model, the recovered share, what to be wary of, and what else to try."""
     metrics = list(result["distilled"]["test_result"])
     lines = [[label, *_cells(row, metrics)] for label, row in _rows(result)]
@@ -80,40 +80,22 @@ def progress_page(result):
     return figure.to_html(include_plotlyjs=True)
 
 
-def trials(found):
-    """What tune found as text: a row for each trial, and where the recipe is."""
-    search, rows = found["search"], found["trials"]
-    names = list(rows[0]["settings"])
-    lines = []
-    for row in rows:
-        value = "" if row["value"] is None else f"{row['value']:.4f}"
-        settings = [row["settings"][name] for name in names]
-        lines.append([row["number"], *settings, value, row["state"], len(row["curve"]), f"{row['seconds']:.0f}"])
-    heads = ["trial", *names, f"valid {search['valid_metric']}", "", "evaluations", "seconds"]
-    best, default = rows[found["best"]]["value"], rows[0]["value"]
-    gain = "" if default is None else f", {best - default:+.4f} over the default settings (trial 0)"
-    said = f"best: trial {found['best']}, {search['valid_metric']} {best:.4f} on validation{gain}"
-    return "\n".join([
-        tabulate(lines, heads, disable_numparse=True), said, f"recipe: {found['recipe']}; all trials: {found['file']}",
-    ])  # fmt: skip
-
-
-def methods():
+def methods_table():
     """All methods, a row each: name, layer, what the teacher must offer, what it does, paper, how sure the form is."""
     rows = []
     for name in method_names():
         terms = [get_term(term) for term in term_names(name)]
         layers = ", ".join(dict.fromkeys(term.layer for term in terms)) or "any"
         needs = max((term.needs for term in terms), key=OFFERS.index, default="what its terms need")
-        rows.append([name, layers, needs, *about(name)])
+        rows.append([name, layers, needs, *describe_method(name)])
     return tabulate(rows, ["--model=", "layer", "teacher offers", "what it does", "paper", "how sure"], tablefmt="pipe")
 
 
-def keys(method, terms=None):
+def keys_table(method, terms=None):
     """The keys of a method, or of a free mix of terms: name, default, type and range, meaning; all from YAML."""
-    return grid(explain(method, terms))
+    return key_grid(explain_keys(method, terms))
 
 
-def grid(rows):
+def key_grid(rows):
     """Rows of keys, as ``explain`` gives them, as a table."""
     return tabulate(rows, ["key", "default", "takes", "meaning"], tablefmt="pipe", disable_numparse=True)

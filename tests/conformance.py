@@ -7,19 +7,22 @@ import numpy as np
 import pytest
 import torch
 from recbole.quick_start import run_recbole
+from recbole.utils import init_seed
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from recbole_kd.backbone import adjacency
-from recbole_kd.config import plain_config
-from recbole_kd.model import term_names_of
-from recbole_kd.quick_start import _distil, get_student_alone, make_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.measure import evaluate
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
-from recbole_kd.trainer import KDTrainer
+from recbole_kd.backbone import sparse_graph
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.experiment import _distil, get_student_alone, make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.method.terms import method_terms
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
+from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,21 +33,21 @@ class Bench:
     def __init__(self, method, settings, **keys):
         self.config = make_config(method, config_dict={**settings, **keys})
         self.student_config = plain_config(self.config)
-        self.data = parts.split(self.student_config)
-        self.teachers = get_teachers(self.config, self.data)
+        self.data = prepare_split(self.student_config)
+        self.teachers = provide_teachers(self.config, self.data)
         self.teacher = self.teachers[0]
-        self.knowledge = get_knowledge(self.config, self.data, self.teachers)
+        self.knowledge = load_knowledge(self.config, self.data, self.teachers)
 
     def model(self):
         """The method's model, with its first epoch begun."""
-        fit.init_seed(self.config["seed"], True)
+        init_seed(self.config["seed"], True)
         model = method_class(self.config.method)(self.config, self.data.train._dataset, self.knowledge)
         model.start_epoch(0)
         return model.train()
 
     def batch(self):
         """The first batch of a fresh loader."""
-        return next(iter(parts.split(self.student_config).train)).to(self.config["device"])
+        return next(iter(prepare_split(self.student_config).train)).to(self.config["device"])
 
     def trained(self, file):
         """The checkpoint of a whole training."""
@@ -88,22 +91,24 @@ class Conformance:
         return Bench(self.method, settings, student_model=self.student, **self.keys)
 
     def zero(self, config):
-        return {f"{name.lower()}_weight": 0.0 for name in term_names_of(config)}
+        return {f"{name.lower()}_weight": 0.0 for name in method_terms(config)}
 
     def test_runs_and_ends_in_a_plain_checkpoint(self, bench, workdir):
         content = bench.trained(workdir / "x.pth")
-        plain = fit.build(bench.student_config, bench.data.train._dataset)
+        plain = build_seeded_model(bench.student_config, bench.data.train._dataset)
         assert set(content["state_dict"]) == set(plain.state_dict())
         assert all(torch.isfinite(weight).all() for weight in content["state_dict"].values())
         assert content["config"]["model"] == self.student
 
     def test_weight_zero_is_plain_recbole(self, settings, workdir, monkeypatch):
-        monkeypatch.setattr(adjacency, "_multiplies", lambda device: False)  # a graph by rows adds in another order
+        monkeypatch.setattr(
+            sparse_graph, "_rows_are_faster", lambda device: False
+        )  # a graph by rows adds in another order
         keys = {"student_model": self.student, **self.keys, "epochs": 3}
         zero = self.zero(make_config(self.method, config_dict={**settings, **keys}))
         bench = Bench(self.method, settings, **{**keys, **zero})
         content = bench.trained(workdir / "zero.pth")
-        model = fit.load_weights(bench.student_config, bench.data.train._dataset, workdir / "zero.pth")
+        model = load_weights(bench.student_config, bench.data.train._dataset, workdir / "zero.pth")
         theirs = {key: value for key, value in settings.items() if key not in ("teacher", "resume_interval", "dataset")}
         theirs |= {"epochs": 3, "eval_batch_size": 2000000, "checkpoint_dir": str(workdir / "stock")}
         stock = run_recbole(model=self.student, dataset="toy", config_dict=theirs)
@@ -167,7 +172,7 @@ class Conformance:
         model = bench.model()
         batch = bench.batch()
         torch.manual_seed(3), np.random.seed(3)
-        with model.backbone.step() as view:
+        with model.backbone.view() as view:
             model.student.calculate_loss(batch)
             plain = torch.rand(1), np.random.rand()
         torch.manual_seed(3), np.random.seed(3)
@@ -184,13 +189,13 @@ class Conformance:
 
         class Dying(KDTrainer):
             def _check_nan(self, loss):
-                if self.epoch == 1 and self.step == 2:
+                if self.epoch == 1 and self.view == 2:
                     raise Killed
                 super()._check_nan(loss)
 
         def trainer(kind):
-            data = parts.split(bench.student_config)
-            fit.init_seed(bench.config["seed"], True)
+            data = prepare_split(bench.student_config)
+            init_seed(bench.config["seed"], True)
             model = method_class(self.method)(bench.config, data.train._dataset, bench.knowledge)
             made = kind(bench.config, model)
             made.saved_model_file, made.resume_file = str(workdir / "cut.pth"), str(workdir / "cut.resume")
@@ -249,7 +254,7 @@ class Conformance:
             bench = Bench(self.method, {**gate, "seed": seed}, **keys)
             alone, _ = get_student_alone(bench.config, bench.student_config, bench.data)
             bench.trained(workdir / "x.pth")
-            distilled = fit.load_weights(bench.student_config, bench.data.train._dataset, workdir / "x.pth")
+            distilled = load_weights(bench.student_config, bench.data.train._dataset, workdir / "x.pth")
             found = [evaluate(bench.student_config, model, bench.data)[1]["ndcg@10"] for model in (alone, distilled)]
             gains.append(found[1] - found[0])
         assert np.mean(gains) > 0, gains

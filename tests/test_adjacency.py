@@ -1,6 +1,7 @@
 """LightGCN's graph by rows: the products and gradients of RecBole's, without its sorting."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -8,20 +9,20 @@ from recbole.model.general_recommender import NGCF, LightGCN
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
-from recbole_kd.backbone import adjacency
-from recbole_kd.backbone.adjacency import Adjacency
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
+from recbole_kd.backbone.sparse_graph import RowAdjacency, use_row_product
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.trainer.model_builder import build_seeded_model
 
 
 def stock_and_ours(settings, kind=LightGCN):
     """The same model, untrained, as its class makes it and as this package does, with its config and data."""
     name = kind.__name__
     config = make_config("SLD", config_dict={**settings, "student_model": "BPR", "teacher_model": name}).teacher
-    data = parts.split(config)
+    data = prepare_split(config)
     dataset = data.train._dataset
     init_seed(config["seed"], config["reproducibility"])
-    return kind(config, dataset), fit.build(config, dataset), config, data
+    return kind(config, dataset), build_seeded_model(config, dataset), config, data
 
 
 def symmetric(*entries, size):
@@ -32,7 +33,7 @@ def symmetric(*entries, size):
 
 
 def test_a_product_by_hand():
-    graph = Adjacency(symmetric((0, 1, 2.0), (1, 2, 0.5), (0, 1, 1.0), size=3))
+    graph = RowAdjacency(symmetric((0, 1, 2.0), (1, 2, 0.5), (0, 1, 1.0), size=3))
     table = torch.tensor([[1.0, -1.0], [10.0, 0.0], [0.0, 4.0]], dtype=torch.float64, requires_grad=True)
     product = torch.sparse.mm(graph, table)
     assert torch.equal(product, torch.tensor([[30.0, 0.0], [3.0, -1.0], [5.0, 0.0]], dtype=torch.float64))
@@ -41,7 +42,7 @@ def test_a_product_by_hand():
 
 
 def test_the_gradient_and_its_own():
-    graph = Adjacency(symmetric((0, 1, 2.0), (1, 2, 0.5), (0, 3, -1.0), size=4))
+    graph = RowAdjacency(symmetric((0, 1, 2.0), (1, 2, 0.5), (0, 3, -1.0), size=4))
     table = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     assert torch.autograd.gradcheck(lambda table: torch.sparse.mm(graph, table), table)
     assert torch.autograd.gradgradcheck(lambda table: torch.sparse.mm(graph, table) ** 2, table)
@@ -71,7 +72,7 @@ def test_a_lightgcn_trains_as_recboles_does(settings):
     losses = []
     *models, config, _ = stock_and_ours(settings)
     for model in models:
-        data, trainer = parts.split(config), Trainer(config, model)
+        data, trainer = prepare_split(config), Trainer(config, model)
         losses.append([trainer._train_epoch(data.train, epoch) for epoch in range(3)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4) and losses[0][0] > losses[0][2]
 
@@ -95,7 +96,7 @@ def test_a_copy_propagates_too(settings):
 
 
 def test_where_it_was_not_measured_the_graph_stays(settings, monkeypatch):
-    monkeypatch.setattr(adjacency.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     stock, ours, *_ = stock_and_ours(settings)
     assert isinstance(ours.norm_adj_matrix, torch.Tensor)
     assert all(torch.equal(a, b) for a, b in zip(stock(), ours(), strict=True))
@@ -108,4 +109,4 @@ def test_other_models_keep_theirs(settings):
 def test_a_class_derived_from_lightgcn_keeps_its_own(settings):
     _, _, config, data = stock_and_ours(settings)
     derived = type("Derived", (LightGCN,), {})(config, data.train._dataset)
-    assert isinstance(adjacency.with_fast_graph(derived).norm_adj_matrix, torch.Tensor)
+    assert isinstance(use_row_product(derived).norm_adj_matrix, torch.Tensor)

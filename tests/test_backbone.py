@@ -6,14 +6,15 @@ from conformance import Bench
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import backbone_of
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.trainer.model_builder import build_seeded_model
 
 
 def model_of(name, settings, **keys):
     config = make_config("SLD", config_dict={**settings, "student_model": "BPR", "teacher_model": name, **keys}).teacher
-    data = parts.split(config)
-    return fit.build(config, data.train._dataset), data
+    data = prepare_split(config)
+    return build_seeded_model(config, data.train._dataset), data
 
 
 @pytest.mark.parametrize("name", ["BPR", "LightGCN", "NGCF", "SimpleX", "DGCF", "SpectralCF"])
@@ -22,8 +23,8 @@ def test_factors_give_the_models_own_scores(name, settings):
     backbone = backbone_of(model)
     assert backbone.offers == "factors"
     users = torch.tensor([1, 5, 9])
-    with backbone.still() as view:
-        assert torch.allclose(view.score_all(users), backbone.score_block(users), rtol=1e-3, atol=1e-4)
+    with backbone.eval_view() as view:
+        assert torch.allclose(view.score_all(users), backbone.score_all(users), rtol=1e-3, atol=1e-4)
         items = torch.tensor([[1, 2], [3, 4], [5, 6]])
         assert torch.allclose(view.score(users, items), view.score_all(users).gather(1, items), rtol=1e-3, atol=1e-5)
 
@@ -35,7 +36,7 @@ def test_an_items_scores_with_users_are_the_users_with_the_item(name, settings):
     pairs = users.reshape(-1).long(), items.repeat_interleave(3)[:, None]
 
     def gradients(score):
-        with backbone_of(model).step() as view:
+        with backbone_of(model).view() as view:
             scores = score(view)
             weights = [weight for weight in model.parameters() if weight.dim() == 2]
             weight = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, 4.0]])  # nothing comes from the padding user
@@ -55,14 +56,14 @@ def test_an_items_scores_with_users_are_the_users_with_the_item(name, settings):
 def test_tables_hold_what_the_model_scores_by_at_that_moment(name, settings):
     model, _ = model_of(name, settings)
     backbone, users = backbone_of(model), torch.tensor([1, 5, 9])
-    view, scores = backbone.tables(), backbone.score_block(users).detach()
+    view, scores = backbone.snapshot(), backbone.score_all(users).detach()
     model.restore_user_e = model.restore_item_e = None  # a graph's cache
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(-3.0).add_(0.1)
     assert not view.user_table.requires_grad and not view.item_table.requires_grad
     torch.testing.assert_close(view.score_all(users), scores)
-    assert not torch.allclose(backbone.score_block(users), scores)
+    assert not torch.allclose(backbone.score_all(users), scores)
 
 
 @pytest.mark.parametrize("name", ["EASE", "ItemKNN", "MultiVAE", "ENMF", "SLIMElastic"])
@@ -77,9 +78,9 @@ def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch
     model, _ = model_of(name, settings)
     backbone = backbone_of(model)
     assert backbone.offers == "scores" and type(backbone).__name__ == "PairBackbone"
-    monkeypatch.setattr("recbole_kd.backbone.scorer.PAIRS", 2 * model.n_items)  # in two blocks
+    monkeypatch.setattr("recbole_kd.backbone.scorer.PAIRS_AT_ONCE", 2 * model.n_items)  # in two blocks
     users = torch.tensor([4, 1, 7])
-    scores = backbone.score_block(users)
+    scores = backbone.score_all(users)
     model.eval()
     for row, user in enumerate(users):
         for item in (1, 5, model.n_items - 1):
@@ -93,7 +94,7 @@ def test_scores_of_chosen_items_are_those_among_all(name, settings):
     model, _ = model_of(name, settings)
     backbone = backbone_of(model)
     users, items = torch.tensor([4, 1]), torch.tensor([[2, 7, 2], [5, 1, 9]])
-    wanted = backbone.score_block(users).gather(1, items)
+    wanted = backbone.score_all(users).gather(1, items)
     torch.testing.assert_close(backbone.score_pairs(users, items), wanted)
 
 
@@ -109,15 +110,15 @@ def test_scores_that_end_in_a_sigmoid_are_read_before_it(name, settings):
     assert backbone.offers == "scores"
     own = model.eval().full_sort_predict(Interaction({"user_id": users})).reshape(2, -1)
     assert own.min() >= 0 and own.max() <= 1
-    torch.testing.assert_close(backbone.score_block(users).sigmoid(), own, rtol=1e-4, atol=1e-6)
-    assert not own.equal(backbone.score_block(users))
+    torch.testing.assert_close(backbone.score_all(users).sigmoid(), own, rtol=1e-4, atol=1e-6)
+    assert not own.equal(backbone.score_all(users))
 
 
 def test_scores_that_do_not_are_read_as_they_are(settings):
     model, _ = model_of("FISM", settings)  # its predict() ends in a sigmoid, its full_sort_predict() does not
     users = torch.tensor([1, 2])
     own = model.eval().full_sort_predict(Interaction({"user_id": users})).reshape(2, -1)
-    assert torch.equal(backbone_of(model).score_block(users), own)
+    assert torch.equal(backbone_of(model).score_all(users), own)
 
 
 def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_for_one(settings):
@@ -130,10 +131,10 @@ def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_fo
 def test_scores_of_all_items_are_of_single_precision_under_autocast(settings):
     bench = Bench("KD", settings)
     users, items = torch.tensor([1, 5, 2]), torch.tensor([3, 9])
-    with bench.model().backbone.still() as view:
-        wanted = view.score_all(users), view.score_among(users, items)
+    with bench.model().backbone.eval_view() as view:
+        wanted = view.score_all(users), view.score_cross(users, items)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = view.score_all(users), view.score_among(users, items)
+            found = view.score_all(users), view.score_cross(users, items)
     assert torch.equal(found[0], wanted[0]) and torch.equal(found[1], wanted[1])
     torch.testing.assert_close(wanted[1], wanted[0][:, items])
 
@@ -142,8 +143,8 @@ def test_asking_a_teacher_moves_no_random_numbers_and_takes_no_half_precision(se
     bench = Bench("KD", settings, teacher_model="NeuMF")
     knowledge, users = bench.knowledge, torch.tensor([1, 5, 2])
     wanted = knowledge.score_all(users)
-    stock = knowledge.backbone.score_block
-    knowledge.backbone.score_block = lambda asked: stock(asked) + 0.0 * torch.rand(1)  # ADMMSLIM draws some
+    stock = knowledge.backbone.score_all
+    knowledge.backbone.score_all = lambda asked: stock(asked) + 0.0 * torch.rand(1)  # ADMMSLIM draws some
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)

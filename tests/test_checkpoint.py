@@ -26,9 +26,11 @@ from recbole.data import create_dataset, data_preparation
 from recbole.model.general_recommender import BPR
 from recbole.utils import ModelType, get_model
 
-from recbole_kd import KDError, load_student
-from recbole_kd.teacher import fit
-from recbole_kd.teacher.checkpoint import load_for_recbole, read_checkpoint, settled, to_bytes, write_whole
+from recbole_kd.checkpoint.reader import load_for_recbole, read_checkpoint, restore_arrays
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write, torch_bytes
+from recbole_kd.quick_start import load_student
+from recbole_kd.trainer import training
 
 MODELS = ("BPR", "LightGCN", "NGCF", "SimpleX", "EASE", "ItemKNN", "MultiVAE", "NeuMF")
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a child process and its limits")
@@ -59,7 +61,7 @@ def make(tmp_path_factory):
 @pytest.fixture(scope="module", params=MODELS)
 def trained(request, make, tmp_path_factory):
     file = tmp_path_factory.mktemp(request.param) / "real.pth"
-    fit.train(make(request.param), file)
+    training.train(make(request.param), file)
     return file
 
 
@@ -82,7 +84,7 @@ def test_a_real_checkpoint_reads_as_torch_load_reads_it(trained):
     ours, theirs = read_checkpoint(trained), torch.load(trained, weights_only=False)
     assert set(ours) == set(theirs) >= {"state_dict", "optimizer", "other_parameter", "fingerprint"}
     assert same(ours["config"], theirs.pop("config").final_config_dict)
-    ours["other_parameter"] = settled(ours["other_parameter"])
+    ours["other_parameter"] = restore_arrays(ours["other_parameter"])
     assert [name for name in theirs if not same(theirs[name], ours[name])] == []
 
 
@@ -99,14 +101,14 @@ def test_arrays_written_under_an_older_numpy_are_read(forge):
     plain = pickle.dumps({"array": array, "turned": np.asfortranarray(array), "number": array[1, 2]}, protocol=2)
     old = plain.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     assert old.count(b"numpy.core.multiarray") >= 1
-    found = settled(load_for_recbole(forge(old)))
+    found = restore_arrays(load_for_recbole(forge(old)))
     assert same(found, {"array": array, "turned": array, "number": 5.0})
 
 
 @pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "lil_matrix"])
 def test_sparse_matrices_are_read(forge, kind):
     matrix = getattr(sparse, kind)(np.array([[0, 1.5, 0], [2, 0, 0]]))
-    assert same(settled(load_for_recbole(forge(pickle.dumps([matrix], protocol=4)))), [matrix])
+    assert same(restore_arrays(load_for_recbole(forge(pickle.dumps([matrix], protocol=4)))), [matrix])
 
 
 def test_tensors_of_all_kinds_and_shapes_are_read(tmp_path):
@@ -424,7 +426,7 @@ def test_naming_one_record_often_takes_no_more_memory_than_the_file(forge, kind)
         parts = np.zeros(10**5).__reduce__()
         path = forge(content_with(4, x=[Rebuilt(*parts) for _ in range(count)]))
     try:
-        found = settled(read_checkpoint(path)["x"])
+        found = restore_arrays(read_checkpoint(path)["x"])
     except KDError:
         return
     assert len(found) == count
@@ -524,7 +526,7 @@ def in_a_child(action):
 
 def read_and_settled(path):
     content = read_checkpoint(path)
-    str(content["config"]), settled(content.get("other_parameter"))
+    str(content["config"]), restore_arrays(content.get("other_parameter"))
     return load_for_recbole(path)
 
 
@@ -592,7 +594,7 @@ def test_matrices_that_hold_matrices_do_not_hang_the_reader(forge):
         return matrix
 
     with pytest.raises(KDError, match="damaged matrix"):
-        settled(load_for_recbole(forge(pickle.dumps([nest(40)], protocol=4))))
+        restore_arrays(load_for_recbole(forge(pickle.dumps([nest(40)], protocol=4))))
 
 
 def test_a_size_made_of_a_tensor_is_refused(forge):
@@ -704,7 +706,7 @@ def fixed_checkpoint():
         "state_dict": weights,
     }
     content |= {"other_parameter": {"matrix": sparse.csr_matrix(np.eye(3)), "array": np.arange(5.0)}}
-    return to_bytes({**content, "best_valid_score": np.float64(0.25), "optimizer": {"state": {0: {"step": 1.5}}}})
+    return torch_bytes({**content, "best_valid_score": np.float64(0.25), "optimizer": {"state": {0: {"step": 1.5}}}})
 
 
 def fails_otherwise(path):
@@ -763,7 +765,7 @@ def stored(make, path, model="BPR", **keys):
     train = data_preparation(config, create_dataset(config))[0]
     content = {"state_dict": get_model(model)(config, train._dataset).state_dict(), "other_parameter": None}
     config.final_config_dict.update(keys)
-    path.write_bytes(to_bytes({**content, "config": config}))
+    path.write_bytes(torch_bytes({**content, "config": config}))
     return path
 
 
@@ -804,7 +806,7 @@ def test_loading_a_student_unpickles_no_vectors_of_its_items(make, forge, canary
     folder = Path(load_student(path)[0]["data_path"])
     content = torch.load(path, weights_only=False)
     content["config"].final_config_dict["n_cate"] = 2
-    path.write_bytes(to_bytes(content))
+    path.write_bytes(torch_bytes(content))
     vectors = folder / "item_emb.npy"
     np.save(vectors, np.array([Call(os.system, SHELL)], dtype=object), allow_pickle=True)
     try:
@@ -827,7 +829,7 @@ def test_loading_a_student_evaluates_nothing_of_its_config(make, forge, canary, 
 def test_an_attribute_of_a_model_is_not_replaced_by_a_checkpoint(make, forge, tmp_path):
     path = stored(make, tmp_path / "x.pth")
     content = torch.load(path, weights_only=False)
-    path.write_bytes(to_bytes({**content, "other_parameter": {"full_sort_predict": 1, "training": 5}}))
+    path.write_bytes(torch_bytes({**content, "other_parameter": {"full_sort_predict": 1, "training": 5}}))
     with contextlib.suppress(KDError):
         model = load_student(path)[1]
         assert callable(model.full_sort_predict) and model.training is False
@@ -848,7 +850,7 @@ def weights_about(metadata):
 )  # fmt: skip
 def test_weights_that_are_none_are_refused(make, forge, tmp_path, entry):
     path = stored(make, tmp_path / "x.pth")
-    path.write_bytes(to_bytes({**torch.load(path, weights_only=False), **entry}))
+    path.write_bytes(torch_bytes({**torch.load(path, weights_only=False), **entry}))
     with pytest.raises(KDError):
         load_student(path)
 
@@ -857,9 +859,9 @@ def test_weights_that_are_none_are_refused(make, forge, tmp_path, entry):
 
 
 def test_a_file_is_replaced_whole(tmp_path):
-    write_whole(tmp_path / "x", b"old")
+    atomic_write(tmp_path / "x", b"old")
     (tmp_path / "x.partial").write_bytes(b"left by a killed run")
-    write_whole(tmp_path / "x", b"new")
+    atomic_write(tmp_path / "x", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x": b"new"}
 
 
@@ -869,11 +871,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing, erro
     def fail(*args):
         raise error
 
-    write_whole(tmp_path / "x", b"old")
+    atomic_write(tmp_path / "x", b"old")
     monkeypatch.setattr(os, failing, fail)
     for name in ("x", "new"):
         with pytest.raises(error):
-            write_whole(tmp_path / name, b"new")
+            atomic_write(tmp_path / name, b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x": b"old"}
 
 
@@ -883,9 +885,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        write_whole(tmp_path / "x", bytes(5000))
+        atomic_write(tmp_path / "x", bytes(5000))
 
-    write_whole(tmp_path / "x", b"old")
+    atomic_write(tmp_path / "x", b"old")
     assert in_a_child(write).startswith("OSError")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"x": b"old"}
 
@@ -893,4 +895,4 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 def test_where_nothing_can_be_written_it_says_so(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError):
-        write_whole(tmp_path / "file" / "x", b"new")
+        atomic_write(tmp_path / "file" / "x", b"new")

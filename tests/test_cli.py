@@ -11,10 +11,9 @@ import torch
 from recbole.config import Config as RecBoleConfig
 
 import recbole_kd
-from recbole_kd import cli, quick_start
 from recbole_kd.cli import main
 from recbole_kd.compare.plan import KEYS as PLAN_KEYS
-from recbole_kd.config import KDError
+from recbole_kd.errors import KDError
 from recbole_kd.tune.options import NAMES as TUNE_OPTIONS
 
 REPO = Path(__file__).resolve().parent.parent
@@ -307,7 +306,7 @@ def test_each_end_has_its_exit_code_and_one_line(error, code, word, monkeypatch,
     def ends(argv):
         raise error
 
-    monkeypatch.setattr(cli, "run_kd", ends)
+    monkeypatch.setattr("recbole_kd.cli.run_kd", ends)
     assert main(command()) == code
     out, err = capsys.readouterr()
     assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and word in err
@@ -323,7 +322,7 @@ def before_training(monkeypatch, caplog, *argv):
     def stop(*_):
         raise KDError("far enough")
 
-    monkeypatch.setattr(quick_start, "get_teachers", stop)
+    monkeypatch.setattr("recbole_kd.experiment.provide_teachers", stop)
     with caplog.at_level(logging.INFO):
         assert main(command("--state=INFO", *argv)) == 2
     return caplog.records
@@ -365,7 +364,7 @@ def test_the_module_ends_its_log_with_the_sentence(monkeypatch):
 
 
 def test_list_names_every_method_and_the_readme_holds_it(capsys):
-    assert cli.main(["--list"]) == 0
+    assert main(["--list"]) == 0
     printed = capsys.readouterr().out
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
     for name in recbole_kd.method_names():
@@ -376,11 +375,11 @@ def test_list_names_every_method_and_the_readme_holds_it(capsys):
 
 
 def test_explain_prints_every_key_with_its_default(capsys):
-    assert cli.main(["--model=MKD", "--explain"]) == 0
+    assert main(["--model=MKD", "--explain"]) == 0
     printed = capsys.readouterr().out
     for key in ("sld_tau", "nkd_k", "cpd_pair", "mkd_assembly", "teacher_path"):
         assert f"| {key} " in printed
-    assert cli.main(["--model=MDK", "--explain"]) == 2
+    assert main(["--model=MDK", "--explain"]) == 2
 
 
 @pytest.mark.parametrize(

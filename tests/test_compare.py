@@ -19,26 +19,33 @@ import pytest
 from scipy import stats
 
 import recbole_kd
-from recbole_kd import KDError
 from recbole_kd.cli import main
-from recbole_kd.compare import compare
-from recbole_kd.compare import runs as runs_module
-from recbole_kd.compare import work as work_module
-from recbole_kd.compare.charts import gains
-from recbole_kd.compare.html import findings
-from recbole_kd.compare.models import trained
+from recbole_kd.compare import run as run_module
+from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
-from recbole_kd.compare.planned import plan_runs
 from recbole_kd.compare.progress import Progress, clock, time_left
-from recbole_kd.compare.statistics import bootstrap, describe, holm, paired
+from recbole_kd.compare.report.charts import gains
+from recbole_kd.compare.report.html import findings
+from recbole_kd.compare.report.tables import (
+    accuracy,
+    comparison_text,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_signed,
+    mean_sd,
+)
+from recbole_kd.compare.run import _measured, load_trained, time_models
+from recbole_kd.compare.scheduler import compare
 from recbole_kd.compare.summary import _compared, complete, ranked
-from recbole_kd.compare.tables import accuracy, mean_sd, number, p_value, percent, signed, text
-from recbole_kd.compare.tail import popularity_bins, popularity_recall, recall_by_bin
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import recovered_share
-from recbole_kd.teacher.resume import ResumableTrainer
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.evaluation.popularity_recall import popularity_bins, popularity_recall, recall_by_bin
+from recbole_kd.evaluation.result import recovered_share
+from recbole_kd.evaluation.statistics import bootstrap, describe, holm, paired
+from recbole_kd.experiment import make_config
+from recbole_kd.trainer.resumable import ResumableTrainer
 
 REPO = Path(__file__).resolve().parent.parent
 NAMES = ["teacher", "student alone", "SLD", "RRD, half"]
@@ -109,7 +116,7 @@ def test_each_seed_has_its_own_split_which_all_its_runs_share(done):
 
 
 def test_keys_reach_the_runs_that_they_are_for(done):
-    made = {run.name: runs_module.make_config(config_dict=run.keys) for run in plan_runs(done[0])}
+    made = {run.name: make_config(config_dict=run.keys) for run in plan_runs(done[0])}
     assert [made[name]["learning_rate"] for name in NAMES] == [0.01, 0.02, 0.01, 0.01]
     assert [made[name]["rrd_weight"] for name in ("RRD, half",)] == [0.5]
     assert {made[name].teacher["embedding_size"] for name in NAMES} == {12}
@@ -117,7 +124,7 @@ def test_keys_reach_the_runs_that_they_are_for(done):
 
 def test_the_teacher_keeps_the_trajectory_that_a_later_method_learns_along(content, workdir):
     plan = make_plan({**content, "folder": "both", "methods": ["RD", "HetComp"]})
-    made = {run.name: runs_module.make_config(config_dict=run.keys) for run in plan_runs(plan)}
+    made = {run.name: make_config(config_dict=run.keys) for run in plan_runs(plan)}
     assert made["RD"]["teacher_states"] == 1 and made["teacher"]["teacher_states"] == 4
 
 
@@ -203,7 +210,9 @@ def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, cont
     keys |= {"teacher_path": str(first), "teacher_check": "warn"}
     found = compare(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys}))
     assert len(found["warnings"]) == 1 and re.match(r"toy, seed 2: .* test pairs", found["warnings"][0])
-    assert found["warnings"][0] in text(found) and found["warnings"][0] in unescape(Path("c/report.html").read_text())
+    assert found["warnings"][0] in comparison_text(found) and found["warnings"][0] in unescape(
+        Path("c/report.html").read_text()
+    )
     assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()
 
 
@@ -323,7 +332,7 @@ def alive(pid):
 
 def test_ctrl_c_inside_a_run_and_repeated_it_is_the_same(done, content, workdir, monkeypatch):
     plan = make_plan({**content, "folder": "stopped"})
-    begin = ResumableTrainer._begin
+    begin = ResumableTrainer._start_epoch
 
     def stop(self, epoch):
         begin(self, epoch)
@@ -331,7 +340,7 @@ def test_ctrl_c_inside_a_run_and_repeated_it_is_the_same(done, content, workdir,
         if epoch == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ResumableTrainer, "_begin", stop)
+    monkeypatch.setattr(ResumableTrainer, "_start_epoch", stop)
     for _ in range(2):  # the second one goes on at the last epoch of the first run, and stops in it again
         with pytest.raises(KeyboardInterrupt):
             compare(plan)
@@ -368,36 +377,36 @@ def test_a_run_that_fails_otherwise_is_tried_again_and_a_method_waits_for_its_te
     content, workdir, monkeypatch, capsys
 ):
     Path("plan.yaml").write_text(json.dumps({**content, "seeds": [1], "folder": "broken"}))
-    measured = runs_module._measured
+    measured = _measured
 
     def break_teacher(run):
         if run.name == "teacher":
             raise RuntimeError("out of memory")
         return measured(run)
 
-    monkeypatch.setattr(runs_module, "_measured", break_teacher)
+    monkeypatch.setattr(run_module, "_measured", break_teacher)
     assert main(["compare", "plan.yaml"]) == 1
     out, err = capsys.readouterr()
     assert "failed: toy, SLD, seed 1: its teacher failed: RuntimeError: out of memory (the same command" in out
     assert err.splitlines()[-1] == (
         "recbole_kd: 3 runs failed without having diverged: the same command tries them again"
     )
-    monkeypatch.setattr(runs_module, "_measured", measured)
+    monkeypatch.setattr(run_module, "_measured", measured)
     assert compare("plan.yaml")["failed"] == []
 
 
 def test_models_that_cannot_be_timed_cost_no_other_number(content, workdir, monkeypatch, capsys):
     Path("plan.yaml").write_text(json.dumps({**content, "seeds": [1], "folder": "untimed"}))
-    timed = work_module.time_models
-    monkeypatch.setattr(work_module, "time_models", out_of_memory)
+    timed = time_models
+    monkeypatch.setattr("recbole_kd.compare.scheduler.time_models", out_of_memory)
     assert main(["compare", "plan.yaml"]) == 1
     assert "failed: toy, milliseconds, seed 1: RuntimeError: no memory (the same command" in capsys.readouterr().out
     rows = json.loads(Path("untimed/summary.json").read_text())["datasets"]["toy"]["rows"]
     assert list(rows) == NAMES and all(row["ms_per_user"] is None for row in rows.values())
     assert "no memory" in Path("untimed/report.html").read_text()
-    monkeypatch.setattr(work_module, "time_models", timed)
+    monkeypatch.setattr("recbole_kd.compare.scheduler.time_models", timed)
     assert main(["compare", "plan.yaml"]) == 0
-    monkeypatch.setattr(work_module, "time_models", out_of_memory)
+    monkeypatch.setattr("recbole_kd.compare.scheduler.time_models", out_of_memory)
     keys = {**content["keys"], "embedding_size": 2}
     found = compare(make_plan({**content, "keys": keys, "seeds": [1], "folder": "untimed"}))
     assert {row["ms_per_user"] for row in found["datasets"]["toy"]["rows"].values()} == {None}, "of the plan before"
@@ -660,8 +669,8 @@ def test_the_hits_by_popularity_are_those_of_recboles_precision(done):
 def test_recall_by_popularity_is_that_of_any_batch_size(done):
     run = plan_runs(done[0])[0]
     config = make_config(config_dict=run.keys)
-    data = parts.split(plain_config(config))
-    own, model, _ = trained(config, run.name, data)
+    data = prepare_split(plain_config(config))
+    own, model, _ = load_trained(config, run.name, data)
     found = []
     for size in (2_000_000, 300, 64):  # all users at once, a few, and less than the catalogue
         own["eval_batch_size"] = size
@@ -682,22 +691,26 @@ def test_the_report_holds_every_number_of_the_summary(done):
     page = (plan.folder / "report.html").read_text()
     cells = shown(page)
     for name, row in found["datasets"]["toy"]["rows"].items():
-        wanted = {name, f"{row['parameters']:,}", f"{row['bytes']:,}", number(row["ms_per_user"])}
-        wanted |= {number(row["epochs"], 1), number(row["seconds"], 1), *(mean_sd(one) for one in row["popularity"])}
+        wanted = {name, f"{row['parameters']:,}", f"{row['bytes']:,}", format_number(row["ms_per_user"])}
+        wanted |= {
+            format_number(row["epochs"], 1),
+            format_number(row["seconds"], 1),
+            *(mean_sd(one) for one in row["popularity"]),
+        }
         for entry in row["metrics"].values():
-            wanted |= {mean_sd(entry), *(number(value) for value in entry["values"].values())}
+            wanted |= {mean_sd(entry), *(format_number(value) for value in entry["values"].values())}
             for test in (entry[key] for key in ("against_alone", "against_rival") if key in entry):
                 wanted |= {
-                    signed(test["difference"]),
-                    number(test["t"], 2),
-                    p_value(test["p"]),
-                    p_value(test["p_holm"]),
+                    format_signed(test["difference"]),
+                    format_number(test["t"], 2),
+                    format_p_value(test["p"]),
+                    format_p_value(test["p_holm"]),
                 }
                 wanted |= {
-                    f"[{signed(test[low])}, {signed(test[high])}]"
+                    f"[{format_signed(test[low])}, {format_signed(test[high])}]"
                     for low, high in (("low", "high"), ("t_low", "t_high"))
                 }
-        wanted.add(percent(row["metrics"]["ndcg@10"].get("share")))
+        wanted.add(format_percent(row["metrics"]["ndcg@10"].get("share")))
         assert wanted <= cells, wanted - cells
     carried = re.search(r'download="summary.json" href="data:text/plain;base64,([^"]+)"', page)[1]
     assert json.loads(base64.b64decode(carried)) == found
@@ -724,13 +737,13 @@ def test_the_csv_files_and_the_text_hold_the_summary(done):
     assert (
         len(singles) == 8 * 5 and float(singles[0]["value"]) == rows["teacher"]["metrics"]["recall@10"]["values"]["1"]
     )
-    printed, tex = text(found), (plan.folder / "summary.tex").read_text()
+    printed, tex = comparison_text(found), (plan.folder / "summary.tex").read_text()
     for line in accuracy(found["datasets"]["toy"], "ndcg@10")[1]:
         assert all(cell in printed for cell in line) and all(cell.replace("%", r"\%") in tex for cell in line)
 
 
 def test_a_name_is_not_markup():
-    from recbole_kd.compare.html import _table
+    from recbole_kd.compare.report.html import _table
 
     assert "<b>" not in _table(["<b>"], [["<b>", "<i>"]])
 

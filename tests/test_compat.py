@@ -30,9 +30,13 @@ from recbole.utils import InputType, get_model, get_trainer, init_seed
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
 from scipy.sparse import dok_matrix
 
-from recbole_kd import KDError, compat
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import load_for_recbole
+from recbole_kd import compat
+from recbole_kd.checkpoint.reader import load_for_recbole
+from recbole_kd.compat import mend, mend_loading
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.trainer import training
+from recbole_kd.trainer.training import read_done_marker
 
 REPO = Path(__file__).resolve().parent.parent
 USERS, ITEMS = 30, 40
@@ -283,8 +287,8 @@ def test_a_run_over_a_stored_split_is_the_run_without_it(keys, kept, stock):
 def test_our_training_works_while_recbole_stores_its_loaders(keys, tmp_path):
     # RecBole leaves its loaders without a generator where it has just stored them
     own = {**keys, "epochs": 1, "checkpoint_dir": str(tmp_path)}
-    fit.train(Config("BPR", "toy", config_dict={**own, **dict.fromkeys(STORED, True)}), tmp_path / "x.pth")
-    assert fit.complete(tmp_path / "x.pth")
+    training.train(Config("BPR", "toy", config_dict={**own, **dict.fromkeys(STORED, True)}), tmp_path / "x.pth")
+    assert read_done_marker(tmp_path / "x.pth")
 
 
 # ---- what is left of the mends
@@ -316,8 +320,8 @@ def test_mending_twice_changes_nothing(stock):
     for name in modules_that_load():
         importlib.import_module(name)
     before = state()
-    compat.mend()
-    compat.mend_loading(load_for_recbole)
+    mend()
+    mend_loading(load_for_recbole)
     Config("BPR", "toy")
     assert state() == before
     assert load_data_and_model(stock[1])
@@ -501,7 +505,7 @@ def test_a_dataset_that_nobody_knows_ends_in_a_sentence(keys, tmp_path):
     sentence = refused(lambda: create_dataset(config), tmp_path, FileNotFoundError, "no-such")
     assert "no-such.inter" in sentence and "data_path" in sentence
     with pytest.raises(KDError, match=re.escape(str(tmp_path / "data" / "no-such"))):
-        parts.split(config)
+        prepare_split(config)
 
 
 def test_a_download_that_is_interrupted_leaves_nothing_behind(answering, fetch, tmp_path, monkeypatch):

@@ -21,11 +21,15 @@ import yaml
 from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.compare.plan import flat, read_plan
-from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers, width_of
-from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
-from recbole_kd.config.layers import typed
-from recbole_kd.config.teachers import as_keys
-from recbole_kd.quick_start import make_config
+from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.layering import read_layers
+from recbole_kd.config.parsing import parse_value
+from recbole_kd.config.recbole_schema import RECBOLE_PROPERTIES, recbole_keys
+from recbole_kd.config.schema import PROPERTIES, explain_keys, method_keys, method_names
+from recbole_kd.config.teacher_entries import entries_to_keys
+from recbole_kd.config.widths import model_width
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
 
 
 def made(*argv, dataset="toy", **sources):
@@ -176,7 +180,7 @@ def by_command_line(folder, keys):
 def test_a_dotted_key_and_a_block_are_the_same_thing(source, side, tmp_path):
     dotted = read_layers("MKD", "toy", **source(tmp_path, {f"{side}.epochs": 9, f"{side}.learning_rate": 0.5}))
     block = read_layers("MKD", "toy", **source(tmp_path, {side: {"epochs": 9, "learning_rate": 0.5}}))
-    assert dotted.of(side) == {"epochs": 9, "learning_rate": 0.5}
+    assert dotted.block(side) == {"epochs": 9, "learning_rate": 0.5}
     assert block == dotted
 
 
@@ -212,10 +216,10 @@ TYPED = {
 PLACES = {
     "command line": lambda key, text: layers(f"--{key}={text}").plain,
     "config_dict": lambda key, text: layers(config_dict={key: text}).plain,
-    "dotted on the command line": lambda key, text: layers(f"--teacher.{key}={text}").of("teacher"),
-    "block on the command line": lambda key, text: layers(f"--teacher={ {key: text}!r}").of("teacher"),
-    "dotted in config_dict": lambda key, text: layers(config_dict={f"student.{key}": text}).of("student"),
-    "block in config_dict": lambda key, text: layers(config_dict={"student": {key: text}}).of("student"),
+    "dotted on the command line": lambda key, text: layers(f"--teacher.{key}={text}").block("teacher"),
+    "block on the command line": lambda key, text: layers(f"--teacher={ {key: text}!r}").block("teacher"),
+    "dotted in config_dict": lambda key, text: layers(config_dict={f"student.{key}": text}).block("student"),
+    "block in config_dict": lambda key, text: layers(config_dict={"student": {key: text}}).block("student"),
 }
 
 
@@ -238,7 +242,7 @@ def test_a_yaml_file_types_its_values_as_recboles_loader_does(tmp_path):
     text = "learning_rate: 1e-3\nteacher:\n  learning_rate: 1e-3\n  shuffle: false\n  val_interval: ~\n"
     config = layers(config_file_list=[yaml_file(tmp_path, text)])
     assert config.plain == {"learning_rate": 0.001}
-    assert config.of("teacher") == {"learning_rate": 0.001, "shuffle": False, "val_interval": None}
+    assert config.block("teacher") == {"learning_rate": 0.001, "shuffle": False, "val_interval": None}
 
 
 def test_a_teacher_path_is_never_evaluated_either(tmp_path):
@@ -266,8 +270,8 @@ def test_path_like_keys_are_never_evaluated(key, value, tmp_path):
 @pytest.mark.parametrize("key", ["data_path", "checkpoint_dir"])
 def test_path_like_keys_are_never_evaluated_inside_blocks(key, tmp_path):
     value = "__import__('os').system('touch canary')"
-    assert layers(f"--teacher.{key}={value}").of("teacher")[key] == value
-    assert layers(config_dict={"teacher": {key: value}}).of("teacher")[key] == value
+    assert layers(f"--teacher.{key}={value}").block("teacher")[key] == value
+    assert layers(config_dict={"teacher": {key: value}}).block("teacher")[key] == value
     assert not (tmp_path / "canary").exists()
 
 
@@ -304,13 +308,13 @@ def test_method_and_dataset_in_every_spelling(argv):
 def test_a_value_may_hold_equals_signs():
     found = layers("--result_file=a=b=c.json", "--val_interval={'rating': 'a==b'}", "--teacher.data_path=x=y")
     assert found.plain == {"result_file": "a=b=c.json", "val_interval": {"rating": "a==b"}}
-    assert found.of("teacher") == {"data_path": "x=y"}
+    assert found.block("teacher") == {"data_path": "x=y"}
 
 
 def test_a_value_may_follow_after_a_space_and_be_negative():
     found = layers("--weight_decay", "-0.5", "--teacher.epochs", "-3", "--learning_rate=-1e-3", "--seed", "7")
     assert found.plain == {"weight_decay": -0.5, "learning_rate": -0.001, "seed": 7}
-    assert found.of("teacher") == {"epochs": -3}
+    assert found.block("teacher") == {"epochs": -3}
 
 
 @pytest.mark.parametrize("argv", [["epochs=5"], ["--epochs"], ["--epochs", "--seed=7"], ["--epochs", "-d", "toy"],
@@ -412,7 +416,7 @@ def test_an_embedding_size_that_is_no_width_sets_none(model, tmp_path):
     config = made(f"--teacher_model={model}", "--teacher.embedding_size=30")
     assert (config["embedding_size"], config.teacher["embedding_size"]) == (20, 30)
     config = made(f"--teacher_model={model}", "--embedding_size=8")
-    assert (width_of(config), width_of(config.teacher)) == (8, None)
+    assert (model_width(config), model_width(config.teacher)) == (8, None)
     assert config.teacher["embedding_size"] == stock(model)["embedding_size"]
 
 
@@ -448,7 +452,7 @@ def test_the_layers_lie_over_one_another_in_order(tmp_path):
 
 
 def test_the_methods_keys_are_layered_too(tmp_path):
-    default = keys_of("MKD")["nkd_k"].default
+    default = method_keys("MKD")["nkd_k"].default
     file = yaml_file(tmp_path, "nkd_k: 11\n")
     assert made()["nkd_k"] == default
     assert made(config_file_list=[file])["nkd_k"] == 11
@@ -558,7 +562,7 @@ def test_files_and_dicts_refuse_a_near_miss_of_ours(source, key, tmp_path):
 @pytest.mark.parametrize("key", ["my_note", "learning_rat", "wandb_entity", "embedding_dim", "hidden_dim"])
 def test_files_and_dicts_warn_once_of_any_other_unknown_key(source, key, tmp_path, caplog):
     config = make_config("MKD", "toy", **source(tmp_path, {key: 1}))
-    config.name_idle()  # as a run does when its log begins
+    config.warn_unused_keys()  # as a run does when its log begins
     assert len(unknown_key_warnings(caplog, key)) == len(caplog.records) == 1
     assert config[key] == 1  # it stays in the config, as in RecBole
 
@@ -741,7 +745,7 @@ def test_a_key_has_type_range_and_meaning_and_a_default_within_its_range(key):
 def test_the_properties_are_found_and_explained(method):
     assert method in method_names()
     own = set(yaml.safe_load((PROPERTIES / "model" / f"{method}.yaml").read_text()))
-    explained = {name: rest for name, *rest in explain(method)}
+    explained = {name: rest for name, *rest in explain_keys(method)}
     assert own | set(yaml.safe_load((PROPERTIES / "overall.yaml").read_text())) <= set(explained)
     assert all(meaning for _, _, meaning in explained.values())
     config = make_config(method, "toy")
@@ -753,8 +757,8 @@ def test_a_composed_method_has_the_keys_of_its_terms():
         PROPERTIES / "overall.yaml",
         *(PROPERTIES / "model" / f"{name}.yaml" for name in ("NKD", "CPD", "SLD", "MKD")),
     ]
-    assert set(keys_of("MKD")) == {name for file in files for name in yaml.safe_load(file.read_text())}
-    assert not {name for name in keys_of("NKD") if name.startswith(("sld_", "cpd_", "mkd_"))}
+    assert set(method_keys("MKD")) == {name for file in files for name in yaml.safe_load(file.read_text())}
+    assert not {name for name in method_keys("NKD") if name.startswith(("sld_", "cpd_", "mkd_"))}
 
 
 # Ranges
@@ -781,7 +785,7 @@ def values_out_of_range(line):
 def test_every_key_refuses_what_is_out_of_its_range(key):
     line = LINE.match(OUR_LINES[key])
     method, _, key = key.partition(".")
-    checked = keys_of("MKD" if method == "overall" else method)[key]
+    checked = method_keys("MKD" if method == "overall" else method)[key]
     assert checked.check(yaml.safe_load(line["default"])) == yaml.safe_load(line["default"])
     for value in values_out_of_range(line):
         if value is None and line["default"] == "~":
@@ -904,7 +908,7 @@ def test_a_recipe_is_taken_as_it_stands(file):
             own = plan.config[key]
             assert ({name: own[name] for name in value} if isinstance(value, dict) else own) == value
     assert re.search(rf"--config_files=.*properties/recipe/{file.name}", file.read_text())
-    assert not set(content) - set(keys_of(config.method, content.get("terms", ()))) - recbole_keys()
+    assert not set(content) - set(method_keys(config.method, content.get("terms", ()))) - recbole_keys()
 
 
 @pytest.mark.parametrize(
@@ -942,7 +946,9 @@ def tried(found, recipe, seed):
         first, *words = shlex.split(name)
         if first == method:
             keys = dict(word.removeprefix("--").split("=", 1) for word in [*found["command"], *words])
-            keys = {key: typed(key, text) for key, text in keys.items() if key not in ("dataset", "show_progress")}
+            keys = {
+                key: parse_value(key, text) for key, text in keys.items() if key not in ("dataset", "show_progress")
+            }
             yield {"teachers": found["teachers"]} if "teachers" in found else keys, f"{value:.4f}"
 
 
@@ -996,8 +1002,8 @@ def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkey
 ])  # fmt: skip
 def test_teachers_come_to_keys_that_come_to_them_again(keys):
     entries = layers(config_dict=keys).teachers
-    assert as_keys(entries) == keys
-    assert layers(config_dict=as_keys(entries)).teachers == entries
+    assert entries_to_keys(entries) == keys
+    assert layers(config_dict=entries_to_keys(entries)).teachers == entries
 
 
 @pytest.mark.parametrize(
@@ -1010,7 +1016,7 @@ def test_a_method_of_several_terms_does_not_take_the_rows_of_one_of_them(method,
 def test_the_rows_of_a_mix_do_not_hang_on_the_order_of_its_terms():
     for terms, rows in ((["RRD", "HTD"], 96), (["SLD", "RCEKD"], 512), (["SLD", "NKD"], 128)):
         for order in (terms, terms[::-1]):
-            assert keys_of("Distiller", order)["kd_rows"].default == rows
+            assert method_keys("Distiller", order)["kd_rows"].default == rows
 
 
 @pytest.mark.parametrize("mode", ["uni10", {"valid": "pop10", "test": "full"}])

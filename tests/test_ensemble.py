@@ -9,19 +9,23 @@ import torch
 from conformance import Bench
 from test_rankings import slow_consensus
 
-from recbole_kd import run_kd
+from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
-from recbole_kd.config import KDError, plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.rankings import rank_weights
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.ensemble import Ensemble
-from recbole_kd.teacher.fit import TrainingFailed
-from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import evaluate, size
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers, name_of
-from recbole_kd.teacher.score_file import FileKnowledge
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError, TrainingFailed
+from recbole_kd.evaluation.cost import model_size
+from recbole_kd.evaluation.list_recommender import ListRecommender
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.ensemble import EnsembleKnowledge
+from recbole_kd.knowledge.loader import load_knowledge, teachers_name
+from recbole_kd.knowledge.score_file import FileKnowledge
+from recbole_kd.ops.ranking import rank_weights
+from recbole_kd.quick_start import run_kd
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer import training
+from recbole_kd.trainer.cache_key import outcome_settings, run_key
 
 THREE = ["BPR", "EASE", "NeuMF"]
 
@@ -104,13 +108,13 @@ def test_a_teacher_counts_as_much_as_its_weight_says(settings):
 def test_weights_have_a_store_of_their_own_and_none_is_as_before(settings):
     def run(**keys):
         bench = Bench("RRD", settings, teacher_model=THREE, **keys)
-        return bench.knowledge.store, fit.run_key(bench.config, bench.data.fingerprint)
+        return bench.knowledge.store, run_key(bench.config, bench.data.fingerprint)
 
     plain, weighted, others = run(), run(ensemble_weights=[1, 1, 2]), run(ensemble_weights=[1, 2, 1])
-    assert len({plain, weighted, others}) == 3 and plain[0].name == name_of(
+    assert len({plain, weighted, others}) == 3 and plain[0].name == teachers_name(
         Bench("RRD", settings, teacher_model=THREE).teachers
     )
-    assert "ensemble_weights" not in fit.decisive(make_config("RRD", config_dict=settings).final_config_dict)
+    assert "ensemble_weights" not in outcome_settings(make_config("RRD", config_dict=settings).final_config_dict)
 
 
 @pytest.mark.parametrize("weights", [[1, 1], [1, 1, 0], [1, 1, -1], [1, 1, True], [1, 1, "2"], [1, 1, float("inf")], 2])
@@ -182,7 +186,7 @@ def test_the_result_has_a_row_for_each_teacher_and_one_for_all(settings, workdir
 
 def test_lists_are_evaluated_as_the_model_that_they_are_read_of(settings):
     bench = Bench("RRD", settings)
-    model = ListModel(bench.knowledge, bench.student_config, bench.data.train._dataset)
+    model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
     assert evaluate(bench.student_config, model, bench.data) == evaluate(
         bench.teacher.config, bench.teacher.model, bench.data
     )
@@ -197,7 +201,7 @@ def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
 def test_sampled_evaluation_reads_the_same_order(settings):
     eval_args = {"mode": {"valid": "uni20", "test": "uni20"}}
     bench = Bench("RRD", settings, eval_args=eval_args)
-    model = ListModel(bench.knowledge, bench.student_config, bench.data.train._dataset)
+    model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
     lists, own = (
         evaluate(config, one, bench.data)[1]
         for config, one in ((bench.student_config, model), (bench.teacher.config, bench.teacher.model))
@@ -264,18 +268,18 @@ def test_a_checkpoint_of_another_split_is_refused_among_several(settings):
 
 
 def test_when_one_fails_the_ones_before_it_are_kept(settings, workdir, monkeypatch):
-    train = fit.train
+    train = training.train
 
     def failing(config, *args, **kwargs):
         if config["model"] == "LightGCN":
             raise RuntimeError("out of everything")
         return train(config, *args, **kwargs)
 
-    monkeypatch.setattr("recbole_kd.teacher.fit.train", failing)
+    monkeypatch.setattr("recbole_kd.teacher.provider.train", failing)
     with pytest.raises(TrainingFailed) as caught:
         run_kd("RRD", config_dict={**settings, "teacher_model": ["BPR", "LightGCN"]})
     assert all(word in str(caught.value) for word in ("teacher 2 of 2", "LightGCN", "out of everything", "finds"))
-    monkeypatch.setattr("recbole_kd.teacher.fit.train", train)
+    monkeypatch.setattr("recbole_kd.teacher.provider.train", train)
     file = next((workdir / "saved" / "teacher").glob("BPR-*.pth"))
     stamp = file.stat().st_mtime_ns
     result = run_kd("RRD", config_dict={**settings, "teacher_model": ["BPR", "LightGCN"]})
@@ -288,7 +292,8 @@ def test_when_one_fails_the_ones_before_it_are_kept(settings, workdir, monkeypat
 @pytest.fixture
 def states(settings, workdir):
     """Checkpoints of one training after 1, 2 and 3 epochs, and the settings without a teacher's."""
-    from recbole_kd.teacher.checkpoint import to_bytes, write_whole
+    from recbole_kd.io import atomic_write as write_whole
+    from recbole_kd.io import torch_bytes as to_bytes
 
     bench = Bench("RRD", {**settings, "epochs": 1})
     content = bench.teacher.file
@@ -308,8 +313,8 @@ def states(settings, workdir):
 
 def made(settings, entry):
     config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
-    data = parts.split(plain_config(config))
-    return get_knowledge(config, data, get_teachers(config, data))
+    data = prepare_split(plain_config(config))
+    return load_knowledge(config, data, provide_teachers(config, data))
 
 
 def test_checkpoints_in_order_are_a_trajectory(states):
@@ -364,7 +369,7 @@ def test_students_of_other_states_are_told_apart(states):
     names = set()
     for entry in ({"path": files[2]}, {"path": files[2], "states": files[:1]}, {"path": files[2], "states": files[:2]}):
         config = make_config("HetComp", config_dict={**settings, "teachers": [entry]})
-        names.add(name_of(get_teachers(config, parts.split(plain_config(config)))))
+        names.add(teachers_name(provide_teachers(config, prepare_split(plain_config(config)))))
     assert len(names) == 3
 
 
@@ -401,8 +406,8 @@ def ranks(settings, workdir):
 
 def read(settings, name, method="RRD"):
     config = make_config(method, config_dict={**settings, "teachers": [{"scores": name}]})
-    data = parts.split(plain_config(config))
-    return get_knowledge(config, data, get_teachers(config, data))
+    data = prepare_split(plain_config(config))
+    return load_knowledge(config, data, provide_teachers(config, data))
 
 
 def test_a_file_of_ranks_gives_the_lists_that_it_was_made_of(ranks):
@@ -430,7 +435,7 @@ def test_of_items_in_training_the_files_order_comes_first(ranks):
     write, knowledge, settings = ranks
     users, items = (part.tolist() for part in (knowledge.positive_users, knowledge.positive_items))
     of_one = [item for user, item in zip(users, items, strict=True) if user == 1]
-    tokens = parts.split(plain_config(make_config("RRD", config_dict=settings))).tokens
+    tokens = prepare_split(plain_config(make_config("RRD", config_dict=settings))).tokens
     last = of_one[-1]
     name = write(more=[f"{tokens[0][1]}\t{tokens[1][last]}\t99"])
     seen = read(settings, name).top_seen(4)[1].tolist()
@@ -467,7 +472,7 @@ def test_a_user_of_whom_the_file_has_everything_shortens_no_list():
     pairs = [(1, 19), (1, 20), *((2, item) for item in range(2, 12))]
     frame = pd.DataFrame(pairs, columns=["user", "item"]).assign(score=1.0)
     knowledge = FileKnowledge(frame, 3, 21, positives, "cpu", "x.tsv")
-    assert knowledge.longest == 10
+    assert knowledge.max_list_length == 10
     assert knowledge.top_items(10).length.tolist() == [0, 2, 10]
 
 
@@ -514,7 +519,7 @@ def test_a_term_that_needs_scores_refuses_a_file(ranks):
 
 
 def test_an_ensemble_says_what_it_is(bench):
-    assert isinstance(bench.knowledge, Ensemble) and bench.knowledge.offers == "ranks"
+    assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.offers == "ranks"
     assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE
 
 
@@ -522,9 +527,9 @@ def test_what_a_model_holds_is_counted_once(settings):
     bench = Bench("RRD", settings, teacher_model=["LightGCN", "EASE"])
     graph, solved = (teacher.model for teacher in bench.teachers)
     evaluate(bench.teachers[0].config, graph, bench.data)  # leaves propagated tables behind
-    assert size(graph) == (
+    assert model_size(graph) == (
         sum(weight.numel() for weight in graph.parameters()),
         4 * (61 + 91) * 12,
     )
-    numbers, nbytes = size(solved)
+    numbers, nbytes = model_size(solved)
     assert numbers >= 91 * 91 and nbytes >= 4 * 91 * 91

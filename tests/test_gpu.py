@@ -7,9 +7,9 @@ import torch
 from conformance import Bench
 from test_methods import __dict__ as methods_here
 
+from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.quick_start import run_kd
-from recbole_kd.teacher import fit
-from recbole_kd.teacher.measure import evaluate
+from recbole_kd.trainer.model_builder import load_weights
 
 pytestmark = pytest.mark.gpu
 METHODS = [kind for name, kind in methods_here.items() if name.startswith("Test")]
@@ -105,8 +105,8 @@ def test_what_a_gpu_trained_is_read_on_a_cpu(kind, settings, gpu, workdir, stran
     assert stranger(workdir) == "loaded"
     cpu = bench_of(kind, settings, **gpu(False))
     assert [teacher.file for teacher in cpu.teachers] == [teacher.file for teacher in there.teachers]
-    model = fit.load_weights(cpu.student_config, cpu.data.train._dataset, workdir / "x.pth")
-    on_gpu = fit.load_weights(there.student_config, there.data.train._dataset, workdir / "x.pth")
+    model = load_weights(cpu.student_config, cpu.data.train._dataset, workdir / "x.pth")
+    on_gpu = load_weights(there.student_config, there.data.train._dataset, workdir / "x.pth")
     assert next(on_gpu.parameters()).device.type == "cuda"
     found = [evaluate(bench.student_config, one, bench.data) for bench, one in ((cpu, model), (there, on_gpu))]
     for one, other in zip(*found, strict=True):

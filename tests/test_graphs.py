@@ -6,8 +6,8 @@ import torch
 from scipy.sparse import csr_array
 from toy import ITEMS, SEEN, USERS, World
 
-from recbole_kd.teacher import graphs
-from recbole_kd.teacher.graphs import Graph, bipartite, cooccurrence, nearest
+from recbole_kd.data import graphs
+from recbole_kd.data.graphs import Graph, bipartite_graph, cooccurrence_graph, nearest_graph
 from recbole_kd.term.ftd import FTD
 
 N = USERS + 1 + ITEMS + 1
@@ -41,7 +41,9 @@ def normalised(adjacency):
 
 
 def test_weights_by_hand():
-    graph = Graph.of(csr_array(np.array([[0.0, 4.0, 0.0], [4.0, 0.0, 12.0], [0.0, 12.0, 0.0]])), torch.device("cpu"))
+    graph = Graph.from_adjacency(
+        csr_array(np.array([[0.0, 4.0, 0.0], [4.0, 0.0, 12.0], [0.0, 12.0, 0.0]])), torch.device("cpu")
+    )
     # degrees 4, 16 and 12
     assert graph.columns.tolist() == [1, 0, 2, 1]
     assert graph.weights.tolist() == pytest.approx([0.5, 0.5, 12**0.5 / 4, 12**0.5 / 4])
@@ -55,15 +57,15 @@ def test_the_training_pairs_are_the_bipartite_graph(knowledge):
     for user, items in SEEN.items():
         for item in items:
             expected[user, USERS + 1 + item] = expected[USERS + 1 + item, user] = 1.0
-    np.testing.assert_allclose(dense(bipartite(knowledge)), normalised(expected), rtol=1e-6)
+    np.testing.assert_allclose(dense(bipartite_graph(knowledge)), normalised(expected), rtol=1e-6)
 
 
 def test_a_pair_that_comes_twice_is_one_edge(knowledge):
-    once = dense(bipartite(knowledge))
+    once = dense(bipartite_graph(knowledge))
     for name in ("positive_users", "positive_items"):
         part = getattr(knowledge, name)
         setattr(knowledge, name, torch.cat([part, part[:3]]))
-    np.testing.assert_array_equal(dense(bipartite(knowledge)), once)
+    np.testing.assert_array_equal(dense(bipartite_graph(knowledge)), once)
 
 
 def strongest(k, counts):
@@ -82,8 +84,10 @@ def strongest(k, counts):
 @pytest.mark.parametrize("k", [1, 2, 10])
 @pytest.mark.parametrize("block", [1, 20, 10**6])
 def test_those_who_share_most_are_neighbours(knowledge, monkeypatch, k, counts, block):
-    monkeypatch.setattr(graphs, "BLOCK", block)
-    np.testing.assert_allclose(dense(cooccurrence(knowledge, k, counts)), normalised(strongest(k, counts)), rtol=1e-6)
+    monkeypatch.setattr(graphs, "COUNTS_AT_ONCE", block)
+    np.testing.assert_allclose(
+        dense(cooccurrence_graph(knowledge, k, counts)), normalised(strongest(k, counts)), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -95,11 +99,11 @@ def test_the_teachers_nearest_are_neighbours_both_ways(knowledge, k):
             others = [y for y in range(1, len(table)) if y != x]
             for y in sorted(others, key=lambda y: torch.dist(table[x], table[y]).item())[:k]:
                 expected[first + x, first + y] += 1.0
-    np.testing.assert_allclose(dense(nearest(knowledge, k, 150)), normalised(expected + expected.T), rtol=1e-6)
+    np.testing.assert_allclose(dense(nearest_graph(knowledge, k, 150)), normalised(expected + expected.T), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "make", [bipartite, lambda knowledge: cooccurrence(knowledge, 3), lambda k: nearest(k, 2, 150)]
+    "make", [bipartite_graph, lambda knowledge: cooccurrence_graph(knowledge, 3), lambda k: nearest_graph(k, 2, 150)]
 )
 def test_a_graph_is_symmetric_without_loops_and_without_padding(knowledge, make):
     matrix = dense(make(knowledge))

@@ -15,13 +15,18 @@ from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 from recbole.utils import get_model, init_seed
 
-from recbole_kd import KDError, read_checkpoint, run_kd
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.report import table
-from recbole_kd.teacher import fit, guard, parts
-from recbole_kd.teacher.checkpoint import to_bytes
-from recbole_kd.teacher.prepare import get_teachers
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.io import torch_bytes
+from recbole_kd.quick_start import run_kd
+from recbole_kd.report import result_table
+from recbole_kd.teacher import leakage
+from recbole_kd.teacher.leakage import _rebuild_split
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer import training
 
 USERS, ITEMS, EACH = 30, 40, 20
 PARTS = ["one", "two", "three"]
@@ -93,7 +98,7 @@ def ask(keys):
 
     def teacher(file, **own):
         config = make_config("NKD", "here", config_dict={**keys, **own, "teacher_path": file})
-        return get_teachers(config, parts.split(plain_config(config)))[0]
+        return provide_teachers(config, prepare_split(plain_config(config)))[0]
 
     return teacher
 
@@ -254,7 +259,7 @@ def test_the_result_and_the_table_say_that_the_teacher_has_seen_test_pairs(stock
     asked = {**keys, "teacher_path": stock(seed=7), "teacher_check": "warn", "result_file": "r.json"}
     asked = {key: value for key, value in asked.items() if key != "embedding_size"}
     result = run_kd("KD", "here", config_dict=asked)
-    said = table(result).splitlines()[-1]
+    said = result_table(result).splitlines()[-1]
     assert re.search(r"teacher\.pth' is taken although it was trained on [\d,]+ of this run's [\d,]+ test pairs", said)
     assert json.loads((workdir / "r.json").read_text())["teacher"]["warning"] == said
     assert "warning" not in run_kd("KD", "here", config_dict={**asked, "teacher_path": stock()})["teacher"]
@@ -281,19 +286,19 @@ def test_teachers_of_the_same_settings_are_refused_before_one_is_trained(keys, w
 def counted(monkeypatch):
     """How often the guard makes the teacher's split again."""
     calls = []
-    again = guard._rebuild
-    monkeypatch.setattr(guard, "_rebuild", lambda *given: calls.append(given) or again(*given))
+    again = _rebuild_split
+    monkeypatch.setattr(leakage, "_rebuild_split", lambda *given: calls.append(given) or again(*given))
     return calls
 
 
 def test_our_own_checkpoint_of_this_split_needs_no_second_split(keys, ask, stock, counted, workdir):
-    fit.train(RecBoleConfig("BPR", "here", config_dict=keys), workdir / "own.pth")
+    training.train(RecBoleConfig("BPR", "here", config_dict=keys), workdir / "own.pth")
     assert ask(str(workdir / "own.pth")) and counted == []
     assert ask(stock()) and len(counted) == 1
 
 
 def test_our_own_checkpoint_of_another_split_is_refused(keys, refusal, workdir):
-    fit.train(RecBoleConfig("BPR", "here", config_dict={**keys, "seed": 7}), workdir / "own.pth")
+    training.train(RecBoleConfig("BPR", "here", config_dict={**keys, "seed": 7}), workdir / "own.pth")
     assert "test pairs" in refusal(str(workdir / "own.pth"))
 
 
@@ -302,7 +307,7 @@ def forged(file, **changes):
     content = torch.load(file, weights_only=False)
     content["config"].final_config_dict.update(changes.pop("config", {}))
     with open(file, "wb") as stream:
-        stream.write(to_bytes({**content, **changes}))
+        stream.write(torch_bytes({**content, **changes}))
     return file
 
 
@@ -335,7 +340,7 @@ def test_a_fingerprint_of_another_split_than_its_own_settings_make_is_refused(st
 def test_our_own_checkpoint_is_refused_where_the_dataset_has_changed_since(keys, folder, refusal, workdir):
     shutil.copytree(folder / "here", workdir / "here")
     own = {**keys, "data_path": str(workdir)}
-    fit.train(RecBoleConfig("BPR", "here", config_dict=own), workdir / "own.pth")
+    training.train(RecBoleConfig("BPR", "here", config_dict=own), workdir / "own.pth")
     file = workdir / "here" / "here.inter"
     file.write_text(file.read_text().rpartition("u29")[0])
     assert "files are not those" in refusal(str(workdir / "own.pth"), data_path=str(workdir))
@@ -377,27 +382,27 @@ def streams():
 def test_the_global_random_streams_are_left_where_they_were(stock, keys, given):
     path = {"teacher_path": stock()} if given else {}
     config = make_config("NKD", "here", config_dict={**keys, **path})
-    data = parts.split(plain_config(config))
+    data = prepare_split(plain_config(config))
     random.random(), np.random.rand(), torch.rand(1)
     before = streams()
-    get_teachers(config, data)
+    provide_teachers(config, data)
     assert streams() == before
 
 
 def test_the_streams_are_left_alone_by_a_refusal_too(stock, keys):
     config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7)})
-    data = parts.split(plain_config(config))
+    data = prepare_split(plain_config(config))
     before = streams()
     with pytest.raises(KDError):
-        get_teachers(config, data)
+        provide_teachers(config, data)
     assert streams() == before
 
 
 def test_this_run_s_config_is_left_as_it_was(stock, keys):
     config = make_config("NKD", "here", config_dict={**keys, "teacher_path": stock(seed=7), "teacher_check": "warn"})
-    data = parts.split(plain_config(config))
+    data = prepare_split(plain_config(config))
     before = {name: str(value) for name, value in vars(config).items()}
-    get_teachers(config, data)
+    provide_teachers(config, data)
     assert {name: str(value) for name, value in vars(config).items()} == before
 
 
@@ -421,4 +426,4 @@ def test_a_filter_by_a_column_that_is_not_read_says_how_it_is(settings, key, val
     with pytest.raises(KDError, match=rf"{key} asks for the column 'rating', .*load_col: .*user_id, item_id, rating"):
         run_kd("SLD", config_dict={**settings, key: value})
     read = {**settings, "load_col": None, "val_interval": {"timestamp": "[0,8]"}}
-    assert len(parts.split(plain_config(make_config("SLD", config_dict=read))).pairs["train"])
+    assert len(prepare_split(plain_config(make_config("SLD", config_dict=read))).pairs["train"])

@@ -2,10 +2,11 @@
 
 import pytest
 
-from recbole_kd import KDError
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data import split as split_module
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
 
 ROWS = [(f"u{user}", f"i{(user * 7 + n * n) % 23}", n) for user in range(20) for n in range(8)]
 HEAD = "user_id:token\titem_id:token\ttimestamp:float"
@@ -19,7 +20,7 @@ def split(workdir):
         (workdir / "d").mkdir(exist_ok=True)
         lines = [*([head] if head else []), *(separator.join(map(str, row)) for row in rows)]
         (workdir / "d" / f"d{end}").write_text("\n".join(lines) + "\n" if lines else "")
-        return parts.split(plain_config(make_config("RRD", "d", config_dict={"data_path": str(workdir), **keys})))
+        return prepare_split(plain_config(make_config("RRD", "d", config_dict={"data_path": str(workdir), **keys})))
 
     return write
 
@@ -61,4 +62,4 @@ def test_a_benchmark_s_other_parts_may_be_empty_and_need_no_time(split):
         with pytest.raises(KDError, match="not exist"):  # not all of them are there yet
             split(end=end, rows=rows, **keys)
     found = split(end=".one.inter", rows=ROWS[40:], **keys)
-    assert [len(found.pairs[part]) > 0 for part in parts.PARTS] == [True, False, True]
+    assert [len(found.pairs[part]) > 0 for part in split_module.PARTS] == [True, False, True]

@@ -3,17 +3,21 @@
 import pytest
 import torch
 
-from recbole_kd import KDError, run_kd
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import _distil, get_student_alone, make_config
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import _distil, get_student_alone, make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.quick_start import run_kd
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.cache_key import outcome_settings, run_key
+from recbole_kd.trainer.model_builder import build_seeded_model
 
 
 def made(settings, **keys):
     config = make_config("SLD", config_dict={**settings, **keys})
-    return config, parts.split(plain_config(config))
+    return config, prepare_split(plain_config(config))
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF"])
@@ -21,9 +25,9 @@ def test_tables_are_normal_of_that_width_and_the_rest_is_recboles(settings, mode
     keys = {"teacher_model": model, "teacher.embedding_size": 64}
     stock, data = made(settings, **keys)
     given, _ = made(settings, **keys, **{"teacher.init_std": 0.01})
-    theirs = fit.build(stock.teacher, data.train._dataset)
+    theirs = build_seeded_model(stock.teacher, data.train._dataset)
     after = torch.get_rng_state()
-    ours = fit.build(given.teacher, data.train._dataset)
+    ours = build_seeded_model(given.teacher, data.train._dataset)
     assert torch.equal(torch.get_rng_state(), after)
     tables = []
     for (name, weight), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
@@ -45,7 +49,7 @@ def test_the_student_alone_and_the_distilled_one_begin_alike_and_the_teacher_on_
 
 def test_at_weight_zero_the_distilled_student_is_the_student_alone(settings, workdir):
     config, data = made(settings, init_std=0.5, sld_weight=0.0)
-    knowledge = get_knowledge(config, data, get_teachers(config, data))
+    knowledge = load_knowledge(config, data, provide_teachers(config, data))
     alone = get_student_alone(config, plain_config(config), data)[1]
     _distil(config, knowledge, workdir / "x.pth")
     one, other = (read_checkpoint(file)["state_dict"] for file in (alone, workdir / "x.pth"))
@@ -59,8 +63,8 @@ def test_it_decides_the_outcome_where_it_is_set_and_changes_no_name_where_it_is_
     keys = []
     for more in ({}, {"init_std": 0}, {"init_std": 0.1}, {"init_std": 0.2}):
         config, data = made(settings, **more)
-        keys.append((fit.run_key(config, data.fingerprint), fit.run_key(plain_config(config), data.fingerprint)))
-        assert ("init_std" in fit.decisive(config.final_config_dict)) == bool(more.get("init_std"))
+        keys.append((run_key(config, data.fingerprint), run_key(plain_config(config), data.fingerprint)))
+        assert ("init_std" in outcome_settings(config.final_config_dict)) == bool(more.get("init_std"))
     assert keys[0] == keys[1]
     assert len({one for pair in keys for one in pair}) == 6
 

@@ -7,12 +7,13 @@ from conformance import Bench
 from toy import D_T, ITEMS, SEEN, USERS, Toy
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.sampling import uniform_outside
-from recbole_kd.teacher import lists
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.lists import BLOCK, ROWS
-from recbole_kd.teacher.store import read_arrays, store_name, write_arrays
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.knowledge.store import read_arrays, store_name, write_arrays
+from recbole_kd.ops.blocks import BLOCK_SIZE
+from recbole_kd.ops.ranking import top_k_of_chunks
+from recbole_kd.ops.sampling import sample_outside
+from recbole_kd.ops.top_lists import MIN_ROWS
 
 
 @pytest.fixture
@@ -38,20 +39,20 @@ def test_top_items_are_the_best_unseen_ones(bench):
 def test_lists_that_leave_nothing_outside_them_are_named():
     pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
     said = []
-    knowledge = Knowledge(FactorBackbone(Toy(D_T, 1)), tuple(pairs), log=said.append)
-    knowledge.unseen()
-    knowledge.unseen(knowledge.top_items(2))
-    knowledge.unseen_by(knowledge.top_users(1))
+    knowledge = ModelKnowledge(FactorBackbone(Toy(D_T, 1)), tuple(pairs), log=said.append)
+    knowledge.excluded_from_sampling()
+    knowledge.excluded_from_sampling(knowledge.top_items(2))
+    knowledge.users_excluded_from_sampling(knowledge.top_users(1))
     assert not [text for text in said if "holds all" in text]
-    knowledge.unseen(knowledge.top_items(ITEMS))
-    knowledge.unseen_by(knowledge.top_users(USERS))
+    knowledge.excluded_from_sampling(knowledge.top_items(ITEMS))
+    knowledge.users_excluded_from_sampling(knowledge.top_users(USERS))
     full = [text for text in said if "holds all" in text]
     assert len(full) == 2 and f"for {USERS} of {USERS} users" in full[0] and f"for {ITEMS} of {ITEMS} items" in full[1]
 
 
 def test_a_list_longer_than_the_catalogue_is_clipped_and_said_once(bench):
     said = []
-    knowledge = Knowledge(bench.knowledge.backbone, bench.data.train_pairs, None, said.append)
+    knowledge = ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, None, said.append)
     top = knowledge.top_items(10_000)
     knowledge.top_items(20_000)
     assert top.ids.shape[1] == knowledge.n_items - 1
@@ -110,7 +111,7 @@ def test_the_store_is_written_whole_and_read_back(bench, workdir):
     said = []
 
     def fresh():
-        return Knowledge(bench.knowledge.backbone, bench.data.train_pairs, workdir / "store", said.append)
+        return ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, workdir / "store", said.append)
 
     first = fresh().top_items(7)
     (workdir / "store" / "top-9.partial").mkdir()  # what a kill leaves behind
@@ -150,12 +151,12 @@ def test_the_store_tells_teachers_and_splits_apart(bench):
 
 
 def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
-    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 500)
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 500)
     sizes = []
     score_all = bench.knowledge.score_all
     bench.knowledge.score_all = lambda users: sizes.append(len(users)) or score_all(users)
-    blocked = bench.knowledge.unseen_top(bench.knowledge.score_all, 5)
-    assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK
+    blocked = bench.knowledge.top_unseen(bench.knowledge.score_all, 5)
+    assert max(sizes) * bench.knowledge.n_items <= 500 < BLOCK_SIZE
     monkeypatch.undo()
     assert torch.equal(blocked.ids, bench.knowledge._top_arrays(5, False)["ids"])
 
@@ -170,16 +171,16 @@ def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypa
         "seen": lambda: knowledge._top_arrays(k, True)["ids"],
         "top_users": lambda: knowledge._top_users(k)["ids"],
         "near": lambda: knowledge._near("item", k, 3),
-        "student": lambda: knowledge.unseen_top(student.tables(), k).ids,
+        "student": lambda: knowledge.top_unseen(student.snapshot(), k).ids,
     }[read]
-    whole, widths, merged = function(), [], lists.top_k_of_parts
+    whole, widths, merged = function(), [], top_k_of_chunks
     assert (whole[1:] == 0).any() == (k > 60 and read in ("top_items", "student"))  # a row with fewer than k
 
     def watched(parts, k):
         return merged((widths.append(part.shape[1]) or part for part in parts), k)
 
-    monkeypatch.setattr(lists, "BLOCK", 7 * ROWS)
-    monkeypatch.setattr(lists, "top_k_of_parts", watched)
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 7 * MIN_ROWS)
+    monkeypatch.setattr("recbole_kd.ops.top_lists.top_k_of_chunks", watched)
     assert torch.equal(function(), whole)
     assert max(widths) == max(7, k + 1) < knowledge.n_items
 
@@ -187,7 +188,7 @@ def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypa
 def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_list(bench):
     knowledge = bench.knowledge
     top = knowledge.top_users(6)
-    drawn, there = uniform_outside(knowledge.unseen_by(top), 2000, torch.Generator().manual_seed(0))
+    drawn, there = sample_outside(knowledge.users_excluded_from_sampling(top), 2000, torch.Generator().manual_seed(0))
     for item in range(1, knowledge.n_items):
         had = knowledge.positive_users[knowledge.positive_items == item].tolist()
         free = set(range(1, knowledge.n_users)) - set(had) - set(top.ids[item].tolist())
@@ -205,7 +206,7 @@ def test_the_list_of_all_items_holds_what_was_seen(bench):
 
 def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_have_not_seen_it(bench, monkeypatch):
     knowledge = bench.knowledge
-    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 7 * knowledge.n_items)  # several blocks
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 7 * knowledge.n_items)  # several blocks
     top = knowledge.top_users(6)
     scores = knowledge.score_all(torch.arange(knowledge.n_users)).clone()
     scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf
@@ -219,17 +220,17 @@ def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_
     assert not top.ids[0].any() and top.length[0] == 0
 
 
-@pytest.mark.parametrize("block", [1, 400, BLOCK])
+@pytest.mark.parametrize("block", [1, 400, BLOCK_SIZE])
 def test_a_draw_passes_over_what_was_seen_and_what_is_listed_however_many_rows_are_taken_together(
     bench, monkeypatch, block
 ):
     knowledge = bench.knowledge
     users, items = knowledge.top_items(5), knowledge.top_users(6)
-    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", block)
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", block)
     pairs = list(zip(knowledge.positive_users.tolist(), knowledge.positive_items.tolist(), strict=True))
     for found, top, size, known in (
-        (knowledge.unseen(users), users, knowledge.n_items, pairs),
-        (knowledge.unseen_by(items), items, knowledge.n_users, [pair[::-1] for pair in pairs]),
+        (knowledge.excluded_from_sampling(users), users, knowledge.n_items, pairs),
+        (knowledge.users_excluded_from_sampling(items), items, knowledge.n_users, [pair[::-1] for pair in pairs]),
     ):
         assert found.size == size and len(found.starts) == len(top.ids) + 1
         for row in range(len(top.ids)):

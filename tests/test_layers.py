@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_kd.layers import Projector, coins
+from recbole_kd.term.projectors import Projector, bernoulli_mask
 
 D_IN, D_OUT, HIDDEN, EXPERTS = 3, 5, 4, 6
 
@@ -122,15 +122,15 @@ def test_dropped_inputs_get_no_gradient():
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_coins_fall_by_their_probability_each_by_itself(p):
-    drawn = coins((40_001, 5), p, torch.Generator().manual_seed(3), "cpu")
+    drawn = bernoulli_mask((40_001, 5), p, torch.Generator().manual_seed(3), "cpu")
     assert drawn.shape == (40_001, 5) and drawn.dtype == torch.bool
     numbers = drawn.double()
     assert torch.allclose(numbers.mean(0), torch.full((5,), p).double(), atol=0.01)
     flat = numbers.flatten()
     for apart in range(1, 9):  # those of one random word, and of the next
         assert ((flat[apart:] - p) * (flat[:-apart] - p)).mean().abs() < 0.003
-    assert torch.equal(drawn, coins((40_001, 5), p, torch.Generator().manual_seed(3), "cpu"))
+    assert torch.equal(drawn, bernoulli_mask((40_001, 5), p, torch.Generator().manual_seed(3), "cpu"))
 
 
 def test_no_coins():
-    assert coins((0, 5), 0.5, torch.Generator(), "cpu").shape == (0, 5)
+    assert bernoulli_mask((0, 5), 0.5, torch.Generator(), "cpu").shape == (0, 5)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_kd.layers import Experts, Projector
+from recbole_kd.term.projectors import Experts, Projector
 
 D_IN, D_OUT, HIDDEN, EXPERTS = 3, 5, 4, 6
 

@@ -5,18 +5,21 @@ import pytest
 import torch
 from recbole.quick_start import run_recbole
 
-from recbole_kd import KDError, load_student, run_kd
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import make_plan
-from recbole_kd.compare.planned import plan_runs
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.measure import evaluate
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import Split, prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.experiment import make_config
+from recbole_kd.quick_start import load_student, run_kd
+from recbole_kd.trainer import training
+from recbole_kd.trainer.cache_key import outcome_settings
 
 
 def split_of(settings, **keys):
-    return parts.split(plain_config(make_config("SLD", config_dict={**settings, **keys})))
+    return prepare_split(plain_config(make_config("SLD", config_dict={**settings, **keys})))
 
 
 def items_of(data, part, user):
@@ -61,8 +64,11 @@ def test_the_metrics_of_all_three_are_those_counted_by_hand_and_nothing_is_train
     keys = {**settings, "metric_decimal_place": 8, "eval_args": {"split": {"RS": [0.5, 0.3, 0.2]}}}
     stock = run_kd("SLD", config_dict=keys)
     trained = []
-    train = fit.train
-    monkeypatch.setattr(fit, "train", lambda config, *args, **how: trained.append(1) or train(config, *args, **how))
+    train = training.train
+    for user in ("experiment", "teacher.provider"):
+        monkeypatch.setattr(
+            f"recbole_kd.{user}.train", lambda config, *args, **how: trained.append(1) or train(config, *args, **how)
+        )
     found = run_kd("SLD", config_dict={**keys, "eval_mask": "train", "resume": True})
     assert not trained
     data = split_of(keys)
@@ -81,7 +87,7 @@ def test_a_loaded_student_is_evaluated_under_the_mask_of_its_run(settings):
     keys = {**settings, "eval_mask": "train", "baseline": False}
     found = run_kd("SLD", config_dict=keys)["distilled"]
     config, model, dataset, *loaders = load_student(found["checkpoint"])
-    data = parts.Split(dataset, *loaders, pairs={}, tokens=(), fingerprint=None)
+    data = Split(dataset, *loaders, pairs={}, tokens=(), fingerprint=None)
     assert evaluate(config, model, data)[1] == found["test_result"]
 
 
@@ -95,7 +101,7 @@ def test_a_comparison_measures_again_under_another_mask_and_a_key_at_its_default
     for stock, same, other in zip(*plans, masked, strict=True):
         assert stock.key == same.key != other.key
     config = make_config("SLD", config_dict=settings).final_config_dict
-    assert "eval_mask" in config and "eval_mask" not in fit.decisive(config, ("eval_mask",))
+    assert "eval_mask" in config and "eval_mask" not in outcome_settings(config, ("eval_mask",))
 
 
 def test_a_stock_teacher_that_was_evaluated_on_samples_may_teach_under_a_mask(settings, workdir):

@@ -131,7 +131,7 @@ class TestMKDWithAGraphStudent(Conformance):
 
 
 def test_every_method_is_here():
-    from recbole_kd import method_names
+    from recbole_kd.config.schema import method_names
 
     tested = {kind.method for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Conformance)}
     assert set(method_names()) <= tested

@@ -7,16 +7,16 @@ import pytest
 import torch
 from conformance import Bench, same_weights
 
-from recbole_kd import run_kd
 from recbole_kd.backbone.base import View
+from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
-from recbole_kd.config import KDError
-from recbole_kd.quick_start import make_config
-from recbole_kd.report import table
-from recbole_kd.teacher import fit
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.neighbours import with_neighbours
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.knowledge.neighbour_scores import with_neighbours
+from recbole_kd.quick_start import run_kd
+from recbole_kd.report import result_table
+from recbole_kd.trainer.cache_key import outcome_settings, run_key
 
 
 def pairs(*seen):
@@ -131,10 +131,10 @@ def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench
 def test_each_weight_has_a_store_and_runs_of_its_own_and_none_is_as_before(settings, bench):
     runs = [Bench("SLD", settings, **keys) for keys in ({}, {"neighbour_weight": 0.4})] + [bench]
     stores = {run.knowledge.store for run in runs}
-    keys = {fit.run_key(run.config, run.data.fingerprint) for run in runs}
+    keys = {run_key(run.config, run.data.fingerprint) for run in runs}
     assert len(stores) == len(keys) == 3
-    assert "neighbour_weight" not in fit.decisive(make_config("SLD", config_dict=settings).final_config_dict)
-    teachers = {fit.run_key(run.config.teacher, run.data.fingerprint) for run in runs}
+    assert "neighbour_weight" not in outcome_settings(make_config("SLD", config_dict=settings).final_config_dict)
+    teachers = {run_key(run.config.teacher, run.data.fingerprint) for run in runs}
     assert len(teachers) == 1  # the teacher is the same one
 
 
@@ -142,7 +142,7 @@ def test_earlier_moments_are_read_with_them_too(bench):
     knowledge = bench.knowledge
     states = [lambda: knowledge.backbone]
     positives = knowledge.positive_users, knowledge.positive_items
-    along = Knowledge(knowledge.backbone, positives, None, states=states, trajectory="some", neighbours=0.8)
+    along = ModelKnowledge(knowledge.backbone, positives, None, states=states, trajectory="some", neighbours=0.8)
     (lists,) = along.trajectories(2)
     assert torch.equal(lists[0], lists[1])
 
@@ -165,7 +165,7 @@ def test_a_run_shows_what_they_are_worth_beside_the_teacher(settings, workdir):
     row = json.loads((workdir / "out.json").read_text())["with_neighbours"]
     assert row["test_result"] == result["with_neighbours"]["test_result"]
     assert row["test_result"] != result["teacher"]["test_result"] and row["parameters"] is None
-    lines = [line.split("  ")[0] for line in table(result).splitlines()]
+    lines = [line.split("  ")[0] for line in result_table(result).splitlines()]
     assert "with its neighbours" in lines
 
 
@@ -184,7 +184,7 @@ def test_a_run_without_them_says_what_they_would_be_worth_on_validation(settings
 def test_the_table_advises_them_where_they_are_better(settings, better):
     found = run_kd("SLD", config_dict=settings)
     found["neighbours_worth"] |= {"with": 0.3, "without": 0.25, "better": better}
-    said = table(found).splitlines()[-1]
+    said = result_table(found).splitlines()[-1]
     assert said.endswith("mrr@10 0.3000 against 0.2500: --neighbour_weight=1 teaches with them") == better
 
 
@@ -218,7 +218,7 @@ def test_looking_at_them_moves_no_random_number(settings, monkeypatch):
     weights = []
     for look in (True, False):
         if not look:
-            monkeypatch.setattr("recbole_kd.quick_start.neighbours_worth", lambda *args: None)
+            monkeypatch.setattr("recbole_kd.evaluation.neighbour_advice.neighbour_advice", lambda *args: None)
         found = run_kd("MKD", config_dict=settings)
         weights.append(read_checkpoint(found["distilled"]["checkpoint"])["state_dict"])
     assert same_weights(*weights)

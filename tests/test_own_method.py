@@ -8,9 +8,10 @@ import pytest
 import recbole.trainer
 from conformance import Conformance
 
-from recbole_kd import method_names, register
-from recbole_kd.config import keys
-from recbole_kd.term import Term
+from recbole_kd import register
+from recbole_kd.config import schema
+from recbole_kd.config.schema import kd_keys, method_names
+from recbole_kd.term.base import Term
 
 YAML = """# Pull: pulls the student's scores of the teacher's best items to the teacher's.
 # Paper: none.
@@ -30,7 +31,7 @@ class Pull(Term):
         self.top = knowledge.top_items(self.key("k"))
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         ids, scores = self.top.ids[users], self.top.scores[users]
         difference = batch.student.score(users, ids) - scores.masked_fill(ids == 0, 0.0)
         return self.reduce((difference * (ids > 0)).square().sum(1), len(batch.users), self.key("k"))
@@ -39,17 +40,17 @@ class Pull(Term):
 @pytest.fixture(scope="module", autouse=True)
 def pull(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own") / "properties"
-    shutil.copytree(keys.PROPERTIES, folder)
+    shutil.copytree(schema.PROPERTIES, folder)
     (folder / "model" / "Pull.yaml").write_text(YAML)
     module = types.ModuleType("recbole_kd.term.pull")
     module.Pull = Pull
-    before, here = set(sys.modules), keys.PROPERTIES
-    sys.modules["recbole_kd.term.pull"], keys.PROPERTIES = module, folder
-    keys.our_keys.cache_clear()
+    before, here = set(sys.modules), schema.PROPERTIES
+    sys.modules["recbole_kd.term.pull"], schema.PROPERTIES = module, folder
+    kd_keys.cache_clear()
     register()
     yield
-    keys.PROPERTIES = here
-    keys.our_keys.cache_clear()
+    schema.PROPERTIES = here
+    kd_keys.cache_clear()
     for name in set(sys.modules) - before:
         if name.endswith(".pull"):
             del sys.modules[name]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from recbole_kd.backbone import pairs
-from recbole_kd.backbone.pairs import pair_scores
+from recbole_kd.ops import pair_scores as pair_scores_module
+from recbole_kd.ops.pair_scores import pair_scores
 
 N, M, D, C = 5, 9, 3, 6
 
@@ -13,7 +13,7 @@ N, M, D, C = 5, 9, 3, 6
 def ways(request, monkeypatch):
     """Every test holds both ways."""
     if request.param == "a GPU's ways":
-        monkeypatch.setattr(pairs, "_on_host", lambda values: False)
+        monkeypatch.setattr(pair_scores_module, "_on_host", lambda values: False)
 
 
 def draw(*shape, seed, dtype=torch.float64):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,7 +80,7 @@ def test_ml_1m_is_what_recboles_own_copy_is_under_val_interval(prepare, tmp_path
     for folder, keys in (("ours", {}), ("theirs", {"val_interval": {"rating": "[3,inf)"}}), ("theirs", {})):
         columns = {"load_col": {"inter": ["user_id", "item_id", *(["rating"] if folder == "theirs" else [])]}}
         own = {**settings, **columns, **keys, "dataset": "ml-1m", "data_path": str(tmp_path / folder)}
-        found.append(parts.split(plain_config(make_config("SLD", config_dict=own))).fingerprint)
+        found.append(prepare_split(plain_config(make_config("SLD", config_dict=own))).fingerprint)
     assert found[0] == found[1] != found[2]
 
 

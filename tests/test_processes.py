@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +21,50 @@ import psutil
 import pytest
 import torch
 from conformance import Bench, same_weights
+from recbole.utils import init_seed
 
-from recbole_kd import KDError, launch, method_names, objective_function, processes, quick_start, run_kd
+from recbole_kd import experiment
+from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
-from recbole_kd.config import plain_config
-from recbole_kd.model import Distiller
-from recbole_kd.processes import Place
-from recbole_kd.quick_start import make_config
-from recbole_kd.register import method_class
-from recbole_kd.shared import SharedTrainer, check_alike, check_data, check_settings, check_shares, draw_apart, level
-from recbole_kd.teacher import fit, lists, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.measure import evaluate
-from recbole_kd.teacher.prepare import get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.schema import method_names
+from recbole_kd.data.split import prepare_split
+from recbole_kd.distributed import process_group
+from recbole_kd.distributed.launcher import _free_port, launch_processes, process_layout
+from recbole_kd.distributed.process_group import (
+    ProcessInfo,
+    all_gather,
+    broadcast_object,
+    broadcast_tensors,
+    join_group,
+    process_count,
+    process_rank,
+    rank0_first,
+    reduce_gradients,
+)
+from recbole_kd.distributed.sharding import ShardSampler, divided_threads, shard_loader
+from recbole_kd.errors import KDError
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.experiment import get_distilled, make_config
+from recbole_kd.knowledge import base as knowledge_base
+from recbole_kd.method.checks import check_distributable
+from recbole_kd.method.distiller import Distiller
+from recbole_kd.method.registry import method_class
+from recbole_kd.quick_start import _run_rank, objective_function, run_kd
+from recbole_kd.teacher import provider
+from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term.nkd import NKD
-from recbole_kd.tune import tune
+from recbole_kd.trainer.cache_key import run_key
+from recbole_kd.trainer.ddp_trainer import (
+    DistributedKDTrainer,
+    check_same_data,
+    check_same_lists,
+    check_same_settings,
+    seed_per_rank,
+    sync_from_rank0,
+)
+from recbole_kd.trainer.training import run_trainer
+from recbole_kd.tune.tuner import tune
 
 REPO = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -51,8 +81,8 @@ TRAINED = {"SLD": {"sld_refresh": 1}, "HetComp": QUICK_HETCOMP, "BD": {}}
 
 def pair():
     """Two Places on this machine."""
-    meeting = f"tcp://localhost:{launch._free_port()}"
-    return [Place(rank, 2, rank, 2, meeting) for rank in (0, 1)]
+    meeting = f"tcp://localhost:{_free_port()}"
+    return [ProcessInfo(rank, 2, rank, 2, meeting) for rank in (0, 1)]
 
 
 @pytest.fixture
@@ -60,7 +90,7 @@ def here(monkeypatch):
     """Makes this process one of several in name, without any others."""
 
     def be(rank, world=2):
-        monkeypatch.setattr(processes, "_here", Place(rank, world, rank, world, ""))
+        monkeypatch.setattr(process_group, "_current", ProcessInfo(rank, world, rank, world, ""))
 
     yield be
     monkeypatch.undo()
@@ -72,7 +102,7 @@ def here(monkeypatch):
 def both(place, settings, methods):
     """Everything that is looked at below, by the name of the test that does."""
     logging.getLogger().setLevel(logging.ERROR)
-    with processes.joined(place, CPU):
+    with join_group(place, CPU):
         found = {"gradients": [gradients(settings, method, keys) for method, keys in methods]}
         for method, keys in TRAINED.items():
             found[method] = training(settings, method, keys)
@@ -82,28 +112,28 @@ def both(place, settings, methods):
         found["not finite"] = not_finite(settings)
         found["unlike"] = unlike(settings)
         found["epochs"] = other_epoch(settings)
-        return processes.gathered(found)
+        return all_gather(found)
 
 
 def half(batch):
-    return batch[torch.arange(len(batch))[processes.rank() :: 2]]
+    return batch[torch.arange(len(batch))[process_rank() :: 2]]
 
 
 def bench_of(method, settings, **keys):
     """The first process trains the teacher, as in a run."""
-    with processes.first_before_others():
+    with rank0_first():
         return Bench(method, settings, **keys)
 
 
 def gradients(settings, method, keys):
     """Of the first step of a training, each process with its half of a batch."""
     bench = bench_of(method, settings, **keys)
-    trainer = SharedTrainer(bench.config, model_of(bench))
-    if processes.rank() == 1:  # nobody hands these on: they have to come from the first one
+    trainer = DistributedKDTrainer(bench.config, model_of(bench))
+    if process_rank() == 1:  # nobody hands these on: they have to come from the first one
         with torch.no_grad():
             for weight in trainer.model.parameters():
                 weight.add_(1.0)
-    trainer._begin(0)
+    trainer._start_epoch(0)
     return step(trainer, half(bench.batch()))
 
 
@@ -116,19 +146,19 @@ def step(trainer, batch):
 
 
 def model_of(bench):
-    fit.init_seed(bench.config["seed"], True)
+    init_seed(bench.config["seed"], True)
     return method_class(bench.config.method)(bench.config, bench.data.train._dataset, bench.knowledge)
 
 
-class Watching(SharedTrainer):
+class Watching(DistributedKDTrainer):
     """Notes what the processes have in common at each epoch, and what each has seen."""
 
     def __init__(self, config, model):
         super().__init__(config, model)
         self.lists, self.weights, self.stopped = [], [], 0
 
-    def _begin(self, epoch):
-        super()._begin(epoch)
+    def _start_epoch(self, epoch):
+        super()._start_epoch(epoch)
         self.lists.append([buffer.clone() for buffer in self.model.terms.buffers()])
         self.stopped = epoch
 
@@ -139,15 +169,15 @@ class Watching(SharedTrainer):
     def evaluate(self, *args, **kwargs):
         """As on a machine that computes otherwise."""
         found = super().evaluate(*args, **kwargs)
-        return {name: value + processes.rank() * len(self.weights) for name, value in found.items()}
+        return {name: value + process_rank() * len(self.weights) for name, value in found.items()}
 
 
 def training(settings, method, keys):
     """A whole training with early stopping: lists and weights at each epoch, scores, and when it ended."""
     bench = bench_of(method, {**settings, "epochs": 12, "stopping_step": 1}, **keys)
     trainer = Watching(bench.config, model_of(bench))
-    data = parts.split(bench.student_config)
-    fit.run(trainer, data, f"{settings['checkpoint_dir']}/{method}-{processes.rank()}.pth")
+    data = prepare_split(bench.student_config)
+    run_trainer(trainer, data, f"{settings['checkpoint_dir']}/{method}-{process_rank()}.pth")
     left = sorted(str(file) for file in Path(settings["checkpoint_dir"]).glob(f"{method}-*"))
     return {
         "lists": trainer.lists, "weights": trainer.weights, "stopped": trainer.stopped, "left": left,
@@ -159,8 +189,8 @@ def training(settings, method, keys):
 def evaluation(settings):
     """RecBole's metrics of one model, each process with its part of the users."""
     bench = bench_of("SLD", settings, **MEASURED)
-    trainer = SharedTrainer(bench.config, model_of(bench))
-    processes.share(bench.data.valid, even=False)
+    trainer = DistributedKDTrainer(bench.config, model_of(bench))
+    shard_loader(bench.data.valid, even=False)
     trainer.eval_collector.data_collect(bench.data.train)
     users = [int(user) for batch in bench.data.valid for user in batch[0]["user_id"]]
     return users, trainer.evaluate(bench.data.valid, load_best_model=False)
@@ -169,12 +199,12 @@ def evaluation(settings):
 def drawing(settings):
     """What each process is given in two epochs: users, positive and negative items, the terms' own draws."""
     bench = bench_of("MKD", settings)
-    data, model = parts.split(bench.student_config), model_of(bench)
-    processes.share(data.train, even=True)
+    data, model = prepare_split(bench.student_config), model_of(bench)
+    shard_loader(data.train, even=True)
     found = []
     for epoch in range(2):
-        level(model, epoch)
-        draw_apart(model.terms, bench.config, epoch)
+        sync_from_rank0(model, epoch)
+        seed_per_rank(model.terms, bench.config, epoch)
         batches = [[batch[name].tolist() for name in ("user_id", "item_id", "neg_item_id")] for batch in data.train]
         found.append((batches, torch.rand(3, generator=model.terms[0].generator).tolist()))
     return found
@@ -183,21 +213,21 @@ def drawing(settings):
 def missing():
     """Gradients where the second of three parameters has one in the second process alone, and the third in none."""
     weights = [torch.nn.Parameter(torch.ones(2, 3)) for _ in range(3)]
-    weights[0].grad = torch.full((2, 3), 1.0 + processes.rank())
-    if processes.rank() == 1:
+    weights[0].grad = torch.full((2, 3), 1.0 + process_rank())
+    if process_rank() == 1:
         weights[1].grad = torch.full((2, 3), 4.0)
-    processes.share_gradients(weights, 0.5)
+    reduce_gradients(weights, 0.5)
     return [weight.grad for weight in weights]
 
 
 def not_finite(settings):
     """What is said where one process alone has a loss that is not finite."""
     bench = bench_of("MKD", settings)
-    trainer = SharedTrainer(bench.config, model_of(bench))
+    trainer = DistributedKDTrainer(bench.config, model_of(bench))
     trainer.saved_model_file = "student.pth"  # as fit.run gives to all; a trainer's own is named after its own clock
-    trainer._begin(0)
+    trainer._start_epoch(0)
     losses = trainer.model.calculate_loss(half(bench.batch()))
-    if processes.rank() == 1:
+    if process_rank() == 1:
         trainer.model.losses["CPD"] *= torch.nan
     try:
         trainer._check_nan(sum(losses))
@@ -209,9 +239,9 @@ def unlike(settings):
     """What is said where a term draws for an epoch what is its own."""
     bench = bench_of("SLD", settings)
     model = model_of(bench)
-    model.terms[0].items += processes.rank()
+    model.terms[0].items += process_rank()
     try:
-        check_alike(model.terms)
+        check_same_lists(model.terms)
     except KDError as error:
         return str(error)
 
@@ -220,13 +250,13 @@ def other_epoch(settings):
     """What is said where one process goes on at another epoch."""
     model = model_of(bench_of("SLD", settings))
     try:
-        level(model, processes.rank())
+        sync_from_rank0(model, process_rank())
     except KDError as error:
         said = str(error)
     else:
         said = None
-    if processes.rank() == 1:  # the weights, which the first one has sent
-        processes.copy_of_first([*model.parameters(), *model.student.buffers()])
+    if process_rank() == 1:  # the weights, which the first one has sent
+        broadcast_tensors([*model.parameters(), *model.student.buffers()])
     return said
 
 
@@ -258,12 +288,12 @@ def mean_of_halves(settings, method, keys):
     for rank in (0, 1):
         model = model_of(bench)
         model.start_epoch(0)
-        processes._here = Place(rank, 2, rank, 2, "")
+        _current = ProcessInfo(rank, 2, rank, 2, "")
         try:
-            draw_apart(model.terms, bench.config, 0)
+            seed_per_rank(model.terms, bench.config, 0)
             batch = half(bench.batch())
         finally:
-            processes._here = None
+            _current = None
         sum(model.train().calculate_loss(batch)).backward()
         parts.append({name: weight.grad for name, weight in model.named_parameters()})
     first, second = parts
@@ -276,7 +306,7 @@ def found(alone, folder, module_settings):
     before = os.getcwd()
     os.chdir(folder)
     try:
-        return launch.start(both, pair(), (module_settings, METHODS))
+        return launch_processes(both, pair(), (module_settings, METHODS))
     finally:
         os.chdir(before)
 
@@ -328,7 +358,7 @@ def test_metrics_are_of_all_users_each_once(found, folder, module_settings, monk
 
 
 def test_together_they_see_the_batches_that_one_would_and_draw_their_own_negatives(found, folder, module_settings):
-    data = parts.split(plain_config(make_config("MKD", config_dict=module_settings)))
+    data = prepare_split(plain_config(make_config("MKD", config_dict=module_settings)))
     for epoch in range(2):
         whole = [sorted(zip(batch["user_id"].tolist(), batch["item_id"].tolist(), strict=True)) for batch in data.train]
         (mine, own), (theirs, other) = found[0]["drawing"][epoch], found[1]["drawing"][epoch]
@@ -363,10 +393,10 @@ def test_shares_do_not_overlap(size, world, here):
     parts, even = [], []
     for rank in range(world):
         here(rank, world)
-        parts.append(list(processes.Share(range(size), even=False)))
-        assert len(processes.Share(range(size), even=False)) == len(parts[-1])
-        even.append(list(processes.Share(range(size), even=True)))
-        assert len(processes.Share(range(size), even=True)) == len(even[-1])
+        parts.append(list(ShardSampler(range(size), even=False)))
+        assert len(ShardSampler(range(size), even=False)) == len(parts[-1])
+        even.append(list(ShardSampler(range(size), even=True)))
+        assert len(ShardSampler(range(size), even=True)) == len(even[-1])
     assert sorted(itertools.chain(*parts)) == list(range(size))
     drawn = list(itertools.chain(*even))
     assert set(drawn) == set(range(size)) and len({len(part) for part in even}) == 1
@@ -376,22 +406,22 @@ def test_shares_do_not_overlap(size, world, here):
 def test_a_loader_with_less_than_one_for_each_is_left_alone(here):
     loader = torch.utils.data.DataLoader(list(range(3)), batch_size=2)
     here(1, 4)
-    processes.share(loader, even=False)
+    shard_loader(loader, even=False)
     assert [batch.tolist() for batch in loader] == [[0, 1], [2]]
 
 
 def test_a_process_that_is_alone_speaks_to_nobody():
-    assert (processes.count(), processes.rank()) == (1, 0)
-    assert processes.from_first("it") == "it" and processes.gathered("it") == ["it"]
-    with processes.first_before_others(), processes.shared_cores():
-        assert processes.count() == 1
+    assert (process_count(), process_rank()) == (1, 0)
+    assert broadcast_object("it") == "it" and all_gather("it") == ["it"]
+    with rank0_first(), divided_threads():
+        assert process_count() == 1
 
 
 def test_cores_are_parted_and_given_back(here):
     torch.set_num_threads(4)
     try:
         here(0)
-        with processes.shared_cores():
+        with divided_threads():
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 4
     finally:
@@ -403,16 +433,16 @@ def test_cores_are_parted_and_given_back(here):
 
 def test_places_are_those_of_recboles_keys(settings):
     def places(**keys):
-        return launch.places(make_config("MKD", config_dict={**settings, **keys}))
+        return process_layout(make_config("MKD", config_dict={**settings, **keys}))
 
-    assert [(place.rank, place.world, place.local) for place in places()] == [(0, 1, 0)]
-    assert [(place.rank, place.world, place.local) for place in places(nproc=2)] == [(0, 2, 0), (1, 2, 1)]
+    assert [(place.rank, place.world_size, place.local_rank) for place in places()] == [(0, 1, 0)]
+    assert [(place.rank, place.world_size, place.local_rank) for place in places(nproc=2)] == [(0, 2, 0), (1, 2, 1)]
     second = places(nproc=2, world_size=4, group_offset=2, ip="first", port=7)
-    assert [(place.rank, place.local, place.meeting) for place in second] == [
+    assert [(place.rank, place.local_rank, place.init_method) for place in second] == [
         (2, 0, "tcp://first:7"), (3, 1, "tcp://first:7"),
     ]  # fmt: skip
-    assert places(nproc=2, world_size=4, ip="first")[0].meeting == "tcp://first:5678"
-    assert places(nproc=2)[0].meeting != places(nproc=2)[0].meeting  # two runs on one machine do not meet
+    assert places(nproc=2, world_size=4, ip="first")[0].init_method == "tcp://first:5678"
+    assert places(nproc=2)[0].init_method != places(nproc=2)[0].init_method  # two runs on one machine do not meet
     for wrong in ({"nproc": 2, "world_size": 3, "group_offset": 2}, {"nproc": 2, "world_size": 1}):
         with pytest.raises(KDError, match="world_size"):
             places(**wrong)
@@ -425,9 +455,9 @@ def test_torchrun_gives_the_place(settings, monkeypatch):
     numbers = {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2, "TORCHELASTIC_RUN_ID": "x"}
     for name, value in numbers.items():
         monkeypatch.setenv(name, str(value))
-    assert launch.places(make_config("MKD", config_dict=settings)) == [Place(3, 4, 1, 2, "env://")]
+    assert process_layout(make_config("MKD", config_dict=settings)) == [ProcessInfo(3, 4, 1, 2, "env://")]
     with pytest.raises(KDError, match="torchrun"):
-        launch.places(make_config("MKD", config_dict={**settings, "nproc": 2}))
+        process_layout(make_config("MKD", config_dict={**settings, "nproc": 2}))
 
 
 def test_fewer_gpus_than_processes_are_refused(settings, monkeypatch):
@@ -435,16 +465,16 @@ def test_fewer_gpus_than_processes_are_refused(settings, monkeypatch):
     config = make_config("MKD", config_dict={**settings, "nproc": 2, "gpu_id": 0})
     config["device"] = torch.device("cuda")
     with pytest.raises(KDError, match=r"2 processes need as many GPUs, and gpu_id=0 gives 1.*gpu_id=0,1"):
-        launch.places(config)
+        process_layout(config)
 
 
 def test_a_term_that_cannot_be_shared_is_refused_before_anything_starts(settings, workdir, monkeypatch):
-    monkeypatch.setattr(NKD, "shards", False)
-    monkeypatch.setattr(launch, "start", None)
+    monkeypatch.setattr(NKD, "distributable", False)
+    monkeypatch.setattr("recbole_kd.quick_start.launch_processes", None)
     with pytest.raises(KDError, match="NKD cannot be trained by several processes"):
         run_kd("MKD", config_dict={**settings, "nproc": 2})
     assert not list(workdir.rglob("*.pth"))
-    check_shares(make_config("SLD", config_dict=settings))
+    check_distributable(make_config("SLD", config_dict=settings))
 
 
 def test_searches_and_recboles_own_run_refuse_several_processes(settings, workdir):
@@ -462,17 +492,17 @@ def test_searches_and_recboles_own_run_refuse_several_processes(settings, workdi
 
 def test_a_student_of_several_processes_is_stored_as_another_one(settings, here, monkeypatch):
     config = make_config("SLD", config_dict=settings)
-    data, files = parts.split(plain_config(config)), []
-    monkeypatch.setattr(quick_start, "_distil", lambda config, knowledge, file: files.append(file))
-    monkeypatch.setattr(fit, "read_own", lambda file: None)
-    monkeypatch.setattr(fit, "load_weights", lambda *args: None)
-    monkeypatch.setattr(processes, "from_first", lambda what=None: what)
+    data, files = prepare_split(plain_config(config)), []
+    monkeypatch.setattr(experiment, "_distil", lambda config, knowledge, file: files.append(file))
+    monkeypatch.setattr(experiment, "read_trained", lambda file: None)
+    monkeypatch.setattr(experiment, "load_weights", lambda *args: None)
+    monkeypatch.setattr(experiment, "broadcast_object", lambda what=None: what)
     for world in (1, 2, 3):
         here(0, world)
-        quick_start.get_distilled(config, data, None, "teacher")
+        get_distilled(config, data, None, "teacher")
     assert len(set(files)) == 3
     several = make_config("SLD", config_dict={**settings, "nproc": 2, "port": 5000, "ip": "first"})
-    assert fit.run_key(several, data.fingerprint) == fit.run_key(config, data.fingerprint)  # where, not how many
+    assert run_key(several, data.fingerprint) == run_key(config, data.fingerprint)  # where, not how many
 
 
 # Whole runs
@@ -483,11 +513,11 @@ def last(text):
 
 
 def fail(place):
-    with processes.joined(place, CPU):
+    with join_group(place, CPU):
         if place.rank == 1:
             raise KDError("this one's fault")
-        processes.from_first("never taken")
-        processes.gathered("never answered")
+        broadcast_object("never taken")
+        all_gather("never answered")
 
 
 def test_a_port_that_is_taken_is_said(workdir):
@@ -496,62 +526,62 @@ def test_a_port_that_is_taken_is_said(workdir):
         taken.listen()
         meeting = f"tcp://localhost:{taken.getsockname()[1]}"
         with pytest.raises(ConnectionError, match=f"process 0 of 2 does not find the others at {meeting}"):  # noqa: SIM117
-            with processes.joined(Place(0, 2, 0, 2, meeting), CPU):
+            with join_group(ProcessInfo(0, 2, 0, 2, meeting), CPU):
                 pass
-    assert processes.count() == 1
+    assert process_count() == 1
 
 
 def test_the_error_of_one_ends_all_and_is_the_one_that_is_said(workdir):
     with pytest.raises(KDError, match="this one's fault"):
-        launch.start(fail, pair(), ())
+        launch_processes(fail, pair(), ())
     assert not multiprocessing.active_children()
 
 
 def unlike_settings(place, settings):
     config = make_config("SLD", config_dict={**settings, "learning_rate": (0.01, 0.1)[place.rank]})
-    with processes.joined(place, CPU):
-        check_settings(config)
+    with join_group(place, CPU):
+        check_same_settings(config)
 
 
 def test_machines_of_other_settings_are_refused(settings, workdir):
     said = "learning_rate is 0.01 in the first process and 0.1 in process 1"
     with pytest.raises(KDError, match=said):
-        launch.start(unlike_settings, pair(), (settings,))
+        launch_processes(unlike_settings, pair(), (settings,))
 
 
 def test_machines_of_other_files_and_folders_are_refused(settings, workdir, here, monkeypatch):
     config = make_config("SLD", config_dict=settings)
-    data = parts.split(plain_config(config))
+    data = prepare_split(plain_config(config))
     here(1, 2)
-    monkeypatch.setattr(processes, "gathered", lambda own: [own, "another"])
+    monkeypatch.setattr("recbole_kd.trainer.ddp_trainer.all_gather", lambda own: [own, "another"])
     with pytest.raises(KDError, match="files are not the same for all processes"):
-        check_data(data)
+        check_same_data(data)
     with pytest.raises(KDError, match=r"process 1 finds no teacher BPR in .*saved/teacher: all processes have to see"):
-        get_teachers(config, data)
+        provide_teachers(config, data)
     assert not list(workdir.rglob("*.pth"))
 
 
 def test_whoever_waits_for_nobody_ends(monkeypatch):
-    monkeypatch.setattr(processes, "MEETING", datetime.timedelta(seconds=2))
+    monkeypatch.setattr(process_group, "RENDEZVOUS_TIMEOUT", datetime.timedelta(seconds=2))
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
     for rank in (0, 1):
         with pytest.raises(ConnectionError, match=f"process {rank} of 2 does not find the others"):  # noqa: SIM117
-            with processes.joined(Place(rank, 2, 0, 1, f"tcp://localhost:{port}"), CPU):
+            with join_group(ProcessInfo(rank, 2, 0, 1, f"tcp://localhost:{port}"), CPU):
                 pass
-    assert processes.count() == 1
+    assert process_count() == 1
 
 
 def fail_late(place):
     """The first one's error, which the other one hears of before it is said."""
     if place.rank == 0:
-        said = launch.traceback.format_exc
-        launch.traceback.format_exc = lambda: (time.sleep(1.5), said())[1]
-    with processes.joined(place, CPU):
+        said = traceback.format_exc
+        traceback.format_exc = lambda: (time.sleep(1.5), said())[1]
+    with join_group(place, CPU):
         if place.rank == 0:
             raise KDError("the first one's fault")
-        processes.gathered("never answered")
+        all_gather("never answered")
 
 
 def no_room(place):
@@ -562,12 +592,12 @@ def no_room(place):
 
 def test_the_cause_is_said_though_another_ends_before(workdir):
     with pytest.raises(KDError, match="the first one's fault"):
-        launch.start(fail_late, pair(), ())
+        launch_processes(fail_late, pair(), ())
 
 
 def test_an_answer_that_cannot_be_written_is_said(workdir, capfd):
     with pytest.raises(ChildProcessError, match=r"ended without a word.*is there room for temporary files in"):
-        launch.start(no_room, pair(), ())
+        launch_processes(no_room, pair(), ())
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -580,16 +610,13 @@ def argv_of(settings, folder, *more):
 
 def one_after_the_other(place, argvs, second_meeting):
     """Two runs in the same pair of processes, of which the first one alone trains teachers and stores knowledge."""
-    write = lists.write_arrays
+    write = knowledge_base.write_arrays
     if place.rank > 0:
-        fit.train = lists.write_arrays = None
+        provider.train = knowledge_base.write_arrays = None
     else:  # long enough for the other to come and look for it
-        lists.write_arrays = lambda *args: (time.sleep(3), write(*args))
+        knowledge_base.write_arrays = lambda *args: (time.sleep(3), write(*args))
     places = (place, replace(place, meeting=second_meeting))
-    return [
-        quick_start._one_of_several(where, (None, None, None, None, argv))
-        for where, argv in zip(places, argvs, strict=True)
-    ]
+    return [_run_rank(where, (None, None, None, None, argv)) for where, argv in zip(places, argvs, strict=True)]
 
 
 def distilled(folder):
@@ -620,7 +647,7 @@ def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settin
     assert len({file.name.split(".")[-2] for file in (workdir / "log_tensorboard").rglob("events*")}) == 1
 
     argvs = [argv_of(settings, workdir / "cut", "--resume=True"), argv_of(settings, workdir / "whole")]
-    found = launch.start(one_after_the_other, pair(), (argvs, pair()[0].meeting))
+    found = launch_processes(one_after_the_other, pair(), (argvs, pair()[0].init_method))
     assert "going on at epoch" in capfd.readouterr().err
     assert [result["config"]["nproc"] for result in found] == [2, 2]
     assert found[0]["distilled"]["test_result"] == found[1]["distilled"]["test_result"]

@@ -15,12 +15,17 @@ from recbole.utils import ModelType, get_model, get_trainer
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
 import recbole_kd
-from recbole_kd import KDError, KDTrainer, NonFiniteLoss, load_student, objective_function, run_kd
+from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.fingerprint import sha256_of
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed
+from recbole_kd.experiment import make_config
+from recbole_kd.quick_start import load_student, objective_function, run_kd
+from recbole_kd.trainer import training
+from recbole_kd.trainer.cache_key import run_key
+from recbole_kd.trainer.kd_trainer import KDTrainer
 
 ROW = {"test_result", "valid_result", "parameters", "bytes", "ms_per_user", "checkpoint"}
 
@@ -68,7 +73,8 @@ def test_recovered_share_is_of_the_gap_before_it_is_rounded_and_none_without_one
 
 def test_a_second_run_finds_teacher_knowledge_and_student_alone(result, settings, monkeypatch):
     trained = []
-    monkeypatch.setattr("recbole_kd.teacher.fit.train", lambda *args, **kwargs: trained.append(1))
+    for user in ("experiment", "teacher.provider"):
+        monkeypatch.setattr(f"recbole_kd.{user}.train", lambda *args, **kwargs: trained.append(1))
     again = run_kd("MKD", config_dict=settings)
     assert not trained
     for name in ("teacher", "student_alone", "distilled"):
@@ -215,7 +221,7 @@ def test_global_names_are_about_fifteen():
 def test_a_stored_model_is_taken_only_where_all_that_decides_it_is_the_same(settings):
     def key(**keys):
         config = make_config("MKD", config_dict={**settings, **keys})
-        return fit.run_key(config, parts.split(plain_config(config)).fingerprint)
+        return run_key(config, prepare_split(plain_config(config)).fingerprint)
 
     stock = key()
     for name, value in {"checkpoint_dir": "x", "resume": True, "result_file": "r.json", "topk": [10, 20]}.items():
@@ -230,7 +236,7 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
         columns = {"inter": ["user_id", "item_id", "timestamp"]}
         keys = {"data_path": str(tmp_path), "eval_args": in_order, "load_col": columns}
         config = make_config("RRD", config_dict={**settings, **keys})
-        return parts.split(plain_config(config))
+        return prepare_split(plain_config(config))
 
     in_order = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
     (tmp_path / "toy").mkdir()
@@ -242,8 +248,8 @@ def test_a_pair_that_stands_twice_is_another_dataset_with_the_same_pairs(setting
         (tmp_path / "toy" / "toy.inter").write_text("\n".join([lines[0], *again, *lines[1:]]) + "\n")
         files.append(split())
     assert files[0].fingerprint.train != files[1].fingerprint.train
-    plain = parts.split(plain_config(make_config("RRD", config_dict=settings)))
-    assert plain.fingerprint.train == parts.hashed(plain.pairs["train"])  # what was stored before this counted is found
+    plain = prepare_split(plain_config(make_config("RRD", config_dict=settings)))
+    assert plain.fingerprint.train == sha256_of(plain.pairs["train"])  # what was stored before this counted is found
 
 
 @pytest.mark.parametrize(("keys", "words"), [
@@ -295,7 +301,7 @@ def test_saved_loaders_are_never_read_and_a_saved_dataset_only_where_it_is_named
 
 def test_whatever_stops_a_distillation_is_a_sentence(settings):
     keys = {**settings, "baseline": False, "student.learner": "sparse_adam"}
-    with pytest.raises(fit.TrainingFailed, match=r"the student BPR by SLD failed: .* dense gradients"):
+    with pytest.raises(TrainingFailed, match=r"the student BPR by SLD failed: .* dense gradients"):
         run_kd("SLD", config_dict=keys)
 
 
@@ -329,14 +335,15 @@ def test_no_other_failure_is_put_down_to_enable_amp(settings, monkeypatch):
 
 def test_a_training_that_recbole_fails_in_ends_in_a_sentence_that_says_whose(settings, monkeypatch, capsys):
     argv = [f"--{key}={value}" for key, value in settings.items() if key != "teacher"]
-    train = fit.train
+    train = training.train
 
     def failing(config, *args, **kwargs):
         if config["embedding_size"] == failing.width:
             raise ZeroDivisionError("of a graph without edges")
         return train(config, *args, **kwargs)
 
-    monkeypatch.setattr("recbole_kd.teacher.fit.train", failing)
+    for user in ("experiment", "teacher.provider"):
+        monkeypatch.setattr(f"recbole_kd.{user}.train", failing)
     for failing.width, whose in ((40, "the teacher BPR"), (4, "the student BPR alone")):
         assert main(["--model=RRD", *argv]) == 1
         said = capsys.readouterr().err.splitlines()[-1]
@@ -351,7 +358,8 @@ def test_a_training_that_recbole_fails_in_ends_in_a_sentence_that_says_whose(set
 ])  # fmt: skip
 def test_teachers_that_will_not_do_are_refused_before_any_is_trained(settings, keys, words, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)  # as where it is not installed
-    monkeypatch.setattr("recbole_kd.teacher.fit.train", lambda *args, **kwargs: pytest.fail("trained"))
+    for user in ("experiment", "teacher.provider"):
+        monkeypatch.setattr(f"recbole_kd.{user}.train", lambda *args, **kwargs: pytest.fail("trained"))
     settings["load_col"] = {"inter": ["user_id", "item_id", "timestamp"]}
     with pytest.raises(KDError) as caught:
         run_kd("RRD", config_dict={**settings, **keys})
@@ -391,7 +399,7 @@ def test_too_little_memory_is_said_in_a_sentence(settings, monkeypatch, capsys):
     def fail(*args):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
 
-    monkeypatch.setattr("recbole_kd.model.Distiller.calculate_loss", fail)
+    monkeypatch.setattr("recbole_kd.method.distiller.Distiller.calculate_loss", fail)
     assert main(["--model=RRD", *argv]) == 1
     assert "too little memory" in (said := capsys.readouterr().err.splitlines()[-1]) and "kd_rows" in said
 

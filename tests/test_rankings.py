@@ -5,8 +5,17 @@ import math
 import pytest
 import torch
 
-from recbole_kd import rankings
-from recbole_kd.rankings import best_first, consensus, discrepancy, order_of, rank_weights, top_k, top_k_of_parts
+from recbole_kd.ops import ranking
+from recbole_kd.ops.ranking import (
+    argsort_descending,
+    argsort_keys,
+    consensus,
+    list_discrepancy,
+    membership,
+    rank_weights,
+    top_k,
+    top_k_of_chunks,
+)
 
 
 def slow_consensus(ids, weights, k):
@@ -40,7 +49,7 @@ def test_top_k_of_parts_is_that_of_the_whole(k, kind):
         scores[:, 120:2900] = -torch.inf
     elif kind != "as drawn":
         scores = scores.sort(dim=1, descending=kind == "ever worse").values
-    best, columns = top_k_of_parts(scores.split(130, dim=1), k)
+    best, columns = top_k_of_chunks(scores.split(130, dim=1), k)
     assert torch.equal(best, scores.sort(dim=1, descending=True).values[:, :k])
     assert torch.equal(scores.gather(1, columns), best)
     assert all(len(set(row)) == k for row in columns.tolist())
@@ -52,7 +61,7 @@ def test_of_equal_scores_the_first_columns_stand_first_whether_in_parts_or_not(k
     scores = torch.where(scores.abs() < 10, 0.0 * scores, scores)  # both zeros
     scores[3:] -= 100  # and lists of nothing above 0
     wanted = scores.sort(dim=1, descending=True, stable=True)
-    for values, columns in (top_k(scores, k), top_k_of_parts(scores.split(130, dim=1), k)):
+    for values, columns in (top_k(scores, k), top_k_of_chunks(scores.split(130, dim=1), k)):
         assert torch.equal(values, wanted.values[:, :k]) and torch.equal(columns, wanted.indices[:, :k])
 
 
@@ -72,12 +81,12 @@ def test_top_k_of_equal_scores_of_nothing_and_of_no_number():
 @pytest.mark.parametrize("marks", [4, 1000, 1_000_000])  # by searching, a few rows at a time, all at once
 @pytest.mark.parametrize("kinds", [(torch.int32, torch.int32), (torch.int64, torch.int32)])
 def test_what_stands_in_a_list(monkeypatch, marks, kinds):
-    monkeypatch.setattr(rankings, "MARKS", marks)
+    monkeypatch.setattr(ranking, "MAX_MARKS", marks)
     generator = torch.Generator().manual_seed(0)
     ids, lists = (torch.randint(0, 40, (50, c), generator=generator).to(k) for c, k in zip((9, 5), kinds, strict=True))
     wanted = [[bool(x) and x in row for x in own] for own, row in zip(ids.tolist(), lists.tolist(), strict=True)]
-    assert rankings.is_in(ids, lists).tolist() == wanted
-    assert rankings.is_in(ids[:0], lists[:0]).shape == (0, 9) and not rankings.is_in(ids, lists * 0).any()
+    assert membership(ids, lists).tolist() == wanted
+    assert membership(ids[:0], lists[:0]).shape == (0, 9) and not membership(ids, lists * 0).any()
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
@@ -85,7 +94,7 @@ def test_what_stands_in_a_list(monkeypatch, marks, kinds):
 def test_an_order_is_that_of_a_stable_sort(kind, m):
     keys = torch.randint(-3, 40, (3, m), generator=torch.Generator().manual_seed(m)).to(kind)
     keys[0] *= 50_000_000
-    assert torch.equal(order_of(keys), keys.argsort(dim=1, stable=True))
+    assert torch.equal(argsort_keys(keys), keys.argsort(dim=1, stable=True))
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -96,7 +105,7 @@ def test_the_best_come_first_and_equals_as_they_stand(kind):
     scores[2, ::3] = 0.0
     scores[2, 1::3] = -0.0
     scores[3] = torch.tensor([torch.inf, 1e-45, -1e-45, -80.0]).to(kind).repeat(100)
-    assert torch.equal(best_first(scores), scores.argsort(dim=1, descending=True, stable=True))
+    assert torch.equal(argsort_descending(scores), scores.argsort(dim=1, descending=True, stable=True))
 
 
 def test_top_k_of_many_equal_scores_does_not_go_through_all_of_them(monkeypatch):
@@ -149,4 +158,4 @@ def test_discrepancy_by_hand():
     wanted = torch.tensor([[6, 9, 5], [5, 6, 1], [1, 2, 5], [5, 6, 0], [5, 1, 0]])
     gain = [1.0, (2 ** math.exp(-0.1) - 1) / math.log2(3)]
     expected = [1 - gain[1] / sum(gain), 0.0, 1.0, 1.0, 0.0]  # what is wanted beyond the second does not count
-    assert discrepancy(own, wanted).tolist() == pytest.approx([round(value, 4) for value in expected])
+    assert list_discrepancy(own, wanted).tolist() == pytest.approx([round(value, 4) for value in expected])

@@ -7,12 +7,13 @@ import re
 import pytest
 from recbole.utils import get_model
 
-from recbole_kd import KDError, run_kd
 from recbole_kd.cli import main
-from recbole_kd.config.keys import PROPERTIES, method_names, our_keys
-from recbole_kd.config.layers import read_layers
-from recbole_kd.config.reach import idle_keys
-from recbole_kd.quick_start import make_config
+from recbole_kd.config.layering import read_layers
+from recbole_kd.config.schema import PROPERTIES, kd_keys, method_names
+from recbole_kd.config.unused_keys import find_unused_keys
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.quick_start import run_kd
 
 # method, keys, the idle one's name, words of its sentence
 IDLE = [
@@ -60,10 +61,10 @@ def test_on_the_command_line_it_is_refused(method, keys, name, words):
 @pytest.mark.parametrize(("method", "keys", "name", "words"), IDLE)
 def test_in_a_dict_it_is_noted_once(method, keys, name, words, caplog):
     config = make_config(method, "toy", config_dict=keys)
-    assert list(config.idle) == [name] and all(word in config.idle[name] for word in words)
+    assert list(config.unused_keys) == [name] and all(word in config.unused_keys[name] for word in words)
     assert not caplog.records
-    config.name_idle()
-    assert [record.getMessage() for record in caplog.records] == [config.idle[name]]
+    config.warn_unused_keys()
+    assert [record.getMessage() for record in caplog.records] == [config.unused_keys[name]]
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -71,20 +72,20 @@ def test_a_teacher_s_own_key_is_refused_wherever_it_stands():
     entries = [{"model": "LightGCN", "n_layers": 2}, {"model": "BPR", "n_layers": 2}]
     with pytest.raises(KDError, match="n_layers in teachers changes nothing, because BPR has no such key"):
         make_config("RRD", "toy", config_dict={"teachers": entries})
-    assert not make_config("RRD", "toy", config_dict={"teachers": [entries[0], "BPR"]}).idle
+    assert not make_config("RRD", "toy", config_dict={"teachers": [entries[0], "BPR"]}).unused_keys
 
 
 @pytest.mark.parametrize(("method", "keys"), ACTIVE)
 def test_a_key_that_somebody_reads_is_not(method, keys):
-    assert make_config(method, "toy", argv=argv_of(keys)).idle == {}
+    assert make_config(method, "toy", argv=argv_of(keys)).unused_keys == {}
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN", "NGCF", "SimpleX", "ENMF", "DMF", "NCL", "SGL", "DGCF", "EASE"])
 def test_no_key_that_a_model_s_source_asks_for_is(model):
     source = inspect.getsource(inspect.getmodule(get_model(model)))
-    keys = set(re.findall(r"""config\[["'](\w+)["']\]""", source)) - our_keys() - {"embedding_size"}
+    keys = set(re.findall(r"""config\[["'](\w+)["']\]""", source)) - kd_keys() - {"embedding_size"}
     layers = read_layers("SLD", "toy", config_dict=dict.fromkeys(keys, 1))
-    assert not idle_keys(layers, (model, [model]), [None])
+    assert not find_unused_keys(layers, (model, [model]), [None])
 
 
 def test_a_number_beyond_all_floats_is_a_number():
@@ -97,7 +98,7 @@ def test_what_the_recipes_say_reaches_something():
     for file in files:
         method = file.name.partition("-")[0]
         if method in method_names():
-            idle = make_config(method, "toy", config_file_list=[str(file)]).idle
+            idle = make_config(method, "toy", config_file_list=[str(file)]).unused_keys
             assert not idle, (file, idle)
 
 
@@ -119,7 +120,7 @@ def test_what_a_checkpoint_is_bound_to_is_not_changed_in_silence(settings):
         make_config("RRD", config_dict={**keys, "teachers": [{"path": file, "embedding_size": 64}]})
     with pytest.raises(KDError, match=r"teacher\.learning_rate changes nothing, because a file of scores"):
         make_config("RRD", argv=[*words, '--teachers=[{"scores": "s.tsv"}]', "--teacher.learning_rate=1"])
-    assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).idle
+    assert not make_config("RRD", argv=[*words, f"--teacher_path={file}", "--teacher.embedding_size=12"]).unused_keys
 
 
 @pytest.mark.parametrize("command", [[], ["tune", "--trials=1"]])
@@ -134,7 +135,7 @@ def test_a_recbole_yaml_that_names_its_model_runs_from_the_command_line(settings
 
 def test_the_log_of_a_run_says_what_its_file_cannot_change(settings, workdir, caplog):
     (workdir / "gcn.yaml").write_text("model: LightGCN\nstudent_model: LightGCN\n")
-    assert not make_config("RRD", "toy", config_file_list=["gcn.yaml"]).idle
+    assert not make_config("RRD", "toy", config_file_list=["gcn.yaml"]).unused_keys
     (workdir / "bpr.yaml").write_text("model: LightGCN\nlearning_rat: 0.1\nn_layers: 3\n")
     run_kd("RRD", config_file_list=["bpr.yaml"], config_dict=settings)
     text = "\n".join(record.getMessage() for record in caplog.records)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recbole_kd.compare.statistics import holm, paired
-from recbole_kd.config.layers import typed
+from recbole_kd.config.parsing import parse_value
+from recbole_kd.evaluation.statistics import holm, paired
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -341,7 +341,8 @@ def test_the_figures_in_the_prose_of_methods_are_in_the_files_that_its_section_n
 
 
 def test_every_key_that_the_readme_names_exists():
-    from recbole_kd.config.keys import our_keys, recbole_keys
+    from recbole_kd.config.recbole_schema import recbole_keys
+    from recbole_kd.config.schema import kd_keys as our_keys
 
     keys = re.findall(r"--(?:teacher\.|student\.)?([a-z_]+)=", README)
     benchmarks = {"seeds", "key", "methods", "alone"}
@@ -562,7 +563,7 @@ def test_the_page_of_goals_has_each_files_own_command():
             made = [one for one in found["methods"] if one != "with its neighbours"]
             assert (said["--methods"].split(";"), said["--alone"]) == (made, found["alone"])
         if "teachers" in found:
-            assert typed("teachers", said["--teachers"]) == found["teachers"]
+            assert parse_value("teachers", said["--teachers"]) == found["teachers"]
 
 
 def test_the_main_jobs_table_is_that_of_its_result_file():

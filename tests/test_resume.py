@@ -14,10 +14,13 @@ import pytest
 import torch
 from conformance import Bench, same_weights
 
-from recbole_kd import KDError, KDTrainer, run_kd
+from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
-from recbole_kd.teacher.checkpoint import read_checkpoint, write_whole
-from recbole_kd.teacher.fit import complete
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write
+from recbole_kd.quick_start import run_kd
+from recbole_kd.trainer.kd_trainer import KDTrainer
+from recbole_kd.trainer.training import read_done_marker
 
 RUN = [sys.executable, str(Path(__file__).resolve().parent.parent / "run_kd.py")]
 
@@ -38,11 +41,11 @@ def same(one, other):
 
 
 STAGES = {
-    "teacher training": ("recbole_kd.teacher.resume.ResumableTrainer._begin", 2),
-    "knowledge": ("recbole_kd.teacher.store.np.save", 2),
-    "distilling": ("recbole_kd.model.Distiller.calculate_loss", 13),
-    "saving": ("recbole_kd.teacher.checkpoint.os.replace", 9),
-    "saving, half a file": ("recbole_kd.teacher.checkpoint.os.fsync", 12),
+    "teacher training": ("recbole_kd.trainer.resumable.ResumableTrainer._start_epoch", 2),
+    "knowledge": ("recbole_kd.knowledge.store.np.save", 2),
+    "distilling": ("recbole_kd.method.distiller.Distiller.calculate_loss", 13),
+    "saving": ("recbole_kd.io.os.replace", 9),
+    "saving, half a file": ("recbole_kd.io.os.fsync", 12),
 }
 
 
@@ -97,7 +100,7 @@ def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdi
     argv = command(settings, workdir / "saved", "--resume=True", f"--result_file={workdir / 'r.json'}")
     assert main(argv) == 0
     first = json.loads((workdir / "r.json").read_text())
-    monkeypatch.setattr("recbole_kd.quick_start._distil", None)
+    monkeypatch.setattr("recbole_kd.experiment._distil", None)
     assert main(argv) == 0
     assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
 
@@ -128,7 +131,7 @@ def test_a_resume_point_runs_no_code(tmp_path):
             return os.system, ("touch canary",)
 
     torch.save({"epoch": Evil()}, tmp_path / "x.resume")
-    from recbole_kd.teacher.resume import ResumableTrainer
+    from recbole_kd.trainer.resumable import ResumableTrainer
 
     trainer = object.__new__(ResumableTrainer)
     trainer.resume_file = tmp_path / "x.resume"
@@ -138,7 +141,8 @@ def test_a_resume_point_runs_no_code(tmp_path):
 
 
 def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
-    from recbole_kd.teacher.resume import _attributes, _put_back
+    from recbole_kd.trainer.resumable import _counted_attributes as _attributes
+    from recbole_kd.trainer.resumable import _restore_attributes as _put_back
 
     def model(order, place):
         made = torch.nn.Module()
@@ -182,7 +186,7 @@ def test_a_full_disk_is_named_with_the_file(monkeypatch, tmp_path):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*new/x\.json'"):
-        write_whole(tmp_path / "new" / "x.json", b"1")
+        atomic_write(tmp_path / "new" / "x.json", b"1")
     assert not list((tmp_path / "new").iterdir())
 
 
@@ -190,15 +194,15 @@ def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):
     bench = Bench("RRD", settings)
     mark = workdir / f"{bench.teacher.file}.json"
     mark.write_bytes(mark.read_bytes()[:7])
-    assert complete(bench.teacher.file) is None
-    assert complete(Bench("RRD", settings).teacher.file)["epochs"] == 2  # trained again
+    assert read_done_marker(bench.teacher.file) is None
+    assert read_done_marker(Bench("RRD", settings).teacher.file)["epochs"] == 2  # trained again
 
 
 def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
     bench = Bench("MKD", settings)
     trainer = KDTrainer(bench.config, bench.model())
     trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
-    trainer._keep(1)
+    trainer._write_resume_point(1)
     assert trainer.resume() == 1
     state = torch.load(trainer.resume_file, weights_only=True)
     one_group = torch.optim.Adam(trainer.model.parameters()).state_dict()

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from recbole_kd.sampling import (
-    Excluded,
-    first_of_each,
-    rank_weighted,
-    some_of,
-    uniform_outside,
-    without_replacement,
+from recbole_kd.ops.sampling import (
+    ExcludedIds,
+    first_occurrence_mask,
+    sample_outside,
+    sample_ranks,
+    sample_subset,
+    sample_without_replacement,
 )
 
 
@@ -42,14 +42,14 @@ def inclusion(ranks, there, size):
 
 def test_ranks_are_distinct_sorted_and_within_the_list():
     length = torch.randint(30, 50, (200,), generator=seeded(1))
-    ranks, there = rank_weighted(length, 20, 5.0, seeded())
+    ranks, there = sample_ranks(length, 20, 5.0, seeded())
     assert ranks.shape == there.shape == (200, 20) and ranks.dtype == torch.int64 and there.all()
     assert (ranks[:, 1:] > ranks[:, :-1]).all()  # ascending and distinct
     assert (ranks >= 0).all() and (ranks < length[:, None]).all()
 
 
 def test_both_ends_of_a_list_can_be_drawn():
-    ranks, _ = rank_weighted(torch.full((500,), 3), 1, 2.0, seeded())
+    ranks, _ = sample_ranks(torch.full((500,), 3), 1, 2.0, seeded())
     assert set(ranks.flatten().tolist()) == {0, 1, 2}  # 0-based
 
 
@@ -61,7 +61,7 @@ def test_sets_of_ranks_follow_the_law_exactly(temperature):
     for first, second in permutations(range(size), k):  # one after the other, without putting back
         chance = weights[first] / weights.sum() * weights[second] / (weights.sum() - weights[first])
         law[frozenset((first, second))] = law.get(frozenset((first, second)), 0.0) + chance
-    ranks, _ = rank_weighted(torch.full((n,), size), k, temperature, seeded(3))
+    ranks, _ = sample_ranks(torch.full((n,), size), k, temperature, seeded(3))
     drawn = [frozenset(row) for row in ranks.tolist()]
     assert fits([drawn.count(pair) for pair in law], [n * chance for chance in law.values()])
 
@@ -69,7 +69,7 @@ def test_sets_of_ranks_follow_the_law_exactly(temperature):
 @pytest.mark.parametrize(("size", "k", "temperature"), [(60, 15, 6.0), (500, 100, 10.0)])
 def test_the_same_law_as_multinomial(size, k, temperature):
     n = 4000
-    ours = inclusion(*rank_weighted(torch.full((n,), size), k, temperature, seeded(1)), size)
+    ours = inclusion(*sample_ranks(torch.full((n,), size), k, temperature, seeded(1)), size)
     weights = torch.exp(-torch.arange(1, size + 1, dtype=torch.float64) / temperature)
     drawn = torch.multinomial(weights.expand(n, size), k, generator=seeded(2))
     theirs = inclusion(drawn, torch.ones_like(drawn, dtype=torch.bool), size)
@@ -78,7 +78,7 @@ def test_the_same_law_as_multinomial(size, k, temperature):
 
 
 def test_inclusion_frequencies_of_the_authors_setting():
-    ranks, there = rank_weighted(torch.full((4000,), 500), 100, 10.0, seeded(1))
+    ranks, there = sample_ranks(torch.full((4000,), 500), 100, 10.0, seeded(1))
     seen = inclusion(ranks, there, 500)
     # ranks as arrivals at rate exp(-r / T), the first 100 are in: up to the moment when 100 are expected
     rates, early, late = np.exp(-np.arange(1, 501) / 10.0), 0.0, 1e9
@@ -94,20 +94,20 @@ def test_inclusion_frequencies_of_the_authors_setting():
 
 def test_no_weight_underflows():
     # exp(-500) is 0 in float32, where torch.multinomial finds too few positive weights
-    ranks, there = rank_weighted(torch.full((50,), 500), 300, 1.0, seeded())
+    ranks, there = sample_ranks(torch.full((50,), 500), 300, 1.0, seeded())
     assert there.all() and (ranks[:, 1:] > ranks[:, :-1]).all()
     assert ranks.max() < 330 and (ranks[:, :250] == torch.arange(250)).all()
 
 
 def test_a_cold_draw_is_the_top_and_a_hot_one_is_uniform():
-    ranks, _ = rank_weighted(torch.full((20,), 40), 7, 1e-3, seeded())
+    ranks, _ = sample_ranks(torch.full((20,), 40), 7, 1e-3, seeded())
     assert (ranks == torch.arange(7)).all()
-    ranks, _ = rank_weighted(torch.full((10000,), 8), 1, 1e6, seeded())
+    ranks, _ = sample_ranks(torch.full((10000,), 8), 1, 1e6, seeded())
     assert fits(torch.bincount(ranks.flatten(), minlength=8), [1250.0] * 8)
 
 
 def test_short_lists_give_what_they_have():
-    ranks, there = rank_weighted(lengths(0, 1, 3, 5, 50), 5, 10.0, seeded())
+    ranks, there = sample_ranks(lengths(0, 1, 3, 5, 50), 5, 10.0, seeded())
     assert there.sum(1).tolist() == [0, 1, 3, 5, 5]
     assert (there[:, 1:] <= there[:, :-1]).all()  # the unfilled slots come last
     assert (ranks[~there] == 0).all()
@@ -116,7 +116,7 @@ def test_short_lists_give_what_they_have():
 
 
 def test_more_ranks_than_the_longest_list():
-    ranks, there = rank_weighted(lengths(2, 0, 3), 6, 10.0, seeded())
+    ranks, there = sample_ranks(lengths(2, 0, 3), 6, 10.0, seeded())
     assert ranks.shape == there.shape == (3, 6)
     assert ranks.tolist() == [[0, 1, 0, 0, 0, 0], [0] * 6, [0, 1, 2, 0, 0, 0]]
     assert there.sum(1).tolist() == [2, 0, 3]
@@ -124,7 +124,7 @@ def test_more_ranks_than_the_longest_list():
 
 @pytest.mark.parametrize("length", [lengths(0, 0), torch.zeros(0, dtype=torch.int64)])
 def test_lists_without_anything(length):
-    ranks, there = rank_weighted(length, 4, 10.0, seeded())
+    ranks, there = sample_ranks(length, 4, 10.0, seeded())
     assert ranks.shape == there.shape == (len(length), 4) and not there.any() and not ranks.any()
 
 
@@ -138,7 +138,7 @@ def test_sets_of_places_follow_the_law_of_their_weights():
         chance = weights[first] / weights.sum() * weights[second] / (weights.sum() - weights[first])
         law[frozenset((first, second))] = law.get(frozenset((first, second)), 0.0) + chance
     logits = torch.tensor(weights).log().expand(n, -1)
-    places, there = without_replacement(logits, logits > -torch.inf, k, seeded(3))
+    places, there = sample_without_replacement(logits, logits > -torch.inf, k, seeded(3))
     assert there.all() and (places[:, 1:] > places[:, :-1]).all()
     drawn = [frozenset(row) for row in places.tolist()]
     assert fits([drawn.count(pair) for pair in law], [n * chance for chance in law.values()])
@@ -147,7 +147,7 @@ def test_sets_of_places_follow_the_law_of_their_weights():
 def test_a_row_with_too_few_weights_gives_what_it_has():
     weights = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1e-30, 0.0], [2.0, 0.0, 1e-9], [1.0, 1.0, 1.0]])
     for k in (3, 5):
-        places, there = without_replacement(weights.log(), weights > 0, k, seeded())
+        places, there = sample_without_replacement(weights.log(), weights > 0, k, seeded())
         assert places.shape == there.shape == (4, k)
         found = [row[counts].tolist() for row, counts in zip(places, there, strict=True)]
         assert found == [[], [1], [0, 2], [0, 1, 2]] and not places[~there].any()
@@ -166,21 +166,21 @@ def excluded(sets=SETS, size=SIZE, kind=torch.int64):
     order = torch.randperm(len(pairs), generator=seeded(8)).tolist()
     rows = torch.tensor([pairs[place][0] for place in order], dtype=kind)
     ids = torch.tensor([pairs[place][1] for place in order], dtype=kind)
-    return Excluded.of(rows, ids, len(sets), size)
+    return ExcludedIds.from_pairs(rows, ids, len(sets), size)
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 def test_what_is_left_is_counted(kind):
-    assert excluded(kind=kind).free().tolist() == [SIZE - 1 - len(ids) for ids in SETS]  # padding is never free
+    assert excluded(kind=kind).free_counts().tolist() == [SIZE - 1 - len(ids) for ids in SETS]  # padding is never free
 
 
 def test_padding_may_be_among_the_excluded():
-    given = Excluded.of(torch.tensor([0, 0, 1]), torch.tensor([0, 3, 0]), 2, 5)
-    assert given.free().tolist() == [3, 4]
+    given = ExcludedIds.from_pairs(torch.tensor([0, 0, 1]), torch.tensor([0, 3, 0]), 2, 5)
+    assert given.free_counts().tolist() == [3, 4]
 
 
 def test_a_draw_reaches_all_that_is_free_and_nothing_else():
-    ids, there = uniform_outside(excluded(), 600, seeded())
+    ids, there = sample_outside(excluded(), 600, seeded())
     assert ids.shape == there.shape == (len(SETS), 600) and ids.dtype == torch.int64
     for row, taken in enumerate(SETS):
         free = set(range(1, SIZE)) - taken
@@ -191,14 +191,14 @@ def test_a_draw_reaches_all_that_is_free_and_nothing_else():
 def test_no_row_is_spoiled_by_its_neighbours():
     # every set of 4 ids as a row of its own: gaps at the start, at the end and in between
     sets = [{place for place in range(1, 5) if number >> (place - 1) & 1} for number in range(16)]
-    ids, there = uniform_outside(excluded(sets, 5), 100, seeded(1))
+    ids, there = sample_outside(excluded(sets, 5), 100, seeded(1))
     for row, taken in enumerate(sets):
         assert set(ids[row][there[row]].tolist()) == set(range(1, 5)) - taken
 
 
 def test_the_draw_is_uniform():
     sets = [set((torch.randperm(99, generator=seeded(row))[: 13 * row] + 1).tolist()) for row in range(6)]
-    ids, _ = uniform_outside(excluded(sets, 100), 20000, seeded(5))
+    ids, _ = sample_outside(excluded(sets, 100), 20000, seeded(5))
     for row, taken in enumerate(sets):
         free = sorted(set(range(1, 100)) - taken)
         counts = torch.bincount(ids[row], minlength=100)
@@ -207,7 +207,7 @@ def test_the_draw_is_uniform():
 
 
 def test_rows_and_columns_are_drawn_apart():
-    ids, _ = uniform_outside(excluded([set(), set()], 1000), 500, seeded())
+    ids, _ = sample_outside(excluded([set(), set()], 1000), 500, seeded())
     assert not torch.equal(ids[0], ids[1])
     assert len(ids[0].unique()) > 350  # of 500, with replacement: 393 expected
 
@@ -215,9 +215,9 @@ def test_rows_and_columns_are_drawn_apart():
 def test_a_large_catalogue():
     size = 3_000_000  # row times size is beyond int32
     rows, taken = torch.arange(2000, dtype=torch.int32), torch.arange(2000, dtype=torch.int32) + size - 2001
-    given = Excluded.of(rows, taken, 2000, size)
-    assert (given.free() == size - 2).all()
-    ids, there = uniform_outside(given, 5, seeded())
+    given = ExcludedIds.from_pairs(rows, taken, 2000, size)
+    assert (given.free_counts() == size - 2).all()
+    ids, there = sample_outside(given, 5, seeded())
     assert there.all() and (ids > 0).all() and (ids < size).all() and (ids != taken[:, None]).all()
     assert ids.double().mean().item() == pytest.approx(size / 2, rel=0.03)
 
@@ -240,7 +240,7 @@ def slow_first_of_each(ids, there):
 def test_first_of_each_by_hand():
     ids = torch.tensor([[5, 3, 5, 5, 3, 2]])
     there = torch.tensor([[False, True, True, True, True, True]])
-    assert first_of_each(ids, there).tolist() == [[False, True, True, False, False, True]]
+    assert first_occurrence_mask(ids, there).tolist() == [[False, True, True, False, False, True]]
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
@@ -248,19 +248,19 @@ def test_first_of_each_equals_the_slow_reference(kind):
     ids = torch.randint(0, 9, (200, 12), generator=seeded(1)).to(kind)
     there = torch.rand(200, 12, generator=seeded(2)) < 0.7
     there[0], there[1] = False, True
-    assert first_of_each(ids, there).tolist() == slow_first_of_each(ids, there)
+    assert first_occurrence_mask(ids, there).tolist() == slow_first_of_each(ids, there)
 
 
 @pytest.mark.parametrize("columns", [0, 1])
 def test_first_of_each_of_narrow_rows(columns):
     there = torch.ones(3, columns, dtype=torch.bool)
-    assert first_of_each(torch.zeros(3, columns, dtype=torch.int64), there).tolist() == there.tolist()
+    assert first_occurrence_mask(torch.zeros(3, columns, dtype=torch.int64), there).tolist() == there.tolist()
 
 
 def test_some_of_gives_so_many_of_them_in_order():
     values, generator = torch.tensor([3, 5, 8, 13, 21, 34]), seeded()
     for k in [1, 2, 3, 4, 5] * 10:
-        some = some_of(values, k, generator)
+        some = sample_subset(values, k, generator)
         assert len(some) == k and set(some.tolist()) <= set(values.tolist())
         assert (some[1:] > some[:-1]).all()
 
@@ -269,26 +269,26 @@ def test_some_of_gives_so_many_of_them_in_order():
 def test_some_of_gives_all_where_nothing_is_to_be_left_out(k):
     generator = seeded()
     before = generator.get_state()
-    assert some_of(torch.tensor([2, 4, 9]), k, generator).tolist() == [2, 4, 9]
+    assert sample_subset(torch.tensor([2, 4, 9]), k, generator).tolist() == [2, 4, 9]
     assert torch.equal(generator.get_state(), before)
-    assert some_of(torch.tensor([], dtype=torch.int64), k, generator).tolist() == []
+    assert sample_subset(torch.tensor([], dtype=torch.int64), k, generator).tolist() == []
 
 
 def test_some_of_takes_each_equally_often():
     generator, values = seeded(), torch.arange(10)
-    drawn = torch.cat([some_of(values, 3, generator) for _ in range(3000)])
+    drawn = torch.cat([sample_subset(values, 3, generator) for _ in range(3000)])
     assert fits(torch.bincount(drawn, minlength=10), [900.0] * 10)
 
 
 # randomness
 
 DRAWS = {
-    "rank_weighted": lambda generator: rank_weighted(torch.full((9,), 40), 10, 10.0, generator)[0],
-    "without_replacement": lambda generator: without_replacement(
+    "rank_weighted": lambda generator: sample_ranks(torch.full((9,), 40), 10, 10.0, generator)[0],
+    "without_replacement": lambda generator: sample_without_replacement(
         torch.zeros(40), torch.ones(9, 40, dtype=torch.bool), 10, generator
     )[0],
-    "uniform_outside": lambda generator: uniform_outside(excluded(), 10, generator)[0],
-    "some_of": lambda generator: some_of(torch.arange(200), 20, generator),
+    "uniform_outside": lambda generator: sample_outside(excluded(), 10, generator)[0],
+    "some_of": lambda generator: sample_subset(torch.arange(200), 20, generator),
 }
 
 
@@ -315,10 +315,10 @@ def test_the_global_generators_are_left_alone(name):
 def test_rows_of_excluded_sets_are_those_sets():
     generator = torch.Generator().manual_seed(0)
     rows, ids = torch.randint(6, (40,), generator=generator), torch.randint(1, 20, (40,), generator=generator)
-    whole = Excluded.of(rows, ids, 6, 20)
-    part = whole.rows(2, 5)
-    assert part.free().tolist() == whole.free()[2:5].tolist()
-    drawn, there = uniform_outside(part, 500, torch.Generator().manual_seed(1))
+    whole = ExcludedIds.from_pairs(rows, ids, 6, 20)
+    part = whole.slice_rows(2, 5)
+    assert part.free_counts().tolist() == whole.free_counts()[2:5].tolist()
+    drawn, there = sample_outside(part, 500, torch.Generator().manual_seed(1))
     for row in range(3):
         taken = set(ids[rows == row + 2].tolist()) | {0}
         assert set(drawn[row].tolist()) == set(range(20)) - taken and there[row].all()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from recbole_kd.schedule import due, ramp
+from recbole_kd.term.schedule import is_refresh_epoch, ramp
 
 
 def test_ramp_by_hand():
@@ -30,4 +30,4 @@ def test_ramp_never_falls_and_reaches_its_end_at_its_length_and_no_earlier(lengt
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5])
 def test_a_refresh_is_due_at_the_first_epoch_and_every_so_many_after(every):
-    assert [epoch for epoch in range(20) if due(epoch, every)] == list(range(0, 20, every))
+    assert [epoch for epoch in range(20) if is_refresh_epoch(epoch, every)] == list(range(0, 20, every))

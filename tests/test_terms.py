@@ -40,7 +40,8 @@ from toy import (
 )
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.term import Batch, get_term
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
 from recbole_kd.term.cpd import CPD
 from recbole_kd.term.nkd import NKD
 from recbole_kd.term.sld import SLD

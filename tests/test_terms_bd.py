@@ -9,8 +9,8 @@ import torch
 import toy
 from toy import ITEMS, ROWS, SEEN, USERS, assert_gradients_agree, average, chosen, dot, numbers, replay
 
-from recbole_kd import KDError
-from recbole_kd.quick_start import make_config
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
 from recbole_kd.term.bd import BD
 
 
@@ -158,7 +158,7 @@ def test_the_step_adds_both_losses_and_only_the_students_is_weighted():
     world = World(BD, bd_weight=0.0)
     columns = torch.tensor(ROWS).T
     interaction = dict(zip(("user_id", "item_id", "neg_item_id"), columns, strict=True))
-    with world.backbone.step() as view:
+    with world.backbone.view() as view:
         parts = world.term.weighted(toy.Batch(*columns, view, interaction))
     assert list(parts) == ["BD", "BD teacher"] and parts["BD"] == 0 and parts["BD teacher"] > 0
 

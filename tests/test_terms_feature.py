@@ -34,17 +34,18 @@ from toy import (
     unit,
 )
 
-from recbole_kd import KDError
-from recbole_kd.model import PCKD
-from recbole_kd.quick_start import make_config
-from recbole_kd.schedule import fall
-from recbole_kd.term import Batch, get_term
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.method.composed import PCKD
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
 from recbole_kd.term.cpd import CPD
 from recbole_kd.term.de import DE
 from recbole_kd.term.fitnet import FitNet
 from recbole_kd.term.freqd import FreqD
 from recbole_kd.term.ftd import FTD
 from recbole_kd.term.htd import HTD
+from recbole_kd.term.schedule import geometric_decay
 from recbole_kd.term.vkd import VkD
 
 KEYS = {
@@ -680,7 +681,7 @@ def test_a_row_that_comes_again_counts_once(kind):
 @EACH
 def test_one_gathering_of_the_students_vectors_a_side_and_step(kind):
     world, asked = World(kind), []
-    with world.backbone.step() as view:
+    with world.backbone.view() as view:
         for side in ("users", "items"):
             gather = getattr(view, side)
             setattr(view, side, lambda ids, side=side, gather=gather: asked.append(side) or gather(ids))
@@ -692,12 +693,12 @@ def test_one_gathering_of_the_students_vectors_a_side_and_step(kind):
 
 
 def test_a_fall_by_hand():
-    assert [fall(epoch, 2, 8.0, 2.0) for epoch in range(5)] == pytest.approx([8.0, 4.0, 2.0, 2.0, 2.0])
-    assert fall(0, 0, 8.0, 2.0) == 2.0
+    assert [geometric_decay(epoch, 2, 8.0, 2.0) for epoch in range(5)] == pytest.approx([8.0, 4.0, 2.0, 2.0, 2.0])
+    assert geometric_decay(0, 0, 8.0, 2.0) == 2.0
 
 
 def test_a_fall_is_a_constant_ratio():
-    values = [fall(epoch, 1000, 1.0, 1e-10) for epoch in range(1200)]
+    values = [geometric_decay(epoch, 1000, 1.0, 1e-10) for epoch in range(1200)]
     assert values[0] == 1.0 and values[1000:] == [1e-10] * 200
     assert values[250] == pytest.approx(10**-2.5) and values[700] == pytest.approx(1e-7)
 

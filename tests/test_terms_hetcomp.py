@@ -24,10 +24,11 @@ from toy import (
 )
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.config import KDError, read_layers
-from recbole_kd.model import config_of
-from recbole_kd.teacher.ensemble import Ensemble
-from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.config.layering import read_layers
+from recbole_kd.errors import KDError
+from recbole_kd.knowledge.ensemble import EnsembleKnowledge
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.method.configuration import build_config
 from recbole_kd.term.hetcomp import HetComp, _joined
 
 KEYS = {
@@ -45,8 +46,8 @@ class Several(World):
     def make(self, kind, seed=1):
         positives = self.knowledge.positive_users, self.knowledge.positive_items
         self.teachers = {0: self.teacher, 1: Toy(D_T, seed + 50)}
-        self.knowledge = Ensemble([
-            Knowledge(FactorBackbone(teacher), positives,
+        self.knowledge = EnsembleKnowledge([
+            ModelKnowledge(FactorBackbone(teacher), positives,
                       states=[lambda own=own: FactorBackbone(Toy(D_T, own)) for own in PAST[x]], trajectory="past")
             for x, teacher in self.teachers.items()
         ])  # fmt: skip
@@ -167,7 +168,7 @@ def test_nothing_is_added_to_a_tail_by_an_empty_list():
 def test_the_drawn_tail_estimates_the_whole_without_bias():
     world = Several(HetComp)
     users = torch.tensor([1, 2, 5])
-    with world.backbone.still() as view:
+    with world.backbone.eval_view() as view:
         whole = world.term._tail(view, users, world.term.best[users]).exp()
         world.keys["hetcomp_items"] = 4
         draws = torch.stack([world.term._tail(view, users, world.term.best[users]).exp() for _ in range(4000)])
@@ -286,7 +287,7 @@ def test_padding_is_in_no_list():
 @pytest.mark.parametrize("key", ["hetcomp_k=5", "hetcomp_k=101", "teacher_states=0", "teacher_states=17"])
 def test_k_and_v_have_their_ranges(key):
     with pytest.raises(KDError, match=key.partition("=")[0]):
-        config_of(read_layers("HetComp", "toy", argv=[f"--{key}"]))
+        build_config(read_layers("HetComp", "toy", argv=[f"--{key}"]))
 
 
 def test_a_teacher_that_counts_for_nearly_nothing_is_nearly_not_there():

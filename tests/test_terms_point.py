@@ -34,12 +34,11 @@ from toy import (
 )
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.rankings import is_in
-from recbole_kd.sampling import rank_pairs, rank_tournament, without_replacement
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.popularity import popularity_groups, quotas
-from recbole_kd.term import get_term
-from recbole_kd.term import rcekd as rcekd_module
+from recbole_kd.data.popularity import group_quotas, popularity_groups
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.ops.ranking import membership
+from recbole_kd.ops.sampling import sample_rank_pairs, sample_ranks_tournament, sample_without_replacement
+from recbole_kd.term import get_term, rcekd
 from recbole_kd.term.cd import CD
 from recbole_kd.term.rcekd import RCEKD
 from recbole_kd.term.rd import RD
@@ -456,8 +455,8 @@ def test_rcekd_prefers_what_stands_above_the_teachers_items():
 
 
 def test_rcekd_counts_no_more_than_the_authors_cap(monkeypatch):
-    assert rcekd_module.CAP == 50
-    monkeypatch.setattr(rcekd_module, "CAP", 1)
+    assert rcekd.CAP == 50
+    monkeypatch.setattr(rcekd, "CAP", 1)
     capped = False
     for seed in range(1, 9):
         world = World(RCEKD, seed=seed, rcekd_k=4)
@@ -565,13 +564,13 @@ def test_groups_by_hand():
 
 
 def test_quotas():
-    assert quotas(torch.tensor([8.0, 4.0, 2.0, 1.0]), 30, 0.0).tolist() == [8, 8, 7, 7]
-    assert quotas(torch.tensor([3.0, 1.0]), 20, 1.0).tolist() == [5, 15]
-    assert quotas(torch.tensor([99.0, 1.0]), 109, 1.0).tolist() == [10, 99]  # 0.01 is lifted to 0.1
+    assert group_quotas(torch.tensor([8.0, 4.0, 2.0, 1.0]), 30, 0.0).tolist() == [8, 8, 7, 7]
+    assert group_quotas(torch.tensor([3.0, 1.0]), 20, 1.0).tolist() == [5, 15]
+    assert group_quotas(torch.tensor([99.0, 1.0]), 109, 1.0).tolist() == [10, 99]  # 0.01 is lifted to 0.1
     for seed in range(20):
         means = 30 * torch.rand(5, generator=seeded(seed), dtype=torch.float64) + 1
         for total, power in ((1, 0.0), (30, 0.5), (47, 2.0)):
-            count = quotas(means, total, power).tolist()
+            count = group_quotas(means, total, power).tolist()
             assert count == slow_quotas(means.tolist(), total, power) and sum(count) == total
 
 
@@ -582,9 +581,9 @@ def test_the_lists_of_groups_are_the_teachers_and_are_kept_apart(tmp_path, monke
     pairs = world.knowledge.positive_users, world.knowledge.positive_items
 
     def fresh():
-        return Knowledge(FactorBackbone(world.teacher), pairs, tmp_path, said.append)
+        return ModelKnowledge(FactorBackbone(world.teacher), pairs, tmp_path, said.append)
 
-    monkeypatch.setattr("recbole_kd.teacher.lists.BLOCK", 2 * (ITEMS + 1))  # two users at a time
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 2 * (ITEMS + 1))  # two users at a time
     for groups, k in ((2, 3), (3, 3), (2, 2), (2, 100)):
         found = fresh().top_of_groups(groups, k)
         assert found.dtype == torch.int32
@@ -598,8 +597,10 @@ def test_the_lists_of_groups_are_the_teachers_and_are_kept_apart(tmp_path, monke
 def test_what_is_unseen_may_be_narrowed_by_lists():
     knowledge = World(RD).knowledge
     top, free = knowledge.top_items(1), {user: ITEMS - len(SEEN[user]) for user in SEEN}
-    assert knowledge.unseen().free()[1:].tolist() == list(free.values())
-    assert knowledge.unseen(top).free()[1:].tolist() == [max(0, count - 1) for count in free.values()]
+    assert knowledge.excluded_from_sampling().free_counts()[1:].tolist() == list(free.values())
+    assert knowledge.excluded_from_sampling(top).free_counts()[1:].tolist() == [
+        max(0, count - 1) for count in free.values()
+    ]
 
 
 # the samplers
@@ -614,7 +615,7 @@ def test_columns_follow_the_law_of_their_weights_exactly():
         chance = weights[first] / sum(weights) * weights[second] / (sum(weights) - weights[first])
         law[first, second] = chance
     pairs = sorted({tuple(sorted(pair)) for pair in law})
-    columns, filled_in = without_replacement(logits, there, 2, seeded(3))
+    columns, filled_in = sample_without_replacement(logits, there, 2, seeded(3))
     drawn = [tuple(row) for row in columns.tolist()]
     assert filled_in.all()
     assert fits([drawn.count(pair) for pair in pairs], [n * (law[pair] + law[pair[::-1]]) for pair in pairs])
@@ -622,7 +623,7 @@ def test_columns_follow_the_law_of_their_weights_exactly():
 
 def test_a_row_with_too_few_columns_leaves_its_last_slots_open():
     there = torch.tensor([[False, True, False, True], [False] * 4])
-    columns, filled_in = without_replacement(torch.zeros(2, 4), there, 6, seeded())
+    columns, filled_in = sample_without_replacement(torch.zeros(2, 4), there, 6, seeded())
     assert columns.tolist() == [[1, 3, 0, 0, 0, 0], [0] * 6]
     assert filled_in.sum(1).tolist() == [2, 0]
 
@@ -631,14 +632,14 @@ def test_membership_is_that_of_the_rows_own_list():
     draw = seeded(4)
     ids, lists = (torch.randint(0, 9, (50, width), generator=draw, dtype=torch.int32) for width in (6, 4))
     slow = [[x in row and x != 0 for x in own] for own, row in zip(ids.tolist(), lists.tolist(), strict=True)]
-    assert is_in(ids, lists).tolist() == slow
+    assert membership(ids, lists).tolist() == slow
 
 
 @pytest.mark.parametrize("temperature", [0.7, 3.0])
 def test_pairs_follow_the_law_of_two_ranks_without_ties(temperature):
     n, sizes = 20000, (2, 3, 5)
     length = torch.tensor([sizes]).expand(n, -1)
-    better, worse, there = rank_pairs(length, temperature, seeded(5))
+    better, worse, there = sample_rank_pairs(length, temperature, seeded(5))
     assert there.all() and (better < worse).all()
     for column, size in enumerate(sizes):
         weights = [math.exp(-r / temperature) for r in range(size)]
@@ -650,21 +651,21 @@ def test_pairs_follow_the_law_of_two_ranks_without_ties(temperature):
 
 
 def test_a_list_of_fewer_than_two_gives_no_pair():
-    better, worse, there = rank_pairs(torch.tensor([[0, 1], [2, 0]]), 5.0, seeded())
+    better, worse, there = sample_rank_pairs(torch.tensor([[0, 1], [2, 0]]), 5.0, seeded())
     assert better.tolist() == [[0, 0], [0, 0]] and worse.tolist() == [[0, 0], [1, 0]]
     assert there.tolist() == [[False, False], [True, False]]
-    assert not rank_pairs(torch.tensor([0, 1]), 5.0, seeded())[2].any()
+    assert not sample_rank_pairs(torch.tensor([0, 1]), 5.0, seeded())[2].any()
 
 
 def test_pairs_of_a_cold_draw_are_the_first_two():
-    better, worse, _ = rank_pairs(torch.full((500,), 100), 1e-3, seeded())
+    better, worse, _ = sample_rank_pairs(torch.full((500,), 100), 1e-3, seeded())
     assert not better.any() and (worse == 1).all()
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1e6])
 def test_tournaments_follow_the_law_of_the_better_of_two(temperature):
     n, sizes = 20000, (1, 3, 5)
-    ranks, there = rank_tournament(torch.tensor(sizes), n, temperature, seeded(2))
+    ranks, there = sample_ranks_tournament(torch.tensor(sizes), n, temperature, seeded(2))
     assert there.all()
     for row, size in enumerate(sizes):
         weights = [math.exp(-r / temperature) for r in range(size)]
@@ -677,14 +678,14 @@ def test_tournaments_follow_the_law_of_the_better_of_two(temperature):
 
 def test_the_ports_temperature_lets_the_chance_fall_linearly():
     size = 300
-    ranks, _ = rank_tournament(torch.tensor([size]), 200000, 20.0 * size, seeded(3))
+    ranks, _ = sample_ranks_tournament(torch.tensor([size]), 200000, 20.0 * size, seeded(3))
     counts = torch.bincount(ranks.flatten(), minlength=size).view(10, -1).sum(1)
     linear = [sum(2 * (size - r) - 1 for r in range(part * 30, part * 30 + 30)) / size**2 for part in range(10)]
     assert (counts / 200000).tolist() == pytest.approx(linear, abs=5e-3)
 
 
 def test_an_empty_list_has_no_tournament():
-    ranks, there = rank_tournament(torch.tensor([0, 2]), 3, 5.0, seeded())
+    ranks, there = sample_ranks_tournament(torch.tensor([0, 2]), 3, 5.0, seeded())
     assert there.tolist() == [[False] * 3, [True] * 3] and ranks[0].tolist() == [0] * 3
 
 

@@ -512,7 +512,7 @@ def test_kd_asks_the_student_as_it_is_now():
 
 @pytest.mark.parametrize("block", [1, 40, 10**6])
 def test_dcd_reads_the_students_ranks_within_the_teachers_lists(block, monkeypatch):
-    monkeypatch.setattr("recbole_kd.term.dcd.BLOCK", block)
+    monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", block)
     world = World(DCD)
     table, own = factors(world.teacher), world.before
     for lists, top, score in (

@@ -6,13 +6,16 @@ from conformance import Bench
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
-from recbole_kd import KDError, KDTrainer
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import get_student_alone, make_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.reduction import summed
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import get_student_alone, make_config
+from recbole_kd.method.registry import method_class
+from recbole_kd.trainer.kd_trainer import KDTrainer
+from recbole_kd.trainer.loss_reduction import sum_over_rows
+from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.training import run_trainer
 
 
 def trainer_of(bench, file):
@@ -62,7 +65,7 @@ def test_terms_without_a_schedule_end_no_phase(settings):
 def test_the_optimiser_in_the_checkpoint_is_the_students_alone(settings, workdir):
     bench = Bench("MKD", settings)
     optimiser = bench.trained(workdir / "x.pth")["optimizer"]
-    plain = fit.build(bench.student_config, bench.data.train._dataset)
+    plain = build_seeded_model(bench.student_config, bench.data.train._dataset)
     again = torch.optim.Adam(plain.parameters())
     again.load_state_dict(optimiser)  # a stock trainer can go on from it
     shapes = [tuple(again.state[weight]["exp_avg"].shape) for weight in plain.parameters()]
@@ -177,13 +180,13 @@ def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
         args = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
                 "candidate_num": 0}}  # fmt: skip
         config = make_config("SLD", config_dict={**settings, **args, "teacher_model": model}).teacher
-        assert summed((torch.tensor(0.5), torch.tensor(0.25)), 36, config) == pytest.approx(rows * 0.75)
+        assert sum_over_rows((torch.tensor(0.5), torch.tensor(0.25)), 36, config) == pytest.approx(rows * 0.75)
 
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):
     bench = Bench("RRD", settings)
     trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
-    losses = trainer._train_epoch(parts.split(bench.student_config).train, 0)
+    losses = trainer._train_epoch(prepare_split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 
 
@@ -193,8 +196,8 @@ def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_kno
     kind = type(trainer.model)
     try:
         kind.last_phase = property(lambda model: 2 if trainer.epoch >= 2 else 10**9)
-        data = parts.split(bench.student_config)
-        fit.run(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
+        data = prepare_split(bench.student_config)
+        run_trainer(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
     finally:
         del kind.last_phase
     assert told == [False, False, True, True]

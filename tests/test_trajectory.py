@@ -7,13 +7,16 @@ import pytest
 import torch
 from conformance import Bench, same_weights
 
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
-from recbole_kd.teacher.resume import ResumableTrainer
-from recbole_kd.teacher.trajectory import States, choose, stride
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.resumable import ResumableTrainer
+from recbole_kd.trainer.snapshots import Snapshots, choose_epochs, stride
+from recbole_kd.trainer.training import run_trainer, train
 
 
 @pytest.mark.parametrize("most", [4, 12, 16])
@@ -29,7 +32,7 @@ def test_chosen_states_ascend_below_the_best_and_are_near_to_equal_steps():
         for patience in (0, 10):
             step = stride(best + patience, 16)
             held = range(step, best + patience + 1, step)
-            chosen = choose(held, best, 4)
+            chosen = choose_epochs(held, best, 4)
             assert chosen == sorted(set(chosen)) and all(0 < epochs < best for epochs in chosen)
             if best > 16:
                 wanted = [best / 4, best / 2, 3 * best / 4]
@@ -45,22 +48,22 @@ class Fake:
 
 
 def test_a_training_that_goes_back_keeps_what_one_without_a_break_keeps(tmp_path):
-    whole, cut = States(tmp_path / "whole.pth", 2), States(tmp_path / "cut.pth", 2)
+    whole, cut = Snapshots(tmp_path / "whole.pth", 2), Snapshots(tmp_path / "cut.pth", 2)
     for epochs in range(40):
-        whole.keep(epochs, Fake())
+        whole.save_if_due(epochs, Fake())
     for epochs in [*range(30), *range(21, 40)]:  # killed at 29, resumed at 21
-        cut.keep(epochs, Fake())
-    assert list(whole.held()) == list(cut.held()) == [8, 16, 24, 32]
-    cut.keep(0, Fake())
-    assert not cut.held()
-    cut.forget()
+        cut.save_if_due(epochs, Fake())
+    assert list(whole.saved_files()) == list(cut.saved_files()) == [8, 16, 24, 32]
+    cut.save_if_due(0, Fake())
+    assert not cut.saved_files()
+    cut.remove()
     assert not cut.folder.exists()
 
 
 def test_more_states_after_a_kill_are_those_of_a_training_without_one(long, monkeypatch, workdir):
     """It went on from a training that had kept fewer, so that some were missing at its end."""
     long |= {"epochs": 14, "resume_interval": 0.0}
-    begin, calls = ResumableTrainer._begin, []
+    begin, calls = ResumableTrainer._start_epoch, []
 
     def dies(self, epoch):
         calls.append(epoch)
@@ -68,10 +71,10 @@ def test_more_states_after_a_kill_are_those_of_a_training_without_one(long, monk
             raise KeyboardInterrupt
         return begin(self, epoch)
 
-    monkeypatch.setattr(ResumableTrainer, "_begin", dies)
+    monkeypatch.setattr(ResumableTrainer, "_start_epoch", dies)
     with pytest.raises(KeyboardInterrupt):
         Bench("HetComp", {**long, "teacher_states": 2, "checkpoint_dir": "killed"}, hetcomp_k=10)
-    monkeypatch.setattr(ResumableTrainer, "_begin", begin)
+    monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
     asked = {**long, "teacher_states": 4}
     found = [
         Bench("HetComp", {**asked, **own}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
@@ -95,17 +98,17 @@ def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
     kept = {}
 
     class Watching(ResumableTrainer):
-        def _begin(self, epoch):
-            super()._begin(epoch)
+        def _start_epoch(self, epoch):
+            super()._start_epoch(epoch)
             kept[epoch] = {name: weight.clone() for name, weight in self.model.state_dict().items()}
 
     config = bench.config.teacher
-    data = parts.split(config)
-    model = fit.build(config, data.train._dataset)
+    data = prepare_split(config)
+    model = build_seeded_model(config, data.train._dataset)
     trainer = Watching(config, model)
     trainer.saved_model_file = str(workdir / "again.pth")
     trainer.fit(data.train, data.valid)
-    for place, epochs in enumerate(choose(range(1, 9), best, 4)):
+    for place, epochs in enumerate(choose_epochs(range(1, 9), best, 4)):
         model.load_state_dict(kept[epochs])
         own = type(bench.knowledge)(bench.knowledge.backbone.__class__(model), bench.data.train_pairs)
         assert torch.equal(lists[place], own.top_items(100).ids), epochs
@@ -140,14 +143,14 @@ def test_a_checkpoint_and_a_model_without_epochs_are_one_state(long):
         **{key: value for key, value in long.items() if key != "teacher_model"}, "hetcomp_k": 10,
         "teachers": [{"path": file}, {"model": "ItemKNN"}],
     })  # fmt: skip
-    data = parts.split(plain_config(config))
-    knowledge = get_knowledge(config, data, get_teachers(config, data))
+    data = prepare_split(plain_config(config))
+    knowledge = load_knowledge(config, data, provide_teachers(config, data))
     assert [len(lists) for lists in knowledge.trajectories(4, 10)] == [1, 1]
 
 
 def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
     config = make_config("HetComp", config_dict={**long, "hetcomp_k": 10}).teacher
-    data = parts.split(config)
+    data = prepare_split(config)
     file = workdir / "x.pth"
 
     class Killed(Exception):
@@ -159,16 +162,16 @@ def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
                 raise Killed
             super()._check_nan(loss)
 
-    trainer = Dying(config, fit.build(config, data.train._dataset))
+    trainer = Dying(config, build_seeded_model(config, data.train._dataset))
     with pytest.raises(Killed):
-        fit.run(trainer, data, file, resume_interval=0)
-    states = States(file, 4)
-    fit.train(config, file, states=states, resume=True, resume_interval=0)
-    assert min(states.held()) == 1
+        run_trainer(trainer, data, file, resume_interval=0)
+    states = Snapshots(file, 4)
+    train(config, file, states=states, resume=True, resume_interval=0)
+    assert min(states.saved_files()) == 1
 
 
 def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, workdir, monkeypatch):
-    begin = ResumableTrainer._begin
+    begin = ResumableTrainer._start_epoch
 
     class Killed(BaseException):
         pass
@@ -178,10 +181,10 @@ def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, work
         if epoch == 4:
             raise Killed
 
-    monkeypatch.setattr(ResumableTrainer, "_begin", dying)
+    monkeypatch.setattr(ResumableTrainer, "_start_epoch", dying)
     with pytest.raises(Killed):
         Bench("HetComp", long, hetcomp_k=10)
-    monkeypatch.setattr(ResumableTrainer, "_begin", begin)
+    monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
     Bench("RRD", long, resume=True)
     found = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
@@ -200,7 +203,7 @@ def test_a_damaged_trajectory_is_made_again(long, workdir):
 def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, workdir):
     bench = Bench("RRD", long)
     done = []
-    other = threading.Thread(target=lambda: done.append(get_teachers(bench.config, bench.data)))
+    other = threading.Thread(target=lambda: done.append(provide_teachers(bench.config, bench.data)))
     with filelock.FileLock(workdir / f"{bench.teacher.file}.lock"):
         other.start()
         other.join(0.5)
@@ -212,7 +215,7 @@ def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, 
 def test_states_that_were_kept_for_fewer_are_not_taken_for_more(long, workdir):
     long = {**long, "epochs": 12, "hetcomp_k": 10}
     config = make_config("HetComp", config_dict={**long, "teacher_states": 2})
-    get_teachers(config, parts.split(plain_config(config)))  # stopped before they were read
+    provide_teachers(config, prepare_split(plain_config(config)))  # stopped before they were read
     found = Bench("HetComp", long).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
     assert torch.equal(found, Bench("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,28 @@ import numpy as np
 import pytest
 import yaml
 
-from recbole_kd import KDError, NonFiniteLoss, cli, objective_function, run_kd
-from recbole_kd.config import method_names, plain_config, read_layers
-from recbole_kd.config.keys import PROPERTIES, keys_of
-from recbole_kd.model import config_of
-from recbole_kd.teacher import parts
-from recbole_kd.tune import trial, tune
-from recbole_kd.tune.search import GRACE, STARTUP, RandomSearch, TPESearch, best_until
-from recbole_kd.tune.space import Choice, Interval, checked, content_of, laid_over, read_space, set_by_user, space_of
+from recbole_kd import experiment
+from recbole_kd.cli import main
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.layering import read_layers
+from recbole_kd.config.schema import PROPERTIES, method_keys, method_names
+from recbole_kd.data.split import prepare_split
+from recbole_kd.errors import KDError, NonFiniteLoss
+from recbole_kd.experiment import train_one
+from recbole_kd.method.configuration import build_config
+from recbole_kd.quick_start import objective_function, run_kd
+from recbole_kd.tune.searchers import GRACE, STARTUP, RandomSearch, TPESearch, best_until
+from recbole_kd.tune.space import (
+    Choice,
+    Interval,
+    check_space,
+    content_of,
+    laid_over,
+    read_space,
+    set_by_user,
+    space_of,
+)
+from recbole_kd.tune.tuner import tune
 
 SPACES = sorted((PROPERTIES / "recipe").glob("*.space.yaml"))
 SIDE_FILES = {"alone", "teacher"}
@@ -47,12 +62,12 @@ def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
     name = name_of(file)
     side, method = (name, "SLD") if name in SIDE_FILES else ("method", name)
     layers = read_layers(method, "toy")
-    base = config_of(layers)
+    base = build_config(layers)
     space = read_space(file)
-    assert checked(space, side, layers, base).keys() == space.keys()
+    assert check_space(space, side, layers, base).keys() == space.keys()
     assert "learning_rate" in space
     own = base.teacher if side == "teacher" else base
-    drawn = config_of(laid_over(layers, content_of(side, RandomSearch(space, 0, True).draw([]))))
+    drawn = build_config(laid_over(layers, content_of(side, RandomSearch(space, 0, True).draw([]))))
     if side == "teacher":
         assert plain_config(drawn).final_config_dict == plain_config(base).final_config_dict
     else:
@@ -61,7 +76,7 @@ def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
         inside = own[key] in part.values if isinstance(part, Choice) else part.low <= own[key] <= part.high
         assert inside, f"{key}: the default {own[key]} lies outside"
     if side == "method":
-        weights = [key for key in keys_of(method) if key.endswith("_weight") and key in space]
+        weights = [key for key in method_keys(method) if key.endswith("_weight") and key in space]
         assert weights and all(isinstance(space[key], Choice) or space[key].log for key in weights)
 
 
@@ -102,14 +117,14 @@ def test_the_three_forms_are_read(tmp_path):
 def test_ends_take_the_type_of_the_key():
     layers = read_layers("SLD", "toy")
     asked = {"sld_tau": Interval(1, 3), "sld_k": Interval(20, 50)}
-    found = checked(asked, "method", layers, config_of(layers))
+    found = check_space(asked, "method", layers, build_config(layers))
     assert not found["sld_tau"].whole and found["sld_k"].whole
 
 
 def test_what_the_user_sets_is_not_searched():
     argv = ["--model=SLD", "--dataset=toy", "--sld_weight=2", "--student.learning_rate=0.01", "--train_batch_size=64"]
     layers = read_layers(argv=[*argv, "--teacher.weight_decay=0.1"])
-    found = checked(space_of("method", "SLD"), "method", layers, config_of(layers))
+    found = check_space(space_of("method", "SLD"), "method", layers, build_config(layers))
     assert set(found) == {"sld_tau", "sld_gamma"}
     assert {"learning_rate", "train_batch_size"} <= set_by_user(layers, "alone")
     own = set_by_user(layers, "teacher")
@@ -171,23 +186,23 @@ def flat(value, length=20):
 def test_a_trial_below_the_median_is_given_up_and_one_above_is_not(kind):
     past = [entry(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
     seeker = kind(SPACE, 0, True)
-    assert seeker.hopeless(flat(0.29, GRACE + 1), past)
-    assert not seeker.hopeless(flat(0.31, GRACE + 1), past)
-    assert not seeker.hopeless(flat(0.1, GRACE), past), "it is too early"
-    assert not seeker.hopeless(flat(0.1, GRACE + 1), past[:-1]), "there are too few"
+    assert seeker.should_prune(flat(0.29, GRACE + 1), past)
+    assert not seeker.should_prune(flat(0.31, GRACE + 1), past)
+    assert not seeker.should_prune(flat(0.1, GRACE), past), "it is too early"
+    assert not seeker.should_prune(flat(0.1, GRACE + 1), past[:-1]), "there are too few"
     lower = kind(SPACE, 0, False)
-    assert lower.hopeless(flat(0.31, GRACE + 1), past) and not lower.hopeless(flat(0.29, GRACE + 1), past)
+    assert lower.should_prune(flat(0.31, GRACE + 1), past) and not lower.should_prune(flat(0.29, GRACE + 1), past)
 
 
 def test_the_best_so_far_at_the_same_epoch_counts():
     late = [entry(number, [[0, 0.1], [GRACE + 1, 0.2], [GRACE + 3, 0.9]]) for number in range(STARTUP)]
     seeker = RandomSearch(SPACE, 0, True)
     curve = [*flat(0.05, GRACE), [GRACE + 2, 0.15]]
-    assert seeker.hopeless(curve, late)  # 0.2 by then, though 0.9 later
-    assert not seeker.hopeless([*flat(0.05, GRACE), [GRACE, 0.15]], late)  # 0.1 by then
-    assert not seeker.hopeless([[0, 0.3], *flat(0.0, GRACE + 3)[1:]], late)  # its own best so far
+    assert seeker.should_prune(curve, late)  # 0.2 by then, though 0.9 later
+    assert not seeker.should_prune([*flat(0.05, GRACE), [GRACE, 0.15]], late)  # 0.1 by then
+    assert not seeker.should_prune([[0, 0.3], *flat(0.0, GRACE + 3)[1:]], late)  # its own best so far
     others = [entry(9, flat(0.0), "pruned"), entry(10, [], "failed")]
-    assert seeker.hopeless(curve, [*late, *others * 9]), "only finished trials count"
+    assert seeker.should_prune(curve, [*late, *others * 9]), "only finished trials count"
 
 
 # What a search does
@@ -256,8 +271,11 @@ class Untouched:
 
 @pytest.fixture
 def no_test_part(monkeypatch):
-    split = parts.split
-    monkeypatch.setattr(parts, "split", lambda config: replace(split(config), test=Untouched()))
+    split = prepare_split
+    for module in ("experiment", "trainer.training", "teacher.provider"):
+        monkeypatch.setattr(
+            f"recbole_kd.{module}.prepare_split", lambda config: replace(split(config), test=Untouched())
+        )
 
 
 @pytest.mark.parametrize("side", ["method", "alone", "teacher"])
@@ -272,9 +290,9 @@ def test_that_the_test_part_would_be_seen(settings, no_test_part):
 
 def test_teacher_and_knowledge_are_made_once(settings, monkeypatch):
     made, used = [], []
-    taught, train = trial.taught, trial.train_one
-    monkeypatch.setattr(trial, "taught", lambda *args: made.append(taught(*args)) or made[-1])
-    monkeypatch.setattr(trial, "train_one", lambda *args: used.append(args[2]) or train(*args))
+    taught, train = experiment.taught, train_one
+    monkeypatch.setattr("recbole_kd.tune.trial.taught", lambda *args: made.append(taught(*args)) or made[-1])
+    monkeypatch.setattr("recbole_kd.tune.trial.train_one", lambda *args: used.append(args[2]) or train(*args))
     search(settings)
     assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0][0] for knowledge in used)
 
@@ -315,7 +333,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
     whole = search(settings, 5)
     Path("out.json").rename("whole.json")
     Path("out.yaml").rename("whole.yaml")
-    train, count = trial.train_one, []
+    train, count = train_one, []
 
     def killed(*args):
         count.append(1)
@@ -324,7 +342,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
             raise KeyboardInterrupt
         return train(*args)
 
-    monkeypatch.setattr(trial, "train_one", killed)
+    monkeypatch.setattr("recbole_kd.tune.trial.train_one", killed)
     with pytest.raises(KeyboardInterrupt):
         search(settings, 5)
     assert len(json.loads(Path("out.json").read_text())["trials"]) == 2 and not Path("out.yaml").exists()
@@ -335,7 +353,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
 
 
 def test_a_trial_is_pruned_by_the_searcher(settings, workdir, monkeypatch):
-    monkeypatch.setattr(RandomSearch, "hopeless", lambda self, curve, past: len(past) > 1 and len(curve) == 1)
+    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, past: len(past) > 1 and len(curve) == 1)
     found = search({**settings, "sld_warmup": 0}, 3)
     assert [one["state"] for one in found["trials"]] == ["finished", "finished", "pruned"]
     assert [len(one["curve"]) for one in found["trials"]] == [2, 2, 1] and found["best"] != 2
@@ -344,20 +362,20 @@ def test_a_trial_is_pruned_by_the_searcher(settings, workdir, monkeypatch):
 
 def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch):
     seen = []
-    monkeypatch.setattr(RandomSearch, "hopeless", lambda self, curve, past: seen.append(curve[-1][0]) or False)
+    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, past: seen.append(curve[-1][0]) or False)
     search({**settings, "epochs": 4, "sld_warmup": 2}, 1)
     assert seen == [2, 3]
 
 
 def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, monkeypatch):
-    train = trial.train_one
+    train = train_one
 
     def breaking(side, config, *rest):
         if config["sld_weight"] != 1.0:
             raise NonFiniteLoss("the SLD loss is not finite")
         train(side, config, *rest)
 
-    monkeypatch.setattr(trial, "train_one", breaking)
+    monkeypatch.setattr("recbole_kd.tune.trial.train_one", breaking)
     found = search(settings, 3)
     assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
     assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
@@ -369,7 +387,7 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
     def breaking(*_):
         raise NonFiniteLoss("the SLD loss is not finite")
 
-    monkeypatch.setattr(trial, "train_one", breaking)
+    monkeypatch.setattr("recbole_kd.tune.trial.train_one", breaking)
     with pytest.raises(NonFiniteLoss, match="no trial ended"):
         search(settings, 2)
     assert not Path("out.yaml").exists()
@@ -377,8 +395,8 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
 
 def test_minutes_are_a_budget_too(settings, monkeypatch):
     clock = iter(range(0, 10000, 25))
-    monkeypatch.setattr(trial.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(trial, "train_one", lambda *args: args[-1](0, 0.5, True))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("recbole_kd.tune.trial.train_one", lambda *args: args[-1](0, 0.5, True))
     assert len(search(settings, None, minutes=1)["trials"]) == 3  # 25 s each: the fourth would begin after 75 s
     assert len(search(settings, None, minutes=1.5)["trials"]) == 4
     assert len(search(settings, 5, minutes=100)["trials"]) == 5
@@ -393,7 +411,7 @@ def command(settings, *more):
 
 
 def test_the_command_line_prints_the_trials_and_the_recipe(settings, capsys, workdir):
-    assert cli.main(command(settings, "--trials=2")) == 0
+    assert main(command(settings, "--trials=2")) == 0
     printed = capsys.readouterr().out
     assert "sld_weight" in printed and "best: trial" in printed and "recipe: out.yaml" in printed
     assert run_kd(argv=[*command(settings)[1:-1], "--config_files=out.yaml"])["distilled"]
@@ -439,7 +457,7 @@ def test_a_space_that_cannot_be_used_is_refused_in_one_sentence(text, said, sett
 
 def refused(capsys, argv):
     """Run the command line; check that it ends as a refusal has to; return its sentence."""
-    assert cli.main(argv) == 2
+    assert main(argv) == 2
     out, err = capsys.readouterr()
     assert err.startswith("recbole_kd: ") and err.count("\n") == 1 and not out, err
     assert not list(Path().rglob("*.pth")) and not Path("out.json").exists()
@@ -449,7 +467,7 @@ def refused(capsys, argv):
 def test_files_of_something_else_are_not_overwritten(settings, capsys, workdir):
     for name, content in (("out.yaml", "sld_tau: 2\n"), ("out.json", "{}"), ("out.json", "not JSON")):
         Path(name).write_text(content)
-        assert cli.main(command(settings)) == 2
+        assert main(command(settings)) == 2
         assert "not of this search" in capsys.readouterr().err and Path(name).read_text() == content
         Path(name).unlink()
     search(settings, 1)
@@ -461,8 +479,8 @@ def test_ctrl_c_says_how_to_go_on(settings, capsys, monkeypatch):
     def stop(argv):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "tune_argv", stop)
-    assert cli.main(["tune", "--model=SLD"]) == 130
+    monkeypatch.setattr("recbole_kd.cli.tune_argv", stop)
+    assert main(["tune", "--model=SLD"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.term import Batch
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.term.base import Batch
 
 USERS, ITEMS, D_S, D_T = 5, 7, 3, 4
 # what each user has seen in training: the third everything, so that nothing is left to draw; the fourth all but two
@@ -67,7 +67,7 @@ class World:
         self.keys = COMMON | self.common | keys
         self.teacher, self.student = Toy(D_T, seed), Toy(D_S, seed + 100)
         pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
-        self.knowledge = Knowledge(FactorBackbone(self.teacher), tuple(pairs))
+        self.knowledge = ModelKnowledge(FactorBackbone(self.teacher), tuple(pairs))
         self.backbone = FactorBackbone(self.student)
         self.term = self.parts = self.make(kind, seed)
         self.early = replay(self.term)
@@ -83,7 +83,7 @@ class World:
     def loss(self, rows=ROWS):
         columns = torch.tensor(rows).T
         interaction = dict(zip(("user_id", "item_id", "neg_item_id"), columns, strict=True))
-        with self.backbone.step() as view:
+        with self.backbone.view() as view:
             return self.term.loss(Batch(*columns, view, interaction))
 
     def gradients(self, rows=ROWS):

@@ -20,7 +20,7 @@ def backbone_of(model):
         Backbone, or None where no family can read it.
     """
     for family in FAMILIES:
-        backbone = family.of(model)
+        backbone = family.adapt(model)
         if backbone is not None:
             return backbone
     return None

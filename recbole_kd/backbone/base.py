@@ -6,8 +6,8 @@ import torch
 from recbole.data.interaction import Interaction
 from torch.nn.functional import embedding
 
-from recbole_kd.backbone.pairs import pair_scores
 from recbole_kd.losses import at_least_float32
+from recbole_kd.ops.pair_scores import pair_scores
 
 OFFERS = ("ranks", "list_scores", "scores", "factors")  # each includes the ones before
 
@@ -48,7 +48,7 @@ class View:
         """Scores of all items, padding included: users [n], result [n, m + 1], in float32 at least."""
         return _inner_products(self.users(users), self.item_table)
 
-    def score_among(self, users, items):
+    def score_cross(self, users, items):
         """Scores of the same items for each user: users [n], items [c], result [n, c], likewise."""
         return _inner_products(self.users(users), self.items(items))
 
@@ -72,51 +72,51 @@ class Backbone:
         self.model = model
 
     @classmethod
-    def of(cls, model):
+    def adapt(cls, model):
         """An adapter, or None where this family cannot read the model."""
-        backbone = cls(model) if cls.reads(model) else None
-        return backbone if backbone is not None and backbone.agrees() else None
+        backbone = cls(model) if cls.matches(model) else None
+        return backbone if backbone is not None and backbone.scores_match() else None
 
     @classmethod
-    def reads(cls, model):
+    def matches(cls, model):
         """Whether the model looks like one of this family."""
         raise NotImplementedError
 
     @contextmanager
-    def step(self):
+    def view(self):
         """The view of one step. Inside, the model's own loss and the terms share one propagation."""
         raise NotImplementedError
 
     @contextmanager
-    def still(self):
+    def eval_view(self):
         """The view in evaluation mode, without gradients, leaving the model's mode as it was."""
         training = self.model.training
         self.model.eval()
         try:
-            with torch.no_grad(), self.step() as view:
+            with torch.no_grad(), self.view() as view:
                 yield view
         finally:
             self.model.train(training)
 
-    def tables(self):
+    def snapshot(self):
         """All factors as they are now, in evaluation mode and without gradients: a View that holds them."""
-        with self.still() as view:
+        with self.eval_view() as view:
             everyone = torch.arange(self.model.n_users, device=self.model.device)
             users = torch.cat([view.users(some) for some in everyone.split(2048)])
             return View(users, view.item_table.detach().clone())
 
-    def score_block(self, users):
+    def score_all(self, users):
         """The model's own scores of all items for some users: ids [n], result [n, m + 1]."""
         scores = self.model.full_sort_predict(Interaction({self.model.USER_ID: users}))
         return scores.reshape(len(users), -1).to(self.model.device)  # EASE computes on the CPU
 
-    def agrees(self):
+    def scores_match(self):
         """Whether the view's inner products are the model's own scores, tried on a few users."""
         users = torch.arange(1, min(self.model.n_users, 9), device=self.model.device)
         restored = {name: getattr(self.model, name, None) for name in ("restore_user_e", "restore_item_e")}
         try:
-            with self.still() as view:
-                own, read = self.score_block(users), view.score_all(users)
+            with self.eval_view() as view:
+                own, read = self.score_all(users), view.score_all(users)
         except NotImplementedError:  # ConvNCF: factors, and no full_sort_predict
             return False
         for name, value in restored.items():

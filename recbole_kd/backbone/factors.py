@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from torch.nn.functional import normalize
 
 from recbole_kd.backbone.base import Backbone, View
-from recbole_kd.backbone.pairs import pair_scores
+from recbole_kd.ops.pair_scores import pair_scores
 
 
 class FactorBackbone(Backbone):
     """user_embedding and item_embedding, scored by their inner product."""
 
     @classmethod
-    def reads(cls, model):
+    def matches(cls, model):
         tables = [getattr(getattr(model, side + "_embedding", None), "weight", None) for side in ("user", "item")]
         shapes = [tuple(table.shape) for table in tables if table is not None]
         if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
@@ -20,7 +20,7 @@ class FactorBackbone(Backbone):
         return (shapes[0][0], shapes[1][0]) == (model.n_users, model.n_items) and shapes[0][1] == shapes[1][1]
 
     @contextmanager
-    def step(self):
+    def view(self):
         yield View(self.model.user_embedding.weight, self.model.item_embedding.weight)
 
 
@@ -28,11 +28,11 @@ class SimpleXBackbone(Backbone):
     """SimpleX scores by a cosine: the factors are unit vectors, the user's an aggregation of the user's history."""
 
     @classmethod
-    def reads(cls, model):
+    def matches(cls, model):
         return all(hasattr(model, name) for name in ("user_emb", "item_emb", "get_UI_aggregation", "history_item_id"))
 
     @contextmanager
-    def step(self):
+    def view(self):
         yield _SimpleXView(self.model)
 
 

@@ -15,7 +15,7 @@ class GraphBackbone(Backbone):
     """
 
     @classmethod
-    def reads(cls, model):
+    def matches(cls, model):
         if inspect.signature(model.forward).parameters:
             return False
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -26,7 +26,7 @@ class GraphBackbone(Backbone):
         return isinstance(tables, tuple) and tuple(len(table) for table in tables) == sizes
 
     @contextmanager
-    def step(self):
+    def view(self):
         """Within a step ``forward()`` propagates once: the model's loss and the terms get the same tensors."""
         forward = self.model.forward
         tables: list = []

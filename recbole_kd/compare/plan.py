@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_kd.config import KDError, method_names
-from recbole_kd.config.keys import nearest, our_keys, recbole_keys, recbole_reads
-from recbole_kd.config.layers import SIDES, read_yaml
+from recbole_kd.config.layering import SIDES
+from recbole_kd.config.recbole_schema import recbole_keys, recbole_reads
+from recbole_kd.config.schema import kd_keys, method_names
+from recbole_kd.config.yaml_loader import read_yaml
+from recbole_kd.errors import KDError, did_you_mean
 
 KEYS = ("datasets", "seeds", "methods", "keys", "alone", "folder", "processes", "metric")
 # keys of a run that the plan sets by itself, and what to write instead
@@ -27,7 +29,7 @@ _NAME = re.compile(r"\w[\w .,+=@()-]*")  # it becomes a file's name
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlanEntry:
     """A dataset or a method of a plan: the name that the report shows, what it is, and its own keys."""
 
     name: str
@@ -36,7 +38,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """A comparison: every method on every dataset with every seed.
 
     Attributes:
@@ -66,7 +68,7 @@ def make_plan(content, origin="the plan", folder="compare/plan"):
     """A Plan from a dict of its keys; ``folder`` where it names none. Raises KDError."""
     for key in content:
         if key not in KEYS:
-            raise KDError(f"nobody knows the key '{key}' in {origin}{nearest(str(key), KEYS)}")
+            raise KDError(f"nobody knows the key '{key}' in {origin}{did_you_mean(str(key), KEYS)}")
     for key in ("datasets", "seeds", "methods"):
         if not isinstance(content.get(key), (list, tuple)) or not content[key]:
             raise KDError(f"'{key}' in {origin} is {content.get(key)!r}: write a list with at least one entry")
@@ -81,8 +83,10 @@ def make_plan(content, origin="the plan", folder="compare/plan"):
     methods = _entries("methods", "model", content["methods"], origin)
     for method in methods:
         if method.what not in method_names():
-            raise KDError(f"nobody knows the method '{method.what}' in {origin}{nearest(method.what, method_names())}")
-    return Plan(
+            raise KDError(
+                f"nobody knows the method '{method.what}' in {origin}{did_you_mean(method.what, method_names())}"
+            )
+    return ComparisonPlan(
         _entries("datasets", "dataset", content["datasets"], origin),
         _seeds(content["seeds"], origin),
         methods,
@@ -118,7 +122,7 @@ def _seeds(seeds, origin):
 
 def _entries(where, what, raw, origin):
     """The entries of ``datasets`` or ``methods``: names, or mappings that hold ``what`` and keys of its own."""
-    found: list[Entry] = []
+    found: list[PlanEntry] = []
     for one in raw:
         keys = dict(one) if isinstance(one, Mapping) else {what: one}
         if not isinstance(keys.get(what), str) or not keys[what]:
@@ -132,7 +136,7 @@ def _entries(where, what, raw, origin):
             )
         if name.casefold() in (other.name.casefold() for other in found):
             raise KDError(f"'{where}' in {origin} holds two entries of the name '{name}': give one another 'name'")
-        found.append(Entry(name, kind, _keys(f"{where}: {name}", keys, origin)))
+        found.append(PlanEntry(name, kind, _keys(f"{where}: {name}", keys, origin)))
     return tuple(found)
 
 
@@ -141,14 +145,14 @@ def _keys(where, raw, origin):
     if not isinstance(raw or {}, Mapping):
         raise KDError(f"'{where}' in {origin} is {raw!r}: write 'key: value' lines")
     keys = flat(raw or {})
-    known = recbole_keys() | our_keys()
+    known = recbole_keys() | kd_keys()
     for key in keys:
         if key in TAKEN:
             raise KDError(f"'{key}' may not stand under '{where}' in {origin}: {TAKEN[key]}")
         side, dot, name = key.partition(".")
         plain = name if dot and side in SIDES else key
         if plain not in known and not recbole_reads(plain):
-            raise KDError(f"nobody knows the key '{key}' under '{where}' in {origin}{nearest(plain, known)}")
+            raise KDError(f"nobody knows the key '{key}' under '{where}' in {origin}{did_you_mean(plain, known)}")
     return keys
 
 

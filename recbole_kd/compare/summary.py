@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
-from recbole_kd.compare.runs import speed_file
-from recbole_kd.compare.statistics import describe, holm, paired
-from recbole_kd.teacher.measure import recovered_share, smaller_is_better
+from recbole_kd.compare.run import speed_file
+from recbole_kd.evaluation.metrics import smaller_is_better
+from recbole_kd.evaluation.result import recovered_share
+from recbole_kd.evaluation.statistics import describe, holm, paired
 
 AGAINST = ("against_alone", "against_teacher", "against_rival")
 

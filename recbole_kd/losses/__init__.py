@@ -8,7 +8,7 @@ def at_least_float32(values):
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def only(logits, mask):
+def mask_logits(logits, mask):
     """Logits of which those outside the bool mask are too low to count; finite, so that a row without any that counts
     gives no NaN.
     """

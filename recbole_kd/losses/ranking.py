@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import softplus
 
-from recbole_kd.losses import at_least_float32, only
+from recbole_kd.losses import at_least_float32, mask_logits
 
 
 def plackett_luce(listed, tail, there, tail_there):
@@ -22,7 +22,7 @@ def plackett_luce(listed, tail, there, tail_there):
 
     Source: Kang et al. 2020 (DE-RRD), the relaxed permutation probability.
     """
-    listed, tail = only(at_least_float32(listed), there), only(at_least_float32(tail), tail_there)
+    listed, tail = mask_logits(at_least_float32(listed), there), mask_logits(at_least_float32(tail), tail_there)
     from_here = listed.flip(-1).logcumsumexp(-1).flip(-1)
     remaining = torch.logaddexp(from_here, tail.logsumexp(-1, keepdim=True))
     return torch.where(there, remaining - listed, 0.0).sum(-1)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import log_softmax
 
-from recbole_kd.losses import at_least_float32, only
+from recbole_kd.losses import at_least_float32, mask_logits
 
 
 def soft_label_loss(scores, labels, tau=1.0, mask=None):
@@ -25,7 +25,7 @@ def soft_label_loss(scores, labels, tau=1.0, mask=None):
     """
     scores, labels = at_least_float32(scores) / tau, at_least_float32(labels.detach()) / tau
     if mask is not None:
-        scores, labels = only(scores, mask), only(labels, mask)
+        scores, labels = mask_logits(scores, mask), mask_logits(labels, mask)
     loss = -(log_softmax(labels, dim=-1).exp() * log_softmax(scores, dim=-1))
     return loss.sum(-1) if mask is None else torch.where(mask, loss, 0.0).sum(-1)
 

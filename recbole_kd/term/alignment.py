@@ -2,10 +2,10 @@
 
 import torch
 
-from recbole_kd.layers import Experts
 from recbole_kd.losses.feature import squared_distance
-from recbole_kd.schedule import fall
 from recbole_kd.term.base import Term
+from recbole_kd.term.projectors import Experts
+from recbole_kd.term.schedule import geometric_decay
 
 
 class Alignment(Term):
@@ -21,7 +21,7 @@ class Alignment(Term):
 
     layer = "intermediate"
     needs = "factors"
-    scored = False
+    reads_scores = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
@@ -29,7 +29,7 @@ class Alignment(Term):
 
     def loss(self, batch):
         groups = (batch.users, batch.pos_items, batch.neg_items)
-        some = [self.some(ids) for ids in groups]
+        some = [self.subsample(ids) for ids in groups]
         # the items of both kinds in one pass: each gathering costs a table of gradients
         values = self.values(batch.student, some[0], torch.cat(some[1:])).split([len(ids) for ids in some])
         user, pos, neg = (
@@ -73,7 +73,7 @@ class GatedAlignment(Alignment):
         self.tau = self.key("tau_start")
 
     def start_epoch(self, epoch, student):
-        self.tau = fall(epoch, self.key("anneal"), self.key("tau_start"), self.key("tau_end"))
+        self.tau = geometric_decay(epoch, self.key("anneal"), self.key("tau_start"), self.key("tau_end"))
 
     def project(self, side, ids, vectors):
         """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T], with fresh noise in the gates."""

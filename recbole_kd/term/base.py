@@ -8,9 +8,9 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import nn
 
-from recbole_kd.backbone import View
-from recbole_kd.config import KDError
-from recbole_kd.sampling import some_of
+from recbole_kd.backbone.base import View
+from recbole_kd.errors import KDError
+from recbole_kd.ops.sampling import sample_subset
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Batch:
         return rows[torch.searchsorted(everyone, users)]
 
     @cached_property
-    def ordered(self):
+    def row_order(self):
         """The rows' places in an order that depends on their values alone: a draw from it is the same however the batch
         was shuffled. Shape [b].
         """
@@ -79,9 +79,9 @@ class Term(nn.Module):
 
     layer = ""
     needs = "factors"
-    scored = True
-    along = False
-    shards = True
+    reads_scores = True
+    follows_training = False
+    distributable = True
 
     def __init__(self, config, knowledge, width):
         super().__init__()
@@ -133,11 +133,11 @@ class Term(nn.Module):
         """How many positive rows a batch has: RecBole repeats each for every negative."""
         return len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]
 
-    def some(self, ids):
+    def subsample(self, ids):
         """The ``kd_rows`` of these ids that the term looks at in this step, drawn at random; a mean of one value each
         estimates the mean over all without bias.
         """
-        return some_of(ids, self.config["kd_rows"], self.generator)
+        return sample_subset(ids, self.config["kd_rows"], self.generator)
 
     def reduce(self, values, whole, parts=1):
         """A value a row to one: their mean, or under ``kd_reduction: sum`` the sum over the ``whole`` rows that the

@@ -5,14 +5,14 @@ import copy
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from recbole_kd.config import KDError
+from recbole_kd.errors import KDError
 from recbole_kd.losses import at_least_float32
-from recbole_kd.rankings import best_first
-from recbole_kd.sampling import uniform_outside
-from recbole_kd.schedule import due
-from recbole_kd.teacher.lists import BLOCK
-from recbole_kd.teacher.resume import kept_randomness, randomness, restore_randomness
+from recbole_kd.ops.blocks import row_blocks
+from recbole_kd.ops.ranking import argsort_descending
+from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch
+from recbole_kd.trainer.rng import preserve_rng, restore_rng, rng_state
 
 
 class BD(Term):
@@ -37,7 +37,7 @@ class BD(Term):
 
     layer = "output"
     needs = "factors"
-    scored = False
+    reads_scores = False
     for_student: torch.Tensor
     for_teacher: torch.Tensor
 
@@ -57,25 +57,25 @@ class BD(Term):
         super().__init__(config, knowledge, width)
         self.teacher = copy.deepcopy(knowledge.backbone.model).requires_grad_(True)
         self.taught = type(knowledge.backbone)(self.teacher)
-        self.outside = knowledge.unseen()
-        self.stream = randomness()  # of the teacher's own draws, dropout's, say: the global sources are RecBole's
+        self.outside = knowledge.excluded_from_sampling()
+        self.stream = rng_state()  # of the teacher's own draws, dropout's, say: the global sources are RecBole's
         shape, device = (knowledge.n_users, self.key("pool")), config["device"]
         for name in ("for_student", "for_teacher"):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int32, device=device))
 
     def start_epoch(self, epoch, student):
-        if due(epoch, self.key("refresh")):
-            with student.still() as small, self.taught.still() as large:
-                for users in torch.arange(self.knowledge.n_users).split(max(1, BLOCK // self.key("candidates"))):
+        if is_refresh_epoch(epoch, self.key("refresh")):
+            with student.eval_view() as small, self.taught.eval_view() as large:
+                for users in row_blocks(self.knowledge.n_users, self.key("candidates"), "cpu"):
                     self._draw(int(users[0]), int(users[-1]) + 1, small, large)
 
     def loss(self, batch):
         """The student's part; the teacher's, its own loss included, is put aside for ``weighted``."""
-        rows = self.some(batch.ordered)
+        rows = self.subsample(batch.row_order)
         users = batch.user[rows]
         slot = torch.randint(self.key("pool"), (len(rows), 2), generator=self.generator, device=users.device)
         items = torch.stack([self.for_student[users, slot[:, 0]], self.for_teacher[users, slot[:, 1]]], 1)
-        with self.taught.step() as view:
+        with self.taught.view() as view:
             base = self._base(batch.interaction)
             s, t = batch.student.score(users, items), view.score(users, items)
         student = self._soft(s[:, 0], t[:, 0] / self.key("teacher_temperature"), items[:, 0])
@@ -96,17 +96,17 @@ class BD(Term):
 
     def _base(self, interaction):
         """The teacher's own loss, with its own source of randomness."""
-        with kept_randomness():
-            restore_randomness(self.stream)
+        with preserve_rng():
+            restore_rng(self.stream)
             base = self.teacher.calculate_loss(interaction)
-            self.stream = randomness()
+            self.stream = rng_state()
         return sum(base) if isinstance(base, tuple) else base
 
     def _draw(self, start, stop, small, large):
         """The pools of items of the users from ``start`` to ``stop``."""
         knowledge, device = self.knowledge, self.for_student.device
         users = torch.arange(start, stop, device=device)
-        items, there = uniform_outside(self.outside.rows(start, stop), self.key("candidates"), self.generator)
+        items, there = sample_outside(self.outside.slice_rows(start, stop), self.key("candidates"), self.generator)
         there = there & (users[:, None] > 0)
         scale = (knowledge.n_items - 1) / self.key("candidates")
         ranks = [self._ranks(self._scores(view, users, items), there) * scale for view in (small, large)]
@@ -125,14 +125,14 @@ class BD(Term):
     def _scores(view, users, items):
         """A vector for each candidate is wider than its score, so fewer users are looked at at once."""
         scores = torch.empty(items.shape, device=items.device)  # beforehand: small results would pin large leftovers
-        for rows in torch.arange(len(users)).split(max(1, BLOCK // (items.shape[1] * view.width))):
+        for rows in row_blocks(len(users), items.shape[1] * view.width, "cpu"):
             scores[rows] = view.score(users[rows], items[rows])
         return scores
 
     @staticmethod
     def _ranks(scores, there):
         """0 is the best; what is not there comes last."""
-        order = best_first(scores.masked_fill(~there, -torch.inf))
+        order = argsort_descending(scores.masked_fill(~there, -torch.inf))
         return torch.zeros_like(scores).scatter_(1, order, torch.arange(order.shape[1]).to(scores).expand_as(scores))
 
     def get_extra_state(self):

@@ -3,9 +3,9 @@
 import torch
 
 from recbole_kd.losses.pointwise import soft_binary_loss
-from recbole_kd.sampling import first_of_each, rank_tournament, uniform_outside
-from recbole_kd.schedule import due
+from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks_tournament
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch
 
 
 class CD(Term):
@@ -33,19 +33,19 @@ class CD(Term):
         if self.key("guide") == "teacher":
             self.top = knowledge.top_items(self.key("max_k"))
         if self.key("guide") == "random":
-            self.outside = knowledge.unseen()
+            self.outside = knowledge.excluded_from_sampling()
         shape, device = (knowledge.n_users, self.key("k")), config["device"]
         self.register_buffer("items", torch.zeros(shape, dtype=torch.int32, device=device))
         self.register_buffer("labels", torch.zeros(shape, device=device))
 
     def start_epoch(self, epoch, student):
-        if due(epoch, self.key("refresh")):
+        if is_refresh_epoch(epoch, self.key("refresh")):
             items, scores = self._draw(student)
             self.items.copy_(items)
             self.labels.copy_(((scores + self.key("t2")) / self.key("t1")).sigmoid())
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         items = self.items[users]
         loss = soft_binary_loss(batch.student.score(users, items), self.labels[users], items > 0)
         return self.reduce_users(loss, users, batch, self.key("k"))
@@ -54,16 +54,16 @@ class CD(Term):
         """Items, 0 for none, and the teacher's scores of them."""
         guide, k = self.key("guide"), self.key("k")
         if guide == "random":
-            items, there = uniform_outside(self.outside, k, self.generator)
+            items, there = sample_outside(self.outside, k, self.generator)
             items[0] = 0  # the padding user
         else:
             top = self.top if guide == "teacher" else self._students(student)
             temperature = top.ids.shape[1] * self.key("temperature")
-            ranks, there = rank_tournament(top.length, k, temperature, self.generator)
+            ranks, there = sample_ranks_tournament(top.length, k, temperature, self.generator)
             items = torch.gather(top.ids, 1, ranks)
-        items = torch.where(first_of_each(items, there), items, 0)
+        items = torch.where(first_occurrence_mask(items, there), items, 0)
         return items, torch.gather(top.scores, 1, ranks) if guide == "teacher" else self.knowledge.score(items)
 
     def _students(self, student):
-        with student.still() as view:
-            return self.knowledge.unseen_top(view, self.key("max_k"))
+        with student.eval_view() as view:
+            return self.knowledge.top_unseen(view, self.key("max_k"))

@@ -3,13 +3,13 @@
 import torch
 from torch.nn.functional import normalize, pad
 
-from recbole_kd.backbone.pairs import pair_scores
-from recbole_kd.layers import Projector
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import cosine_loss, pair_consistency
 from recbole_kd.losses.soft_label import soft_label_loss
-from recbole_kd.sampling import rank_weighted, some_of
+from recbole_kd.ops.pair_scores import pair_scores
+from recbole_kd.ops.sampling import sample_ranks, sample_subset
 from recbole_kd.term.base import Term
+from recbole_kd.term.projectors import Projector
 
 
 class CPD(Term):
@@ -58,7 +58,7 @@ class CPD(Term):
             self.pairs = self._draw(2)
 
     def _draw(self, k):
-        ranks, there = rank_weighted(self.top.length, k, self.key("temperature"), self.generator)
+        ranks, there = sample_ranks(self.top.length, k, self.key("temperature"), self.generator)
         return torch.where(there, torch.gather(self.top.ids, 1, ranks), 0)
 
     def loss(self, batch):
@@ -67,7 +67,7 @@ class CPD(Term):
 
     def _alignment(self, batch):
         def side(name, ids, vectors):
-            whole, ids = len(ids), self.some(ids)
+            whole, ids = len(ids), self.subsample(ids)
             projected, target = self.through(name, ids, vectors(ids)), self.knowledge.factors(name)[ids]
             return self.reduce(cosine_loss(projected, target), whole)
 
@@ -79,8 +79,8 @@ class CPD(Term):
     def _regulariser(self, batch):
         alpha, beta, most = self.key("pair_weight"), self.key("list_weight"), self.key("rows")
         # what counts for nothing is not looked at
-        rows = some_of(batch.ordered, most, self.generator) if alpha else batch.ordered[:0]
-        users = some_of(batch.users, most, self.generator) if beta else batch.users[:0]
+        rows = sample_subset(batch.row_order, most, self.generator) if alpha else batch.row_order[:0]
+        users = sample_subset(batch.users, most, self.generator) if beta else batch.users[:0]
         pairs, lists = self._pairs(batch, rows), self.items[users]
         # both in one pass through the projectors: the shorter rows are padded, and the padding is never looked at
         longest = max(2, lists.shape[1])

@@ -4,15 +4,15 @@ import torch
 from torch import nn
 
 from recbole_kd.losses.ranking import plackett_luce
-from recbole_kd.rankings import best_first
-from recbole_kd.sampling import race, winners
-from recbole_kd.schedule import due
-from recbole_kd.teacher.lists import BLOCK
+from recbole_kd.ops.blocks import row_blocks
+from recbole_kd.ops.ranking import argsort_descending
+from recbole_kd.ops.sampling import gumbel_keys, top_keys
 from recbole_kd.term.base import Term
 from recbole_kd.term.rrd import RelaxedLists
+from recbole_kd.term.schedule import is_refresh_epoch
 
 
-class Compared(nn.Module):
+class RankedLists(nn.Module):
     """The teacher's list of each row, and where the student ranked its entries among one another.
 
     Args:
@@ -32,9 +32,9 @@ class Compared(nn.Module):
     def refresh(self, score, width):
         """Rank anew by ``score(rows [b], ids [b, K])``, which reads vectors of this width."""
         (n, k), device = self.top.ids.shape, self.top.ids.device
-        for rows in torch.arange(n, device=device).split(max(1, BLOCK // (k * width))):
+        for rows in row_blocks(n, k * width, device):
             ids = self.top.ids[rows]
-            order = best_first(score(rows, ids).masked_fill(ids == 0, -torch.inf))
+            order = argsort_descending(score(rows, ids).masked_fill(ids == 0, -torch.inf))
             places = torch.arange(k, device=device).expand_as(order)
             self.ranks[rows] = torch.empty_like(order).scatter_(1, order, places).short()
 
@@ -72,20 +72,20 @@ class DCD(Term):
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         both, k = self.key("sides") == "both", self.key("max_k")
-        self.user_lists = Compared(knowledge.top_items(k))
-        self.item_lists = Compared(knowledge.top_users(k)) if both else None
+        self.user_lists = RankedLists(knowledge.top_items(k))
+        self.item_lists = RankedLists(knowledge.top_users(k)) if both else None
         self.relaxed = self._relaxed_lists(knowledge) if self.key("relaxed_weight") > 0 else None
 
     def _relaxed_lists(self, knowledge):
         top, temperature = self.user_lists.top, self.key("relaxed_temperature")
         k, uniform_k = self.key("relaxed_k"), self.key("relaxed_uniform_k")
-        return RelaxedLists(top, knowledge.unseen(top), k, uniform_k, temperature)
+        return RelaxedLists(top, knowledge.excluded_from_sampling(top), k, uniform_k, temperature)
 
     def start_epoch(self, epoch, student):
         if self.relaxed is not None:
             self.relaxed.draw(self.generator)
-        if due(epoch, self.key("refresh")):
-            view = student.tables()
+        if is_refresh_epoch(epoch, self.key("refresh")):
+            view = student.snapshot()
             self.user_lists.refresh(view.score, view.width)
             if self.item_lists is not None:
                 self.item_lists.refresh(view.score_items, view.width)
@@ -96,13 +96,13 @@ class DCD(Term):
             items = self._side(self.item_lists, batch.pos_items, batch.student.score_items)
             loss = loss + self.key("item_weight") * items
         if self.relaxed is not None:
-            users = self.some(batch.users)
+            users = self.subsample(batch.users)
             ranked = self.relaxed.loss(batch.student.score(users, self.relaxed.ids[users]), users)
             loss = loss + self.key("relaxed_weight") * self.reduce(ranked, len(batch.users), parts=self.relaxed.k)
         return loss
 
     def _side(self, lists, ids, score):
-        rows, k = self.some(ids), self.key("k")
+        rows, k = self.subsample(ids), self.key("k")
         (under, under_there), (over, over_there) = self._draw(lists.behind(rows), min(k, lists.ranks.shape[1]))
         scores = score(rows, torch.gather(lists.top.ids[rows], 1, torch.cat([under, over], 1)))
         listed, tail = scores.chunk(2, dim=1)
@@ -111,5 +111,5 @@ class DCD(Term):
     def _draw(self, behind, k):
         """Places in the teacher's list of what the student ranks too low, and of what too high."""
         # nothing is both: one race decides either draw
-        keys = race(torch.tanh(self.key("epsilon") * behind.abs()), self.generator)
-        return winners(keys, behind > 0, k), winners(keys, behind < 0, k)
+        keys = gumbel_keys(torch.tanh(self.key("epsilon") * behind.abs()), self.generator)
+        return top_keys(keys, behind > 0, k), top_keys(keys, behind < 0, k)

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from recbole_kd.layers import Projector
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import squared_distance
-from recbole_kd.sampling import some_of
+from recbole_kd.ops.sampling import sample_subset
 from recbole_kd.term.base import Term
+from recbole_kd.term.projectors import Projector
 
 
 class FitNet(Term):
@@ -25,7 +25,7 @@ class FitNet(Term):
 
     layer = "intermediate"
     needs = "factors"
-    scored = False
+    reads_scores = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
@@ -54,7 +54,7 @@ class FitNet(Term):
     def _mean(self, side, batch, vectors):
         everyone = self.everyone[side]
         whole = min(round(self.positives(batch)), len(everyone))
-        ids = some_of(everyone, self.config["kd_rows"] or whole, self.generator)
+        ids = sample_subset(everyone, self.config["kd_rows"] or whole, self.generator)
         student, teacher = self.project(side, ids, vectors(ids)), self.knowledge.factors(side)[ids]
         if self.key("unit"):
             student, teacher = (normalize(at_least_float32(part), dim=-1) for part in (student, teacher))

@@ -3,11 +3,11 @@
 import torch
 from torch.nn.functional import embedding, embedding_bag
 
-from recbole_kd.layers import Projector
+from recbole_kd.data.graphs import bipartite_graph, cooccurrence_graph, nearest_graph
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import cosine_loss, squared_distance
-from recbole_kd.teacher.graphs import bipartite, cooccurrence, nearest
 from recbole_kd.term.alignment import Alignment
+from recbole_kd.term.projectors import Projector
 
 
 class FreqD(Alignment):
@@ -44,10 +44,10 @@ class FreqD(Alignment):
     def _graph(self):
         k = self.key("k")
         if self.key("graph") == "bipartite":
-            return bipartite(self.knowledge)
+            return bipartite_graph(self.knowledge)
         if self.key("graph") == "cooc":
-            return cooccurrence(self.knowledge, k, self.key("counts"))
-        return nearest(self.knowledge, k, self.key("pca"))
+            return cooccurrence_graph(self.knowledge, k, self.key("counts"))
+        return nearest_graph(self.knowledge, k, self.key("pca"))
 
     def values(self, student, users, items):
         nodes = torch.cat([users, items + self.knowledge.n_users])

@@ -21,7 +21,7 @@ class FTD(Term):
 
     layer = "intermediate"
     needs = "factors"
-    scored = False
+    reads_scores = False
 
     @classmethod
     def check(cls, config):
@@ -29,7 +29,7 @@ class FTD(Term):
 
     def loss(self, batch):
         items = torch.cat([batch.pos_items, batch.neg_items]).unique()
-        some_users, some_items = self.some(batch.users), self.some(items)
+        some_users, some_items = self.subsample(batch.users), self.subsample(items)
         student = torch.cat([batch.student.users(some_users), batch.student.items(some_items)])
         factors = self.knowledge.factors
         teacher = torch.cat([factors("user")[some_users], factors("item")[some_items]])

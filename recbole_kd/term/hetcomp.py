@@ -4,14 +4,15 @@ import sys
 
 import torch
 
-from recbole_kd.config import KDError
-from recbole_kd.losses import at_least_float32, only
+from recbole_kd.errors import KDError
+from recbole_kd.knowledge.base import TRAJECTORY_K
+from recbole_kd.knowledge.ensemble import consensus_of_lists
+from recbole_kd.losses import at_least_float32, mask_logits
 from recbole_kd.losses.ranking import above_tail, plackett_luce
-from recbole_kd.rankings import discrepancy
-from recbole_kd.schedule import due
-from recbole_kd.teacher.ensemble import of_lists
-from recbole_kd.teacher.lists import BLOCK, STATE_K
+from recbole_kd.ops.blocks import block_rows
+from recbole_kd.ops.ranking import list_discrepancy
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch
 
 EASIER = 0.995  # by which the threshold falls from one look at the student to the next
 
@@ -42,7 +43,7 @@ class HetComp(Term):
 
     layer = "output"
     needs = "ranks"
-    along = True
+    follows_training = True
     place: torch.Tensor
     last: torch.Tensor
     best: torch.Tensor
@@ -64,8 +65,10 @@ class HetComp(Term):
 
     @classmethod
     def check(cls, config):
-        if config["hetcomp_k"] > STATE_K:
-            raise KDError(f"hetcomp_k={config['hetcomp_k']} is out of range: the teachers' lists hold {STATE_K} items")
+        if config["hetcomp_k"] > TRAJECTORY_K:
+            raise KDError(
+                f"hetcomp_k={config['hetcomp_k']} is out of range: the teachers' lists hold {TRAJECTORY_K} items"
+            )
 
     @classmethod
     def list_length(cls, config, n_items):
@@ -92,16 +95,16 @@ class HetComp(Term):
         return found
 
     def start_epoch(self, epoch, student):
-        if not self._all_final() and epoch >= self.key("warm_up") and due(epoch, self.key("refresh")):
-            with student.still() as view:
-                own = self.knowledge.unseen_top(view, self.key("agree_k")).ids
+        if not self._all_final() and epoch >= self.key("warm_up") and is_refresh_epoch(epoch, self.key("refresh")):
+            with student.eval_view() as view:
+                own = self.knowledge.top_unseen(view, self.key("agree_k")).ids
             self._move(own, epoch // self.key("refresh"))
             self._construct()
         if self._all_final() and self.marks[0] < 0:
             self.marks[0] = epoch
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         best, seen = self.best[users], self.seen[users]
         scores = batch.student.score(users, torch.cat([best, seen], 1))
         taught, known = scores[:, : self.k], scores[:, self.k :]
@@ -131,7 +134,7 @@ class HetComp(Term):
         m, count = self.knowledge.n_items - 1, self.key("items")
         if 0 < count < m:
             items = torch.randperm(m, generator=self.generator, device=users.device)[:count] + 1
-            scores = view.score_among(users, items)
+            scores = view.score_cross(users, items)
         else:
             items = torch.arange(1, m + 1, device=users.device)
             scores = view.score_all(users)[:, 1:]
@@ -142,7 +145,7 @@ class HetComp(Term):
         columns = column[torch.cat([item, best.flatten().long()])]
         there = torch.ones_like(scores, dtype=torch.bool)
         there[rows[columns >= 0], columns[columns >= 0]] = False
-        return only(scores, there).logsumexp(1) + torch.log(torch.tensor(m / len(items)))
+        return mask_logits(scores, there).logsumexp(1) + torch.log(torch.tensor(m / len(items)))
 
     def _all_final(self):
         """The authors' rule: each teacher's mean state, to two decimals, is its last."""
@@ -156,27 +159,27 @@ class HetComp(Term):
         for x, states in enumerate(self.states):
             end = len(states) - 1
             here = self.place[x].long()
-            now = discrepancy(own, states[(here + 1).clamp(max=end), everyone])
+            now = list_discrepancy(own, states[(here + 1).clamp(max=end), everyone])
             if not self.marks[1]:
                 self.last[x] = now
                 continue
             ratio = self.last[x] / now  # infinite where the student has got there
             moves = (here < end) & ((ratio > threshold) | (ratio < 1) | (now == 0))
             self.place[x] += moves.byte()
-            then = discrepancy(own, states[(here + moves + 1).clamp(max=end), everyone])
+            then = list_discrepancy(own, states[(here + moves + 1).clamp(max=end), everyone])
             self.last[x] = torch.where(moves, then, self.last[x])
         self.marks[1] = 1
 
     def _construct(self):
         """T of each user."""
         everyone = torch.arange(self.place.shape[1], device=self.best.device)
-        for users in everyone.split(max(1, BLOCK // (STATE_K * len(self.states)))):
+        for users in everyone.split(block_rows(TRAJECTORY_K * len(self.states))):
             lists = [states[self.place[x, users].long(), users] for x, states in enumerate(self.states)]
-            self.best[users] = of_lists(lists, self.k, self.key("temperature"), self.knowledge.weights)[0]
+            self.best[users] = consensus_of_lists(lists, self.k, self.key("temperature"), self.knowledge.weights)[0]
 
 
 def _joined(tail, scores, there):
     """The logarithm of a tail's sum with more entries in it."""
     if not scores.shape[1]:
         return tail
-    return torch.logaddexp(tail, only(at_least_float32(scores), there).logsumexp(1))
+    return torch.logaddexp(tail, mask_logits(at_least_float32(scores), there).logsumexp(1))

@@ -32,7 +32,7 @@ class HTD(GatedAlignment):
 
     def loss(self, batch):
         whole = {"user": batch.users, "item": torch.cat([batch.pos_items, batch.neg_items]).unique()}
-        some = {side: self.some(ids) for side, ids in whole.items()}
+        some = {side: self.subsample(ids) for side, ids in whole.items()}
         student = {"user": batch.student.users(some["user"]), "item": batch.student.items(some["item"])}
         aligned = sum(
             self.reduce(self.compare(side, ids, student[side]), len(whole[side]), self.parts)

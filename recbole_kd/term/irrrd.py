@@ -22,7 +22,9 @@ class IRRRD(RRD):
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         top = knowledge.top_users(self.key("max_k"))
-        self.item_lists = self.relaxed(top, knowledge.unseen_by(top), self.key("item_k"), self.key("item_uniform_k"))
+        self.item_lists = self.relaxed(
+            top, knowledge.users_excluded_from_sampling(top), self.key("item_k"), self.key("item_uniform_k")
+        )
 
     def draw(self):
         super().draw()

@@ -30,12 +30,12 @@ class KD(Term):
 
     def start_epoch(self, epoch, student):
         if self.guide == "student":
-            with student.still() as view:
-                own = self.knowledge.unseen_top(view, self.key("k"), self.key("seen"))
+            with student.eval_view() as view:
+                own = self.knowledge.top_unseen(view, self.key("k"), self.key("seen"))
             self.top = replace(own, scores=self.knowledge.score(own.ids))
 
     def loss(self, batch):
-        users, tau = self.some(batch.users), self.key("tau")
+        users, tau = self.subsample(batch.users), self.key("tau")
         if self.guide is None:
             scores, labels = (model.score_all(users)[:, 1:] for model in (batch.student, self.knowledge))
             there = None

@@ -2,9 +2,9 @@
 
 import torch
 
-from recbole_kd.layers import Projector
 from recbole_kd.losses.feature import cosine_loss, mix_soft
 from recbole_kd.term.base import Term
+from recbole_kd.term.projectors import Projector
 
 
 class NKD(Term):
@@ -20,7 +20,7 @@ class NKD(Term):
 
     layer = "input"
     needs = "factors"
-    scored = False
+    reads_scores = False
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
@@ -43,7 +43,7 @@ class NKD(Term):
 
     def _means(self, side, groups, vectors):
         """The loss of each group of ids; they go through the projector together."""
-        some = [self.some(ids) for ids in groups]
+        some = [self.subsample(ids) for ids in groups]
         ids = torch.cat(some)
         neighbours = self.neighbours[side]
         drawn = torch.randint(neighbours.shape[1], (len(ids),), generator=self.generator, device=ids.device)

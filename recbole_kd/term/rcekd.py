@@ -3,10 +3,10 @@
 import torch
 
 from recbole_kd.losses.soft_label import soft_label_loss
-from recbole_kd.rankings import is_in
-from recbole_kd.sampling import without_replacement
-from recbole_kd.schedule import due
+from recbole_kd.ops.ranking import membership
+from recbole_kd.ops.sampling import sample_without_replacement
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch
 
 CAP = 50  # the authors': no more of the teacher's items are counted
 
@@ -47,13 +47,13 @@ class RCEKD(Term):
         self.register_buffer("share", torch.zeros(shape[0], device=device))
 
     def start_epoch(self, epoch, student):
-        if due(epoch, self.key("refresh")):
-            with student.still() as view:
-                own = self.knowledge.unseen_top(view, max(self.k, self.key("max_k")), self.key("seen"))
+        if is_refresh_epoch(epoch, self.key("refresh")):
+            with student.eval_view() as view:
+                own = self.knowledge.top_unseen(view, max(self.k, self.key("max_k")), self.key("seen"))
             self._draw(own.ids)
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         items, labels, share = self.items[users], self.labels[users], self.share[users]
         scores = batch.student.score(users, items)
         own, both = (
@@ -63,10 +63,10 @@ class RCEKD(Term):
         return self.reduce_users((1 - share) * own + share * both, users, batch)
 
     def _draw(self, own):
-        columns, there = without_replacement(self._logits(own), own > 0, self.key("sample_k"), self.generator)
+        columns, there = sample_without_replacement(self._logits(own), own > 0, self.key("sample_k"), self.generator)
         best, drawn, teachers = own[:, : self.k], torch.where(there, torch.gather(own, 1, columns), 0), self.top.ids
-        met = is_in(teachers, drawn)
-        rest = torch.where(met | is_in(teachers, best), 0, teachers)
+        met = membership(teachers, drawn)
+        rest = torch.where(met | membership(teachers, best), 0, teachers)
         self.items.copy_(torch.cat([best, drawn, rest], 1))
         asked = self.items[:, : -self.k]
         scores = torch.where(rest > 0, self.top.scores, 0.0)  # known already; the others are asked for
@@ -76,5 +76,5 @@ class RCEKD(Term):
     def _logits(self, own):
         if self.key("sampling") == "rank":
             return -torch.arange(own.shape[1], device=own.device) / self.key("temperature")
-        count = is_in(own, self.top.ids).flip(1).cumsum(1).flip(1).clamp(max=CAP)
+        count = membership(own, self.top.ids).flip(1).cumsum(1).flip(1).clamp(max=CAP)
         return count / self.key("temperature")

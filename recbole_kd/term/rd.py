@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import normalize
 
 from recbole_kd.losses.pointwise import rank_discrepancy, weighted_positives
-from recbole_kd.sampling import uniform_outside
+from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.term.base import Term
 
 
@@ -35,7 +35,7 @@ class RD(Term):
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         self.ids = knowledge.top_items(self.key("k")).ids
-        self.outside = knowledge.unseen()
+        self.outside = knowledge.excluded_from_sampling()
         self.dynamic = False
         places = torch.arange(self.ids.shape[1], device=config["device"])
         self.register_buffer("static", (-places / self.key("lambda")).softmax(0), persistent=False)
@@ -48,10 +48,10 @@ class RD(Term):
     def start_epoch(self, epoch, student):
         self.dynamic = epoch >= self.key("start")
         if self.dynamic:
-            self.negatives = uniform_outside(self.outside, self.key("negatives"), self.generator)[0]
+            self.negatives = sample_outside(self.outside, self.key("negatives"), self.generator)[0]
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         items = self.ids[users]
         scores = batch.student.score(users, items)
         weights = torch.where(items > 0, self.static, 0.0)

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from recbole_kd.losses.ranking import plackett_luce
-from recbole_kd.sampling import first_of_each, rank_weighted, uniform_outside
-from recbole_kd.schedule import due
+from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch
 
 
 class RelaxedLists(nn.Module):
@@ -37,17 +37,17 @@ class RelaxedLists(nn.Module):
     def draw(self, generator):
         """Fill the lists anew."""
         ranks, listed = self._ranks(generator)
-        drawn, fresh = uniform_outside(self.outside, self.uniform_k, generator)
+        drawn, fresh = sample_outside(self.outside, self.uniform_k, generator)
         ids = torch.cat([torch.gather(self.top.ids, 1, ranks).long(), drawn], 1)
         there = torch.cat([listed, fresh], 1)
         there[0] = False  # padding
-        self.there.copy_(first_of_each(ids, there))
+        self.there.copy_(first_occurrence_mask(ids, there))
         self.ids.copy_(torch.where(self.there, ids, 0))
 
     def _ranks(self, generator):
         length = self.top.length
         if self.temperature is not None:
-            return rank_weighted(length, self.k, self.temperature, generator)
+            return sample_ranks(length, self.k, self.temperature, generator)
         ranks = torch.arange(self.k, device=length.device).expand(len(length), -1)
         there = ranks < length[:, None]
         return torch.where(there, ranks, 0), there
@@ -83,7 +83,7 @@ class RRD(Term):
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)
         top = knowledge.top_items(self.key("max_k"))
-        self.lists = self.relaxed(top, knowledge.unseen(top), self.key("k"), self.key("uniform_k"))
+        self.lists = self.relaxed(top, knowledge.excluded_from_sampling(top), self.key("k"), self.key("uniform_k"))
 
     def relaxed(self, top, outside, k, uniform_k):
         """Lists that are drawn as the term's keys say."""
@@ -91,7 +91,7 @@ class RRD(Term):
         return RelaxedLists(top, outside, k, uniform_k, temperature)
 
     def start_epoch(self, epoch, student):
-        if due(epoch, self.key("refresh")):
+        if is_refresh_epoch(epoch, self.key("refresh")):
             self.draw()
 
     def draw(self):
@@ -103,5 +103,5 @@ class RRD(Term):
 
     def side(self, lists, ids, score):
         """The loss of some of the rows ``ids`` of the lists; ``score(rows [b], ids [b, c])`` gives the scores."""
-        rows = self.some(ids)
+        rows = self.subsample(ids)
         return self.reduce(lists.loss(score(rows, lists.ids[rows]), rows), len(ids), parts=lists.k)

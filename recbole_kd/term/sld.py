@@ -3,9 +3,9 @@
 import torch
 
 from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
-from recbole_kd.sampling import first_of_each, rank_weighted, uniform_outside
-from recbole_kd.schedule import due, ramp
+from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks
 from recbole_kd.term.base import Term
+from recbole_kd.term.schedule import is_refresh_epoch, ramp
 
 
 class SLD(Term):
@@ -34,7 +34,7 @@ class SLD(Term):
         self.top = knowledge.top_items(self.key("max_k"))
         self.student_k = 0 if self.key("mode") == "teacher" else self.key("student_k")
         # the student's candidates are not excluded from the uniform draw: a double of theirs is masked afterwards
-        self.outside = knowledge.unseen(self.top)
+        self.outside = knowledge.excluded_from_sampling(self.top)
         self.gamma = 0.0
         columns = self.key("k") + self.student_k + self.key("uniform_k")
         shape = (knowledge.n_users, columns)
@@ -50,11 +50,11 @@ class SLD(Term):
     def start_epoch(self, epoch, student):
         if self.key("mode") == "logitmix":
             self.gamma = self.key("gamma") * ramp(epoch, self.key("warmup"))
-        if due(epoch, self.key("refresh")):
+        if is_refresh_epoch(epoch, self.key("refresh")):
             self._draw(student)
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         scores = batch.student.score(users, self.items[users])
         labels = mixed_logits(self.labels[users], scores, self.gamma)
         loss = soft_label_loss(scores, labels, self.key("tau"), self.there[users])
@@ -64,19 +64,19 @@ class SLD(Term):
         (listed, there, ranks), k = self._from_list(self.top, self.key("k")), self.key("k")
         drawn = [(listed, there)]
         if self.student_k:
-            with student.still() as view:
-                own = self.knowledge.unseen_top(view, self.key("student_max_k"))
+            with student.eval_view() as view:
+                own = self.knowledge.top_unseen(view, self.key("student_max_k"))
             drawn.append(self._from_list(own, self.student_k)[:2])
         if self.key("uniform_k"):
-            drawn.append(uniform_outside(self.outside, self.key("uniform_k"), self.generator))
+            drawn.append(sample_outside(self.outside, self.key("uniform_k"), self.generator))
         items, there = (torch.cat(part, dim=1) for part in zip(*drawn, strict=True))
         there[0] = False  # the padding user
-        self.there.copy_(first_of_each(items, there))
+        self.there.copy_(first_occurrence_mask(items, there))
         self.items.copy_(torch.where(self.there, items, 0))
         scores = torch.gather(self.top.scores, 1, ranks)  # known already; the others are asked for
         self.labels[:, :k] = torch.where(self.there[:, :k], scores, 0.0)
         self.labels[:, k:] = self.knowledge.score(self.items[:, k:])
 
     def _from_list(self, top, k):
-        ranks, there = rank_weighted(top.length, k, self.key("temperature"), self.generator)
+        ranks, there = sample_ranks(top.length, k, self.key("temperature"), self.generator)
         return torch.gather(top.ids, 1, ranks).long(), there, ranks

@@ -2,9 +2,9 @@
 
 import torch
 
+from recbole_kd.data.popularity import group_quotas, popularity_groups
 from recbole_kd.losses.pointwise import pair_loss
-from recbole_kd.sampling import rank_pairs
-from recbole_kd.teacher.popularity import popularity_groups, quotas
+from recbole_kd.ops.sampling import sample_rank_pairs
 from recbole_kd.term.base import Term
 
 
@@ -34,18 +34,18 @@ class UnKD(Term):
         counts = knowledge.item_counts()
         means = torch.stack([counts[items].double().mean() for items in popularity_groups(counts, self.key("groups"))])
         places = torch.arange(len(means), device=means.device)
-        self.group = places.repeat_interleave(quotas(means, self.key("k"), self.key("lambda")))  # of each pair
+        self.group = places.repeat_interleave(group_quotas(means, self.key("k"), self.key("lambda")))  # of each pair
         self.length = (self.lists > 0).sum(2)[:, self.group]
         self.register_buffer("items", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     def start_epoch(self, epoch, student):
-        better, worse, there = rank_pairs(self.length, self.key("temperature"), self.generator)
+        better, worse, there = sample_rank_pairs(self.length, self.key("temperature"), self.generator)
         user = torch.arange(len(self.lists), device=there.device)[:, None]
         pairs = [torch.where(there, self.lists[user, self.group, rank], 0) for rank in (better, worse)]
         self.items = torch.cat(pairs, 1)
 
     def loss(self, batch):
-        users = self.some(batch.users)
+        users = self.subsample(batch.users)
         items = self.items[users]
         better, worse = batch.student.score(users, items).chunk(2, dim=1)
         loss = pair_loss(better, worse, items[:, : len(self.group)] > 0)

@@ -1,5 +1,5 @@
 """A search for good settings of a method, of the student alone, or of the teacher, on validation."""
 
-from recbole_kd.tune.run import tune, tune_argv
+from recbole_kd.tune.tuner import tune, tune_argv
 
 __all__ = ["tune", "tune_argv"]

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, fields
 
-from recbole_kd.config import KDError
-from recbole_kd.tune.search import SEARCHERS
+from recbole_kd.errors import KDError
+from recbole_kd.tune.searchers import SEARCHERS
 from recbole_kd.tune.space import SIDES
 
 TRIALS = 20

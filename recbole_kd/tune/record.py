@@ -6,20 +6,20 @@ from pathlib import Path
 
 import yaml
 
-from recbole_kd.config import KDError
-from recbole_kd.config.keys import keys_of
-from recbole_kd.config.layers import SIDES
-from recbole_kd.config.teachers import as_keys
-from recbole_kd.teacher import fit
-from recbole_kd.teacher.checkpoint import write_whole
+from recbole_kd.config.layering import SIDES
+from recbole_kd.config.schema import method_keys
+from recbole_kd.config.teacher_entries import entries_to_keys
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write
+from recbole_kd.trainer.cache_key import NEUTRAL_KEYS
 from recbole_kd.tune.space import content_of
 
 # keys that say where and how the search ran: neither its command nor the recipe has them
-ELSEWHERE = fit.OUTWARD - {"data_path", "metrics", "topk", "teacher_path", "teacher_check"}
+ELSEWHERE = NEUTRAL_KEYS - {"data_path", "metrics", "topk", "teacher_path", "teacher_check"}
 OF_THE_RUN = ("data_path", "seed")  # what a whole recipe leaves to the command line
 
 
-class Record:
+class SearchRecord:
     """The trials of one search, on disk after each.
 
     Args:
@@ -45,7 +45,7 @@ class Record:
         elif self.recipe.exists():
             raise KDError(f"'{self.recipe}' is there and is not of this search: remove it or give another --output")
 
-    def taught_by(self, teacher):
+    def set_teacher(self, teacher):
         """Note the name of the teacher. Raises KDError where the trials were taught by another."""
         if self.search.setdefault("teacher", teacher) != teacher:
             raise KDError(f"the trials in '{self.file}' had another teacher: give another --output")
@@ -54,7 +54,7 @@ class Record:
         """Enter a trial that has ended."""
         self.trials.append(trial)
         content = {"search": self.search, "best": self.best and self.best["number"], "trials": self.trials}
-        write_whole(self.file, (json.dumps(content, indent=1) + "\n").encode())
+        atomic_write(self.file, (json.dumps(content, indent=1) + "\n").encode())
 
     @property
     def best(self):
@@ -70,9 +70,9 @@ class Record:
 
     def write_recipe(self):
         """Write the best trial's settings as a YAML file that run_kd takes."""
-        content = over(self.search["keys"], content_of(self.search["side"], self.best["settings"]))
+        content = overlay(self.search["keys"], content_of(self.search["side"], self.best["settings"]))
         text = "".join(f"# {' '.join(line.split())}\n" for line in self._head())
-        write_whole(self.recipe, (text + yaml.safe_dump(content, sort_keys=False)).encode())
+        atomic_write(self.recipe, (text + yaml.safe_dump(content, sort_keys=False)).encode())
 
     def _head(self):
         search, defaults = self.search, self.trials[0]
@@ -95,13 +95,13 @@ def _read(file):
         return None
 
 
-def asked_keys(layers, idle):
+def requested_keys(layers, idle):
     """The user's own keys, wherever they came from, as a recipe has them, plain ones and the blocks of the sides.
 
     Those that change nothing are not among them: on a command line they would be refused.
     """
-    keys = as_keys(layers.teachers)
-    if layers.student_model != keys_of(layers.method)["student_model"].default:
+    keys = entries_to_keys(layers.teachers)
+    if layers.student_model != method_keys(layers.method)["student_model"].default:
         keys["student_model"] = layers.student_model
     keys |= {key: value for key, value in layers.plain.items() if key not in ELSEWHERE and key not in idle}
     for side, block in layers.blocks.items():
@@ -110,7 +110,7 @@ def asked_keys(layers, idle):
     return keys
 
 
-def over(keys, content):
+def overlay(keys, content):
     """A recipe's keys with others on top, block by block."""
     blocks = {side: {**keys[side], **content.get(side, {})} for side in SIDES if side in keys}
     return {**keys, **content, **blocks}

@@ -10,19 +10,11 @@ from dataclasses import dataclass, replace
 
 from recbole.utils import ModelType
 
-from recbole_kd.config import KDError
-from recbole_kd.config.keys import (
-    PROPERTIES,
-    chosen_terms,
-    keys_of,
-    model_keys,
-    nearest,
-    our_keys,
-    student_only_keys,
-)
-from recbole_kd.config.layers import read_yaml
-from recbole_kd.config.values import recbole_numbers
-from recbole_kd.model import config_of
+from recbole_kd.config.recbole_schema import model_keys, recbole_numbers
+from recbole_kd.config.schema import PROPERTIES, kd_keys, method_keys, resolve_terms, student_only_keys
+from recbole_kd.config.yaml_loader import read_yaml
+from recbole_kd.errors import KDError, did_you_mean
+from recbole_kd.method.configuration import build_config
 
 SIDES = ("method", "alone", "teacher")
 BLOCK = {"alone": "student", "teacher": "teacher"}
@@ -94,7 +86,7 @@ def read_space(file):
 def space_of(side, method, terms=None):
     """The space that comes with a method (or a mix's terms), with ``alone``, with ``teacher``. Raises KDError."""
     found: dict[str, Interval | Choice] = {}
-    for name in [side] if side != "method" else [method] if _file(method).is_file() else chosen_terms(method, terms):
+    for name in [side] if side != "method" else [method] if _file(method).is_file() else resolve_terms(method, terms):
         if not _file(name).is_file():
             raise KDError(f"no space comes with {name}: write one and give it as --space=")
         found |= read_space(_file(name))
@@ -128,7 +120,7 @@ def _part(key, value, file):
 def _as_key(part, name, base):
     """An Interval with ends of the key's own type: [0, 1] of a float key holds 0.5 too."""
     shared = recbole_numbers()
-    key = keys_of(base.method, base["terms"]).get(name)
+    key = method_keys(base.method, base["terms"]).get(name)
     kind = key.type if key else shared.get(name)
     floating = isinstance(part, Interval) and kind == "float"
     return replace(part, low=float(part.low), high=float(part.high)) if floating else part
@@ -138,7 +130,7 @@ def content_of(side, settings):
     """The settings of a trial as a recipe has them: plain keys, and a block for what is meant for one side alone."""
     if side != "method":
         return {BLOCK[side]: settings}
-    plain = our_keys() | student_only_keys()
+    plain = kd_keys() | student_only_keys()
     block = {key: value for key, value in settings.items() if key not in plain}
     return {**{key: settings[key] for key in settings if key in plain}, **({"student": block} if block else {})}
 
@@ -153,11 +145,11 @@ def laid_over(layers, content):
 def set_by_user(layers, side):
     """The keys that the user has set for the side that is tuned: they stay as they are."""
     if side == "teacher":
-        return (set(layers.plain) - student_only_keys()) | set(layers.of("teacher"))
-    return set(layers.plain) | set(layers.of("student"))
+        return (set(layers.plain) - student_only_keys()) | set(layers.block("teacher"))
+    return set(layers.plain) | set(layers.block("student"))
 
 
-def checked(space, side, layers, base):
+def check_space(space, side, layers, base):
     """A space without the keys that the user has set, everything in it tried on the Config.
 
     Args:
@@ -172,7 +164,7 @@ def checked(space, side, layers, base):
     known = _searchable(side, layers, base)
     for key in space:
         if key not in known:
-            raise KDError(f"'{key}' in the space cannot be tuned for {_whom(side, layers)}{nearest(key, known)}")
+            raise KDError(f"'{key}' in the space cannot be tuned for {_whom(side, layers)}{did_you_mean(key, known)}")
     fixed = set_by_user(layers, side)
     space = {key: _as_key(part, key, base) for key, part in space.items() if key not in fixed}
     if not space:
@@ -180,7 +172,7 @@ def checked(space, side, layers, base):
     for key, part in space.items():
         for value in part.ends:
             try:
-                config_of(laid_over(layers, content_of(side, {key: value})))
+                build_config(laid_over(layers, content_of(side, {key: value})))
             except KDError as error:
                 raise KDError(f"the space does not fit: {error}") from error
     return space
@@ -193,8 +185,8 @@ def _searchable(side, layers, base):
     if own["MODEL_TYPE"] != ModelType.TRADITIONAL:  # such a one is solved, not trained
         known |= LEARNING
     if side == "method":
-        shared = keys_of("Distiller")
-        asked = keys_of(layers.method, chosen_terms(layers.method, layers.plain.get("terms")))
+        shared = method_keys("Distiller")
+        asked = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
         known |= {key for key in asked if key not in shared or key.startswith("kd_")}
     return known
 

@@ -4,16 +4,14 @@ import math
 import time
 from pathlib import Path
 
-from recbole_kd.config import KDError
-from recbole_kd.model import config_of
-from recbole_kd.quick_start import taught, train_one
-from recbole_kd.teacher.fit import Stopped, TrainingFailed
-from recbole_kd.teacher.resume import NonFiniteLoss
-from recbole_kd.tune.search import best_until
+from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, TrainingStopped
+from recbole_kd.experiment import taught, train_one
+from recbole_kd.method.configuration import build_config
+from recbole_kd.tune.searchers import best_until
 from recbole_kd.tune.space import content_of, laid_over
 
 
-class Trials:
+class TrialRunner:
     """Makes the trials of a search, all on one split and under one teacher, whose knowledge is read once.
 
     Args:
@@ -50,13 +48,13 @@ class Trials:
         def watch(epoch, score, settled):
             curve.append([epoch, score])
             if settled and hopeless(curve):
-                raise Stopped
+                raise TrainingStopped
 
         self.file.parent.mkdir(exist_ok=True)
         state, reason = "finished", None
         try:
             train_one(self.side, self.config(settings), knowledge, self.file, watch)
-        except Stopped:
+        except TrainingStopped:
             state = "pruned"
         except (NonFiniteLoss, KDError, TrainingFailed) as error:
             if not isinstance(error, NonFiniteLoss) and not settings:  # what the user asked for, not what was drawn
@@ -73,7 +71,7 @@ class Trials:
 
     def config(self, settings):
         """The Config of a trial. Raises KDError: settings that do not go together."""
-        config = config_of(laid_over(self.layers, content_of(self.side, settings)))
+        config = build_config(laid_over(self.layers, content_of(self.side, settings)))
         config["resume"] = False  # a trial that was interrupted begins anew: its curve was not kept
         return config
 
@@ -81,7 +79,7 @@ class Trials:
         """What the terms read of the teacher; None where the method is not what is tuned."""
         if self.side == "method" and self._knowledge is None:
             self._knowledge, name = taught(self.base, self.data)
-            self.record.taught_by(name)
+            self.record.set_teacher(name)
         return self._knowledge
 
     def defaults(self):

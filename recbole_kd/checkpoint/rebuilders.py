@@ -1,0 +1,185 @@
+"""What a checkpoint's pickle may ask for: a fixed list of harmless rebuilders. All else stays an inert record."""
+
+import math
+import pickle
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.utils import EvaluatorType, FeatureSource, FeatureType, InputType, KGDataLoaderState, ModelType
+
+from recbole_kd.errors import KDError
+
+KINDS = (ModelType, KGDataLoaderState, EvaluatorType, InputType, FeatureType, FeatureSource)
+ENUMS = {kind.__name__: kind for kind in KINDS}
+DTYPES = {
+    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+}  # fmt: skip
+
+
+class Record:
+    """An object of the file that is not rebuilt: its class's name and its state, nothing that runs."""
+
+    kind = ""
+    args: tuple = ()
+    state: Any = None
+
+    def __init__(self, *args):
+        self.args = args
+
+    def __reduce__(self):
+        raise pickle.PicklingError(f"a record of {self.kind} cannot be stored")
+
+
+class Named(Record):
+    """Stands for something that the file names and does nothing with."""
+
+
+def scalar_key(key):
+    """What a dict or set of a checkpoint is filled by: text or a number, nothing that is hashed without end."""
+    if not isinstance(key, (str, bytes, int, float, type(None))):
+        raise KDError(f"it looks something up by a {type(key).__name__}, which no checkpoint does")
+    return key
+
+
+class StorageType:
+    """The kind of numbers in a raw record."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+
+class Call:
+    """A rebuilder that may be called, and not changed."""
+
+    def __init__(self, function):
+        self.function = function
+
+
+class Enum:
+    """An enum of RecBole's, called with a value or, by some Pythons, reached through getattr."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def member(self, value):
+        if not isinstance(value, (int, str)):
+            raise KDError("it asks for a member of an enum that is none")
+        return self.kind(value)
+
+
+def _getattr(owner, name):
+    if isinstance(owner, Enum) and isinstance(name, str) and name in owner.kind.__members__:
+        return owner.kind[name]
+    raise KDError("it asks for an attribute, which no checkpoint needs")
+
+
+def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None):
+    if math.prod(_shape(size)) > storage.numel():
+        raise KDError("one of its tensors is larger than its record")
+    return torch.as_strided(storage, _shape(size), _shape(stride), offset)
+
+
+def _shape(sizes):
+    if not isinstance(sizes, (list, tuple)) or len(sizes) > 32 or not all(type(size) is int for size in sizes):
+        raise KDError("one of its sizes is none")
+    return tuple(sizes)
+
+
+def _sparse(layout, parts):
+    indices, values, size = parts[:3]
+    if not isinstance(indices, torch.Tensor) or not isinstance(values, torch.Tensor):
+        raise KDError("it holds a sparse tensor that is none")
+    return torch.sparse_coo_tensor(indices, values, _shape(size), check_invariants=True)
+
+
+class DType:
+    """numpy's dtype, from its name; of plain numbers and texts, and of objects for scipy's lil matrices."""
+
+    def __init__(self, name, *_):
+        dtype = np.dtype(name) if isinstance(name, str) and name.isalnum() and len(name) < 20 else None
+        if dtype is None or dtype.kind not in "biufUSO":
+            shown = ascii(name)[:30] if isinstance(name, str) else type(name).__name__
+            raise KDError(f"it holds an array of dtype {shown}, which no checkpoint needs")
+        self.dtype = dtype
+
+    def fill(self, state):
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class Array:
+    """numpy's ndarray, filled by its pickle state."""
+
+    array: Any = None
+
+    def fill(self, state):
+        _version, shape, dtype, fortran, raw = state
+        if dtype.dtype.kind == "O":
+            if not isinstance(raw, list):
+                raise KDError("it holds an array of objects that is none")
+            flat = np.empty(len(raw), dtype=object)
+            for place, value in enumerate(raw):
+                flat[place] = value
+        else:
+            flat = np.frombuffer(raw, dtype=dtype.dtype).copy()
+        if math.prod(_shape(shape)) != flat.size:
+            raise KDError("one of its arrays is larger than what it holds")
+        self.array = flat.reshape(shape, order="F" if fortran else "C")
+
+
+class Matrix(Array):
+    """numpy's matrix, which EASE stores."""
+
+    def fill(self, state):
+        super().fill(state)
+        self.array = np.asmatrix(self.array)
+
+
+def _reconstruct(kind, _shape, _code):
+    if kind not in (Array, Matrix):
+        raise KDError("it rebuilds an array of a kind that no checkpoint needs")
+    return kind()
+
+
+def _scalar(dtype, raw):
+    return np.frombuffer(raw, dtype=dtype.dtype)[0].item()
+
+
+def _bytes(text, encoding):
+    if encoding != "latin1" or not isinstance(text, str):
+        raise KDError("it holds bytes in an unknown encoding")
+    return text.encode("latin1")
+
+
+def _device(kind, index=None):
+    if not isinstance(kind, str) or len(kind) > 20 or type(index) not in (int, type(None)):
+        raise KDError("it names a device that is none")
+    return torch.device(kind, index) if index is not None else torch.device(kind)
+
+
+def _default_dict(kind=None):
+    return {}
+
+
+REBUILDERS = {
+    ("collections", "OrderedDict"): Call(lambda: OrderedDict()),
+    ("collections", "defaultdict"): Call(_default_dict),
+    ("builtins", "set"): Call(lambda items=(): {scalar_key(item) for item in items}),
+    ("builtins", "getattr"): Call(_getattr),
+    ("_codecs", "encode"): Call(_bytes),
+    ("torch", "device"): Call(_device),
+    ("torch", "Size"): Call(_shape),
+    ("torch._utils", "_rebuild_tensor_v2"): Call(_tensor),
+    ("torch._utils", "_rebuild_parameter"): Call(lambda data, requires_grad=True, hooks=None: data),
+    ("torch._utils", "_rebuild_sparse_tensor"): Call(_sparse),
+    ("torch.serialization", "_get_layout"): Call(lambda name: name),
+    ("numpy", "dtype"): Call(DType),
+    ("numpy", "ndarray"): Array,
+    ("numpy", "matrix"): Matrix,
+    ("numpy._core.multiarray", "_reconstruct"): Call(_reconstruct),
+    ("numpy._core.multiarray", "scalar"): Call(_scalar),
+}
