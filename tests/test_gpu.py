@@ -4,8 +4,8 @@ files that go from one to the other.
 
 import pytest
 import torch
-from conformance import Bench
-from test_methods import __dict__ as methods_here
+from recbole_kd.testing.conformance import Bench
+from tests.method.test_methods import __dict__ as methods_here
 
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.quick_start import run_kd

@@ -87,12 +87,12 @@ def read_keys(path):
 
 
 def _yaml_of(method):
-    return PROPERTIES / "model" / f"{method}.yaml"
+    return PROPERTIES / "method" / f"{method}.yaml"
 
 
 def method_names():
     """The names that ``--model=`` takes: one YAML each."""
-    return sorted(path.stem for path in (PROPERTIES / "model").glob("*.yaml"))
+    return sorted(path.stem for path in (PROPERTIES / "method").glob("*.yaml"))
 
 
 def term_names(method):

@@ -94,7 +94,7 @@ def space_of(side, method, terms=None):
 
 
 def _file(name):
-    return PROPERTIES / "recipe" / f"{name}.space.yaml"
+    return PROPERTIES / "space" / f"{name}.yaml"
 
 
 def _part(key, value, file):

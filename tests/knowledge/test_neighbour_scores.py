@@ -1,0 +1,224 @@
+"""Scores with those of a teacher's neighbours beside them: by hand, against loops, and in a run."""
+
+import json
+import math
+
+import pytest
+import torch
+from recbole_kd.testing.conformance import Bench, same_weights
+
+from recbole_kd.backbone.base import View
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.cli import main
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.knowledge.neighbour_scores import with_neighbours
+from recbole_kd.quick_start import run_kd
+from recbole_kd.report import result_table
+from recbole_kd.trainer.cache_key import outcome_settings, run_key
+
+
+def pairs(*seen):
+    """Training pairs of users 1, 2, ... from what each has seen."""
+    users = [user for user, items in enumerate(seen, 1) for _ in items]
+    return torch.tensor(users), torch.tensor([item for items in seen for item in items])
+
+
+def slow(view, positives, weight):
+    """The formula, a pair at a time."""
+    users, items = view.user_table.double(), view.item_table.double()
+    n, m = len(users), len(items)
+    seen = [[] for _ in range(n)]
+    for user, item in zip(*(part.tolist() for part in positives), strict=True):
+        seen[user].append(item)
+    found = torch.zeros(n, m, dtype=torch.float64)
+    for user in range(1, n):
+        own = [float(users[user] @ items[item]) for item in range(1, m)]
+        near = [
+            sum(float(torch.cosine_similarity(items[item], items[other], dim=0)) for other in seen[user])
+            / max(1, len(seen[user]))
+            for item in range(1, m)
+        ]
+        spread = [math.sqrt(sum((x - sum(values) / (m - 1)) ** 2 for x in values) / (m - 1)) for values in (own, near)]
+        ratio = spread[0] / spread[1] if spread[1] > 1e-9 else 0.0
+        found[user, 1:] = torch.tensor([s + weight * ratio * h for s, h in zip(own, near, strict=True)])
+    return found
+
+
+def random_view(n, m, d, seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    tables = [scale * torch.randn(size, d, generator=generator) for size in (n + 1, m + 1)]
+    for one in tables:
+        one[0] = 0.0
+    return View(*tables)
+
+
+def test_two_items_by_hand():
+    # item 1 points east and is twice as long, item 2 north; the user looks east and has seen item 2
+    view = View(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
+    # s = (2, 0), of deviation 1; h = (0, 1), of deviation 1/2: s' = (2, 0 + beta * 2)
+    scores = with_neighbours(view, pairs([2]), 0.25).score_all(torch.tensor([1]))
+    torch.testing.assert_close(scores, torch.tensor([[0.0, 2.0, 0.5]]))
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0, 3.0])
+def test_they_are_what_the_formula_says(weight):
+    view, seen = random_view(5, 30, 4), pairs([1, 2, 3], [4], [30, 5, 6, 7], [], [1, 30])
+    scores = with_neighbours(view, seen, weight).score_all(torch.arange(1, 6))
+    torch.testing.assert_close(scores[:, 1:].double(), slow(view, seen, weight)[1:, 1:], rtol=1e-4, atol=1e-5)
+
+
+def test_who_has_seen_nothing_keeps_the_teachers_scores():
+    view, seen = random_view(3, 20, 4), pairs([1, 2], [], [3])
+    user = torch.tensor([2])
+    torch.testing.assert_close(with_neighbours(view, seen, 2.0).score_all(user), view.score_all(user))
+
+
+def test_the_order_does_not_hang_on_the_scale_of_the_factors_and_stays_finite():
+    view, seen = random_view(4, 40, 6), pairs([1, 2], [5], [7, 8, 9], [3])
+    large = View(80 * view.user_table, 80 * view.item_table)
+    small, big = (with_neighbours(one, seen, 1.0).score_all(torch.arange(1, 5)) for one in (view, large))
+    assert big.isfinite().all()
+    torch.testing.assert_close(big, 6400 * small, rtol=1e-4, atol=0.5)
+
+
+def test_items_without_length_and_a_teacher_that_knows_nothing_are_finite():
+    view = random_view(3, 10, 4)
+    view.item_table[4] = 0.0
+    flat = View(view.user_table, torch.zeros_like(view.item_table))
+    for one in (view, flat):
+        assert with_neighbours(one, pairs([4], [1, 4], [2]), 1.0).score_all(torch.arange(4)).isfinite().all()
+    assert not with_neighbours(flat, pairs([1], [1], [1]), 1.0).score_all(torch.arange(4)).any()
+
+
+@pytest.fixture
+def bench(settings):
+    return Bench("SLD", settings, neighbour_weight=0.8)
+
+
+def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
+    own = Bench("SLD", settings).knowledge
+    knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
+    assert knowledge.width == own.width and knowledge.offers == "factors"
+    for side in ("user", "item"):
+        assert torch.equal(knowledge.factors(side), own.factors(side))
+    positives = own.positive_users, own.positive_items
+    expected = slow(View(own.factors("user"), own.factors("item")), positives, 0.8).float()
+    full = knowledge.score_all(everyone)
+    torch.testing.assert_close(full[1:, 1:], expected[1:, 1:], rtol=1e-3, atol=1e-4)
+    items = torch.randint(1, own.n_items, (own.n_users, 5), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(knowledge.score(items), full.gather(1, items))
+    expected[own.positive_users, own.positive_items] = -torch.inf
+    top, changed = knowledge.top_items(5), 0
+    for user in range(1, own.n_users):
+        torch.testing.assert_close(top.scores[user], full[user, top.ids[user].long()])
+        assert set(top.ids[user].tolist()) == set((expected[user, 1:].topk(5).indices + 1).tolist())
+        changed += set(top.ids[user].tolist()) != set(own.top_items(5).ids[user].tolist())
+    assert changed
+    for user in (1, 20):
+        items = [item for item in knowledge.top_seen(4)[user].tolist() if item]
+        seen = own.positive_items[own.positive_users == user]
+        assert set(items) == set(seen[full[user, seen].topk(len(items)).indices].tolist())
+    turned = full.T.clone()
+    turned[own.positive_items, own.positive_users] = -torch.inf
+    turned[:, 0] = -torch.inf
+    by_item = knowledge.top_users(3)
+    for item in (1, 50):
+        torch.testing.assert_close(by_item.scores[item], turned[item].topk(3).values)
+
+
+def test_each_weight_has_a_store_and_runs_of_its_own_and_none_is_as_before(settings, bench):
+    runs = [Bench("SLD", settings, **keys) for keys in ({}, {"neighbour_weight": 0.4})] + [bench]
+    stores = {run.knowledge.store for run in runs}
+    keys = {run_key(run.config, run.data.fingerprint) for run in runs}
+    assert len(stores) == len(keys) == 3
+    assert "neighbour_weight" not in outcome_settings(make_config("SLD", config_dict=settings).final_config_dict)
+    teachers = {run_key(run.config.teacher, run.data.fingerprint) for run in runs}
+    assert len(teachers) == 1  # the teacher is the same one
+
+
+def test_earlier_moments_are_read_with_them_too(bench):
+    knowledge = bench.knowledge
+    states = [lambda: knowledge.backbone]
+    positives = knowledge.positive_users, knowledge.positive_items
+    along = ModelKnowledge(knowledge.backbone, positives, None, states=states, trajectory="some", neighbours=0.8)
+    (lists,) = along.trajectories(2)
+    assert torch.equal(lists[0], lists[1])
+
+
+@pytest.mark.parametrize("teachers, weakest", [("EASE", "EASE offers scores"), (["BPR", "EASE"], "EASE offers scores")])
+def test_a_teacher_without_factors_is_refused_before_it_is_trained(settings, teachers, weakest):
+    asked = {**settings, "teacher_model": teachers, "neighbour_weight": 0.5}
+    with pytest.raises(KDError, match=f"neighbour_weight needs teachers that offer factors, and {weakest} only"):
+        run_kd("RRD", config_dict=asked)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_weight_out_of_range_is_refused(capsys, value):
+    assert main(["--model=SLD", "--dataset=ml-100k", f"--neighbour_weight={value}"]) == 2
+    assert "neighbour_weight" in capsys.readouterr().err
+
+
+def test_a_run_shows_what_they_are_worth_beside_the_teacher(settings, workdir):
+    result = run_kd("MKD", config_dict={**settings, "neighbour_weight": 0.5, "result_file": "out.json"})
+    row = json.loads((workdir / "out.json").read_text())["with_neighbours"]
+    assert row["test_result"] == result["with_neighbours"]["test_result"]
+    assert row["test_result"] != result["teacher"]["test_result"] and row["parameters"] is None
+    lines = [line.split("  ")[0] for line in result_table(result).splitlines()]
+    assert "with its neighbours" in lines
+
+
+def test_a_run_without_them_says_what_they_would_be_worth_on_validation(settings):
+    found = run_kd("MKD", config_dict={**settings, "metric_decimal_place": 16})
+    worth = found["neighbours_worth"]
+    assert worth["metric"] == "mrr@10" and worth["better"] == (worth["with"] > worth["without"])
+    # its own lists rank as it does, and the other ones as a run with them shows
+    assert worth["without"] == pytest.approx(found["teacher"]["valid_result"]["mrr@10"], abs=1e-12)
+    beside = run_kd("MKD", config_dict={**settings, "metric_decimal_place": 16, "neighbour_weight": 1.0})
+    assert worth["with"] == pytest.approx(beside["with_neighbours"]["valid_result"]["mrr@10"], abs=1e-12)
+    assert worth["with"] != worth["without"] and "neighbours_worth" not in beside
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_the_table_advises_them_where_they_are_better(settings, better):
+    found = run_kd("SLD", config_dict=settings)
+    found["neighbours_worth"] |= {"with": 0.3, "without": 0.25, "better": better}
+    said = result_table(found).splitlines()[-1]
+    assert said.endswith("mrr@10 0.3000 against 0.2500: --neighbour_weight=1 teaches with them") == better
+
+
+@pytest.mark.parametrize("method, keys", [
+    ("DE", {}),  # reads factors alone
+    ("SLD", {"teacher_model": "EASE"}),  # has none
+    ("RRD", {"teacher_model": ["BPR", "EASE"]}),
+    ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "uni20"}}),  # items beyond the lists tie
+    ("SLD", {"eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}),
+    ("SLD", {"repeatable": True}),  # a model ranks what was trained on too, and its lists do not
+    ("MKD", {"sld_weight": 0.0, "cpd_weight": 0.0}),  # only NKD is left
+])  # fmt: skip
+def test_nothing_is_said_of_them_where_they_change_nothing_or_cannot_be_measured(settings, method, keys):
+    assert "neighbours_worth" not in run_kd(method, config_dict={**settings, **keys})
+
+
+def test_less_of_some_metrics_is_better(settings):
+    keys = {"metrics": ["NDCG", "AveragePopularity"], "topk": [5], "valid_metric": "AveragePopularity@5"}
+    worth = run_kd("SLD", config_dict={**settings, **keys})["neighbours_worth"]
+    assert worth["metric"] == "averagepopularity@5" and worth["better"] == (worth["with"] < worth["without"])
+
+
+def test_nothing_is_said_of_a_teacher_that_may_have_seen_the_validation_pairs(settings):
+    file = run_kd("SLD", config_dict={**settings, "seed": 7})["teacher"]["checkpoint"]
+    keys = {key: value for key, value in settings.items() if key != "teacher"}
+    found = run_kd("SLD", config_dict={**keys, "teacher_path": file, "teacher_check": "warn"})
+    assert "warning" in found["teacher"] and "neighbours_worth" not in found
+
+
+def test_looking_at_them_moves_no_random_number(settings, monkeypatch):
+    weights = []
+    for look in (True, False):
+        if not look:
+            monkeypatch.setattr("recbole_kd.evaluation.neighbour_advice.neighbour_advice", lambda *args: None)
+        found = run_kd("MKD", config_dict=settings)
+        weights.append(read_checkpoint(found["distilled"]["checkpoint"])["state_dict"])
+    assert same_weights(*weights)

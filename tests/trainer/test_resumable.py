@@ -1,0 +1,216 @@
+"""Killed at any moment, the same command goes on and ends in the same bits."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recbole_kd.testing.conformance import Bench, same_weights
+
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.cli import main
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write
+from recbole_kd.quick_start import run_kd
+from recbole_kd.trainer.kd_trainer import KDTrainer
+from recbole_kd.trainer.training import read_done_marker
+
+RUN = [sys.executable, str(Path(__file__).resolve().parents[2] / "run_kd.py")]
+
+
+def command(settings, folder, *more):
+    keys = ["epochs", "train_batch_size", "learning_rate", "embedding_size", "data_path", "show_progress", "dataset"]
+    argv = ["--model=MKD", f"--checkpoint_dir={folder}", "--teacher.embedding_size=12", "--resume_interval=0"]
+    return [*argv, *(f"--{key}={settings[key]}" for key in keys), *more]
+
+
+def final(folder):
+    files = [*folder.glob("BPR-*.pth"), *folder.glob("*/BPR-*.pth")]
+    return {file.relative_to(folder): read_checkpoint(file)["state_dict"] for file in files}
+
+
+def same(one, other):
+    return set(one) == set(other) and all(same_weights(one[file], other[file]) for file in one)
+
+
+STAGES = {
+    "teacher training": ("recbole_kd.trainer.resumable.ResumableTrainer._start_epoch", 2),
+    "knowledge": ("recbole_kd.knowledge.store.np.save", 2),
+    "distilling": ("recbole_kd.method.distiller.Distiller.calculate_loss", 13),
+    "saving": ("recbole_kd.io.os.replace", 9),
+    "saving, half a file": ("recbole_kd.io.os.fsync", 12),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_within_a_stage(stage, settings, workdir):
+    settings["epochs"] = 4
+    target, calls = STAGES[stage]
+    module, _, name = target.rpartition(".")
+    holder, _, attribute = module.rpartition(".")
+    code = (
+        "import os, signal, sys\n"
+        f"import recbole_kd, {holder if attribute[0].isupper() or attribute in ('np', 'os') else module}\n"
+        f"owner = {module}\n"
+        f"stock, left = owner.{name}, [{calls}]\n"
+        "def dying(*args, **kwargs):\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return stock(*args, **kwargs)\n"
+        f"owner.{name} = dying\n"
+        "from recbole_kd.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    argv = command(settings, workdir / "cut")
+    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert main([*argv, "--resume=True"]) == 0
+    assert main(command(settings, workdir / "whole")) == 0
+    assert same(final(workdir / "cut"), final(workdir / "whole"))
+    assert not list((workdir / "cut").rglob("*.resume")) and not list((workdir / "cut").glob("*.partial"))
+
+
+def test_ctrl_c_ends_cleanly_and_can_be_resumed(settings, workdir):
+    settings["epochs"] = 400
+    argv = command(settings, workdir / "cut", "--stopping_step=400")
+    process = subprocess.Popen(
+        [*RUN, *argv], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
+    while not list((workdir / "cut").glob("teacher/*.resume")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "recbole_kd: interrupted; the same command with --resume=True goes on"
+    assert "Traceback" not in said
+
+
+def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdir, monkeypatch):
+    argv = command(settings, workdir / "saved", "--resume=True", f"--result_file={workdir / 'r.json'}")
+    assert main(argv) == 0
+    first = json.loads((workdir / "r.json").read_text())
+    monkeypatch.setattr("recbole_kd.experiment._distil", None)
+    assert main(argv) == 0
+    assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
+
+
+def test_a_full_disk_ends_in_one_sentence_with_the_old_file_intact(settings, workdir):
+    code = (
+        "import resource, signal, sys\n"
+        "from recbole_kd.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    assert main(command(settings, workdir / "saved")) == 0
+    file = next((workdir / "saved").glob("BPR-*.pth"))
+    before = file.read_bytes()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    argv = command(settings, workdir / "saved", "--state=CRITICAL")
+    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    assert [line for line in run.stderr.splitlines() if line.startswith("recbole_kd: ")]
+    assert "Traceback" not in run.stderr
+    assert file.read_bytes() == before
+    assert not list((workdir / "saved").rglob("*.partial"))
+
+
+def test_a_resume_point_runs_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("touch canary",)
+
+    torch.save({"epoch": Evil()}, tmp_path / "x.resume")
+    from recbole_kd.trainer.resumable import ResumableTrainer
+
+    trainer = object.__new__(ResumableTrainer)
+    trainer.resume_file = tmp_path / "x.resume"
+    with pytest.raises(KDError, match="is damaged") as caught:
+        trainer.resume()
+    assert "weights_only" in str(caught.value.__cause__)
+
+
+def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
+    from recbole_kd.trainer.resumable import _counted_attributes as _attributes
+    from recbole_kd.trainer.resumable import _restore_attributes as _put_back
+
+    def model(order, place):
+        made = torch.nn.Module()
+        made.order, made.place, made.names = np.array(order), place, ["x"]
+        made.values = torch.tensor([float(place)])
+        return made
+
+    stored, fresh = _attributes(model([3, 1, 2], 2)), model([1, 2, 3], 0)
+    buffer = io.BytesIO()
+    torch.save(stored, buffer)
+    buffer.seek(0)
+    _put_back(vars(fresh), torch.load(buffer, weights_only=True)[""])
+    assert isinstance(fresh.order, np.ndarray) and fresh.order.tolist() == [3, 1, 2]
+    assert fresh.place == 2 and fresh.values.item() == 2.0
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02]q\x00."])
+def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workdir):
+    bench = Bench("RRD", settings)
+    trainer = KDTrainer(bench.config, bench.model())
+    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    (workdir / "x.pth.resume").write_bytes(junk)
+    with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged.*remove it"):
+        trainer.resume()
+
+
+def test_a_damaged_checkpoint_of_the_projects_own_says_what_to_do(settings):
+    done = run_kd("RRD", config_dict={**settings, "resume": True})
+    for name in ("teacher", "student_alone", "distilled"):
+        file = Path(done[name]["checkpoint"])
+        whole = file.read_bytes()
+        file.write_bytes(whole[:1000])
+        with pytest.raises(KDError, match=rf"'{file}' is not a checkpoint .*; remove it, and the same command trains"):
+            run_kd("RRD", config_dict={**settings, "resume": True})
+        file.write_bytes(whole)
+
+
+def test_a_full_disk_is_named_with_the_file(monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*new/x\.json'"):
+        atomic_write(tmp_path / "new" / "x.json", b"1")
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):
+    bench = Bench("RRD", settings)
+    mark = workdir / f"{bench.teacher.file}.json"
+    mark.write_bytes(mark.read_bytes()[:7])
+    assert read_done_marker(bench.teacher.file) is None
+    assert read_done_marker(Bench("RRD", settings).teacher.file)["epochs"] == 2  # trained again
+
+
+def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
+    bench = Bench("MKD", settings)
+    trainer = KDTrainer(bench.config, bench.model())
+    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    trainer._write_resume_point(1)
+    assert trainer.resume() == 1
+    state = torch.load(trainer.resume_file, weights_only=True)
+    one_group = torch.optim.Adam(trainer.model.parameters()).state_dict()
+    no_counter = {key: value for key, value in state.items() if key != "counters"}
+    for other in ({**state, "optimizer": one_group}, {**state, "model": {}}, no_counter):
+        torch.save(other, trainer.resume_file)
+        with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged, or of another version.*remove it"):
+            trainer.resume()
+    torch.save({**state, "device": "cuda"}, trainer.resume_file)
+    with pytest.raises(KDError, match=r"x\.pth\.resume' was written on a cuda device, and this run is on cpu: go on"):
+        trainer.resume()
