@@ -658,7 +658,7 @@ def strings_in(value, seen=None):
 
 def names_of_ours():
     names = {"kd_method", "teacher", "student"}
-    for file in (PROPERTIES / "overall.yaml", *(PROPERTIES / "model").glob("*.yaml")):
+    for file in (PROPERTIES / "overall.yaml", *(PROPERTIES / "method").glob("*.yaml")):
         names |= set(yaml.safe_load(file.read_text()))
     return names - {"eval_batch_size", "learning_rate"}  # RecBole's own
 
@@ -718,7 +718,7 @@ LINE = re.compile(
 )
 OUR_LINES = {
     f"{file.stem}.{line.partition(':')[0]}": line
-    for file in (PROPERTIES / "overall.yaml", *sorted((PROPERTIES / "model").glob("*.yaml")))
+    for file in (PROPERTIES / "overall.yaml", *sorted((PROPERTIES / "method").glob("*.yaml")))
     for line in file.read_text().splitlines()
     if line and not line.startswith("#")
 }
@@ -744,7 +744,7 @@ def test_a_key_has_type_range_and_meaning_and_a_default_within_its_range(key):
 @pytest.mark.parametrize("method", [name for name in method_names() if name != "Distiller"])
 def test_the_properties_are_found_and_explained(method):
     assert method in method_names()
-    own = set(yaml.safe_load((PROPERTIES / "model" / f"{method}.yaml").read_text()))
+    own = set(yaml.safe_load((PROPERTIES / "method" / f"{method}.yaml").read_text()))
     explained = {name: rest for name, *rest in explain_keys(method)}
     assert own | set(yaml.safe_load((PROPERTIES / "overall.yaml").read_text())) <= set(explained)
     assert all(meaning for _, _, meaning in explained.values())
@@ -755,7 +755,7 @@ def test_the_properties_are_found_and_explained(method):
 def test_a_composed_method_has_the_keys_of_its_terms():
     files = [
         PROPERTIES / "overall.yaml",
-        *(PROPERTIES / "model" / f"{name}.yaml" for name in ("NKD", "CPD", "SLD", "MKD")),
+        *(PROPERTIES / "method" / f"{name}.yaml" for name in ("NKD", "CPD", "SLD", "MKD")),
     ]
     assert set(method_keys("MKD")) == {name for file in files for name in yaml.safe_load(file.read_text())}
     assert not {name for name in method_keys("NKD") if name.startswith(("sld_", "cpd_", "mkd_"))}

@@ -41,7 +41,7 @@ class Pull(Term):
 def pull(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own") / "properties"
     shutil.copytree(schema.PROPERTIES, folder)
-    (folder / "model" / "Pull.yaml").write_text(YAML)
+    (folder / "method" / "Pull.yaml").write_text(YAML)
     module = types.ModuleType("recbole_kd.term.pull")
     module.Pull = Pull
     before, here = set(sys.modules), schema.PROPERTIES
