@@ -1,6 +1,6 @@
 """The schema of every committed result file, a validator, and a writer. README.md in this folder describes the fields.
 
-    python -m benchmarks.schema benchmarks/*/results/*.json
+python -m benchmarks.schema benchmarks/*/results/*.json
 """
 
 import json
@@ -61,7 +61,9 @@ def _record_problems(record: Any) -> list[str]:
     if not isinstance(record["values"], dict) or not record["values"]:
         problems.append("'values' is not an object with at least one value")
         return problems
-    return problems + [f"the value of '{key}' is {value!r}" for key, value in record["values"].items() if not _is_value(value)]
+    return problems + [
+        f"the value of '{key}' is {value!r}" for key, value in record["values"].items() if not _is_value(value)
+    ]
 
 
 def _is_value(value: Any) -> bool:

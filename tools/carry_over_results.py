@@ -128,7 +128,7 @@ def methods(name: str, old: dict) -> dict:
 
 def compared(name: str, old: dict) -> dict:
     """Of a summary of compare: values by seed, what it kept as means in records without a seed."""
-    ((dataset, part),) = old["datasets"].items()
+    (part,) = old["datasets"].values()
     assert not old["failed"] and not old["warnings"]
     records, rows = [], part["rows"]
     for seed in old["seeds"]:
@@ -232,7 +232,10 @@ def decay(name: str, old: list) -> dict:
     """Of the old decay.py: a record a setting."""
     records = []
     for row in old:
-        setting = {"keys": row["keys"], **{key: row[key] for key in ("embedding_size", "learning_rate", "weight_decay")}}
+        setting = {
+            "keys": row["keys"],
+            **{key: row[key] for key in ("embedding_size", "learning_rate", "weight_decay")},
+        }
         keys = keys_of(row["keys"])
         model = keys.get("student_model", "BPR")
         records.append(make_record(model, keys["seed"], {"valid_ndcg@10": row["valid_ndcg@10"]}, setting))
@@ -329,7 +332,9 @@ def neighbours(name: str, old: dict) -> dict:
 def initial(name: str, old: dict) -> dict:
     """Of the old initial.py: a record a start and seed."""
     records = [
-        make_record(start, int(seed), values_of(row)) for seed, rows in old["runs"].items() for start, row in rows.items()
+        make_record(start, int(seed), values_of(row))
+        for seed, rows in old["runs"].items()
+        for start, row in rows.items()
     ]
     options = {"method": old["method"], "seeds": ",".join(old["runs"])}
     settings = {"keys": keys_of(old["command"]), "method": old["method"]}
@@ -414,7 +419,9 @@ def converter(name: str, old: Any) -> Any:
         return compared
     if "teachers" in old:
         return several
-    return methods if "methods" in old or "valid_result" in old and "config" not in old and "runs" not in old else seeds
+    return (
+        methods if "methods" in old or ("valid_result" in old and "config" not in old and "runs" not in old) else seeds
+    )
 
 
 def converted() -> Iterator[tuple[str, dict]]:

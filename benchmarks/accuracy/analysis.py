@@ -4,11 +4,11 @@
     python -m benchmarks.accuracy.analysis benchmarks/accuracy/results/methods-ml-1m.json
 
 A source is a folder of ``run_kd.py compare``, a ``result_file`` of ``run_kd.py``, or a result file of this schema;
-several are joined, which have to agree where they have the same rows. ``--plan`` names the plan of a comparison where it
-is not the one in ``benchmarks/*/plans`` of the folder's name. ``--relabel=SOURCE=OLD=NEW`` renames a row of one source,
-such as a second student alone. Without ``--output`` the summary is printed: means and standard deviations, the share of
-the gap between student alone and teacher that a method recovers, and paired differences with 95% t intervals and p after
-Holm's correction for the methods of the file.
+several are joined, which have to agree where they have the same rows. ``--plan`` names the plan of a comparison; by
+default it is the one in ``benchmarks/*/plans`` with the folder's name. ``--relabel=SOURCE=OLD=NEW`` renames a row of
+one source, such as a second student alone. The summary is printed: means and standard deviations, the share of the gap
+between student alone and teacher that a method recovers, and paired differences with 95% t intervals and p after Holm's
+correction for the methods of the file. ``--output`` writes a result file.
 """
 
 import argparse

@@ -6,8 +6,8 @@ learns from the best of them alone or from them put together in another way, or 
 
 A plan has ``dataset``, ``seeds``, ``methods``, ``keys`` and ``alone``, as a plan of ``compare`` has them. A method may
 have ``teachers: best``: it learns from the one teacher that is best on validation in that seed. The first method's run
-gives the rows of the teachers. With ``alone`` the student alone is trained with those keys; without it, it is the one of
-the first method's run. What was trained before is read again from ``--checkpoint_dir``.
+gives the rows of the teachers. With ``alone`` the student alone is trained with those keys; without it, it is the one
+of the first method's run. What was trained before is read again from ``--checkpoint_dir``.
 """
 
 import argparse

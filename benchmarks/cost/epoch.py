@@ -1,22 +1,19 @@
 """What a training epoch of each method costs beside plain RecBole's of the same student: time as a ratio, and memory.
 
-    python benchmarks/cost.py --methods="MKD;RRD" --dataset=citeulike --data_path=data \
-        --result_file=benchmarks/results/cost-citeulike.json
+    python -m benchmarks.cost.epoch --methods="MKD;RRD" --dataset=citeulike --data_path=data \
+        --result_file=benchmarks/cost/results/cost-citeulike.json
 
-Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation, and their sums held against one
-another: of a method that reads lists anew every so many epochs, a whole number of such periods. Seconds are the
-processor's, of one thread, set-up's too, and peak memory is of a process each; on a GPU it is the clock's seconds and
-the device's memory.
-The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method may carry keys of
-its own; ``--methods=all`` are all; ``--with`` takes in what an earlier result file of the same command has of other
-methods. Run it from the project's root.
+Epochs are taken in turn (plain, method, plain, …) in one process, without evaluation, and their sums are compared: of a
+method that reads lists anew every so many epochs, a whole number of such periods. Seconds are the processor's, of one
+thread, those of the set-up too, and peak memory is of a process each; on a GPU it is the clock's seconds and the
+device's memory. The teacher is trained for one epoch: what an epoch costs does not depend on how good it is. A method
+may carry keys of its own; ``--methods=all`` are all; ``--with`` takes in the other methods of an earlier result file of
+the same command.
 """
 
 import argparse
 import gc
-import json
 import math
-import os
 import re
 import shlex
 import statistics
@@ -25,24 +22,26 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import recbole_kd  # first: RecBole starts after it
-from command import device_name, shareable
-from stock import stock_model
 import torch
 from recbole.trainer import Trainer
+from tabulate import tabulate
+
+from benchmarks.command import command_line, device_name, environment, keys_of, shareable
+from benchmarks.cost.stock import stock_model
+from benchmarks.result import read_result
+from benchmarks.schema import make_record, make_result, write_result
+from recbole_kd import KDTrainer, method_names
 from recbole_kd.config import plain_config
-from recbole_kd.config.keys import keys_of
+from recbole_kd.config.keys import keys_of as method_keys
 from recbole_kd.quick_start import make_config
-from recbole_kd.teacher.measure import versions
 from recbole_kd.register import method_class
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
-from tabulate import tabulate
 
 
-def seconds_now():
+def seconds_now() -> float:
     """The processor's seconds of this process; on a GPU, the clock's, with nothing left to do."""
     if not torch.cuda.is_available():
         return time.process_time()
@@ -50,38 +49,38 @@ def seconds_now():
     return time.perf_counter()
 
 
-def config_of(method, rest):
-    """The Config of one method with its own keys."""
+def config_of(method: str, words: list[str]):
+    """The Config of one method with its own keys behind its name."""
     name, *keys = shlex.split(method)
-    return make_config(argv=[f"--model={name}", *rest, *keys, "--show_progress=False", "--state=ERROR"])
+    return make_config(argv=[f"--model={name}", *words, *keys, "--show_progress=False", "--state=ERROR"])
 
 
-def plain_trainer(config):
+def plain_trainer(config) -> tuple:
     """RecBole's own Trainer of the student, and a fresh split."""
     config, data = plain_config(config), parts.split(plain_config(config))
     return Trainer(config, stock_model(config, data.train._dataset)), data
 
 
-def method_trainer(config):
-    """The method's trainer, a fresh split, and the seconds that its knowledge and its parts took."""
+def method_trainer(config) -> tuple:
+    """The method's trainer, a fresh split, and the seconds that its knowledge and its terms took to set up."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
     began = seconds_now()
     knowledge = get_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
-    return recbole_kd.KDTrainer(config, model), data, seconds_now() - began
+    return KDTrainer(config, model), data, seconds_now() - began
 
 
-def whole_periods(config, pairs):
-    """So many epochs or a few more, that those in which lists are read anew have their share."""
-    period = max((config[key] for key in keys_of(config.method) if key.endswith("_refresh")), default=1)
+def whole_periods(config, pairs: int) -> int:
+    """So many epochs or a few more, so that those in which lists are read anew have their share."""
+    period = max((config[key] for key in method_keys(config.method) if key.endswith("_refresh")), default=1)
     return math.ceil(pairs / period) * period
 
 
-def epochs(config, pairs):
-    """Seconds of each epoch, the two kinds in turn; the first pair warms up and is not counted."""
+def measure_epochs(config, pairs: int) -> dict[str, Any]:
+    """Seconds of an epoch, the two kinds in turn; the first pair warms up and is not counted."""
     pairs = whole_periods(config, pairs)
-    (plain, plain_data), (method, data, took) = plain_trainer(config), method_trainer(config)
+    (plain, plain_data), (method, data, setup) = plain_trainer(config), method_trainer(config)
     seconds: dict[str, list[float]] = {"plain": [], "method": []}
     for epoch in range(pairs + 1):
         for kind, trainer, loader in (("plain", plain, plain_data.train), ("method", method, data.train)):
@@ -92,12 +91,12 @@ def epochs(config, pairs):
     ratios = [method / plain for plain, method in zip(seconds["plain"], seconds["method"], strict=True)]
     return {
         "plain_seconds": statistics.fmean(seconds["plain"]), "seconds": statistics.fmean(seconds["method"]),
-        "ratio": sum(seconds["method"]) / sum(seconds["plain"]), "spread": [min(ratios), max(ratios)],
-        "pairs": pairs, "setup_seconds": took,
+        "ratio": sum(seconds["method"]) / sum(seconds["plain"]), "ratio_low": min(ratios), "ratio_high": max(ratios),
+        "pairs": pairs, "setup_seconds": setup,
     }  # fmt: skip
 
 
-def peak(config, kind):
+def peak_of_process(config, kind: str) -> float:
     """Peak memory of this process after two epochs and an evaluation of one kind, MiB."""
     trainer, data, *_ = plain_trainer(config) if kind == "plain" else method_trainer(config)
     for epoch in range(2):
@@ -108,75 +107,82 @@ def peak(config, kind):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
-def peak_on_device(config, kind):
-    """The most that two epochs and an evaluation of one kind hold of a GPU, MiB, beside what was there before."""
+def peak_of_device(config, kind: str) -> float:
+    """The most GPU memory that two epochs and an evaluation of one kind take, MiB, beside what was taken before."""
     gc.collect()
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
-    peak(config, kind)
+    peak_of_process(config, kind)
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def peak_elsewhere(method, rest, kind):
-    """The peak in a process of its own; on a GPU its memory, in this one."""
+def peak_memory(method: str, words: list[str], kind: str) -> float:
+    """The peak of a process of its own; on a GPU that of the device, in this process."""
     if torch.cuda.is_available():
-        return peak_on_device(config_of(method, rest), kind)
-    command = [sys.executable, __file__, f"--methods={method}", "--peak", kind, *rest]
+        return peak_of_device(config_of(method, words), kind)
+    command = [sys.executable, "-m", "benchmarks.cost.epoch", f"--methods={method}", "--peak", kind, *words]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
-def main():
+def measure(methods: list[str], words: list[str], pairs: int) -> tuple[dict[str, dict], float]:
+    """What each method costs, by name, and the peak memory of plain training."""
+    rows: dict[str, dict] = {}
+    plain = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = [*words, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
+        for method in methods:
+            config = config_of(method, fixed)
+            get_teachers(config, parts.split(plain_config(config)))  # trained once, for the processes too
+            plain = plain or peak_memory(method, fixed, "plain")
+            rows[method] = measure_epochs(config, pairs)
+            rows[method]["extra_rss_mib"] = peak_memory(method, fixed, "method") - plain
+            print(f"{method}: {rows[method]['ratio']:.1f} times, {rows[method]['extra_rss_mib']:+.0f} MiB", flush=True)
+    return rows, plain
+
+
+def earlier_rows(file: str, words: list[str]) -> dict[str, dict]:
+    """The methods of an earlier result file. Refused where it is of another command or device."""
+    earlier = read_result(file)
+    before = [earlier.settings["keys"], earlier.environment["device"]]
+    now = [keys_of(words), device_name()]
+    if before != now:
+        raise SystemExit(f"{file} was measured under {before}, this is {now}")
+    return {record["name"]: record["values"] for record in earlier.records if record["name"] != "plain"}
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="all", help="separated by ;")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--with", dest="earlier")
     parser.add_argument("--result_file")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
-    own, rest = parser.parse_known_args()
-    methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    options, words = parser.parse_known_args()
+    methods = [method.strip() for method in options.methods.split(";") if method.strip()]
     if methods == ["all"]:
-        methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
+        methods = [name for name in method_names() if name != "Distiller"]
     torch.set_num_threads(1)
-    device = device_name()
-    if own.peak:
-        print(peak(config_of(methods[0], rest), own.peak))
+    if options.peak:
+        print(peak_of_process(config_of(methods[0], words), options.peak))
         return
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
-        for method in methods:
-            config = config_of(method, kept)
-            get_teachers(config, parts.split(plain_config(config)))  # trained once, for the processes too
-            if not found:
-                plain = peak_elsewhere(method, kept, "plain")
-            found[method] = epochs(config, own.pairs)
-            found[method]["extra_rss_mib"] = peak_elsewhere(method, kept, "method") - plain
-            row = found[method]
-            print(f"{method}: {row['ratio']:.1f} times, {row['extra_rss_mib']:+.0f} MiB", flush=True)
-    if own.earlier:
-        before = json.loads(Path(own.earlier).read_text())
-        there, here = [before["command"], before.get("device", "cpu")], [shareable(rest), device]
-        if there != here:
-            raise SystemExit(f"{own.earlier} was measured under {there}, this is {here}")
-        found = {**before["methods"], **found}
-    content = {
-        "command": shareable(rest),
-        "cores": os.cpu_count(),
-        "device": device,
-        "plain": {"seconds": statistics.median(row["plain_seconds"] for row in found.values()), "rss_mib": plain},
-        "methods": found,
-        "versions": versions(),
-    }
-    heads = ["method", "epoch / plain", "from", "to", "MiB over plain", "set-up, seconds"]
+    earlier = earlier_rows(options.earlier, words) if options.earlier else {}
+    rows, plain = measure(methods, words, options.pairs)
+    rows = {**earlier, **rows}
+    headers = ["method", "epoch / plain", "from", "to", "MiB over plain", "set-up, seconds"]
     lines = [
-        [name, *(f"{x:.1f}" for x in (row["ratio"], *row["spread"])), f"{row['extra_rss_mib']:+.0f}",
+        [name, *(f"{row[key]:.1f}" for key in ("ratio", "ratio_low", "ratio_high")), f"{row['extra_rss_mib']:+.0f}",
          f"{row['setup_seconds']:.1f}"]
-        for name, row in found.items()
+        for name, row in rows.items()
     ]  # fmt: skip
-    print(tabulate(lines, heads, disable_numparse=True))
-    if own.result_file:
-        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+    print(tabulate(lines, headers, disable_numparse=True))
+    if options.result_file:
+        median = statistics.median(row["plain_seconds"] for row in rows.values())
+        records = [make_record("plain", None, {"seconds": median, "rss_mib": plain})]
+        records += [make_record(name, None, row) for name, row in rows.items()]
+        command = command_line("benchmarks.cost.epoch", [f"--methods={';'.join(rows)}", *shareable(words)])
+        settings = {"keys": keys_of(words)}
+        write_result(options.result_file, make_result("epoch_cost", [command], settings, records, environment()))
 
 
 if __name__ == "__main__":

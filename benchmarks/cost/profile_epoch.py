@@ -1,26 +1,23 @@
-"""Where an epoch's time goes, by method: shares of the processor's time, by what is at work.
+"""Where an epoch's time goes, by method: processor milliseconds a step, by what is at work.
 
-    python benchmarks/profile_epoch.py --methods="MKD;RRD;PCKD" --dataset=citeulike --data_path=data \
-        --result_file=benchmarks/results/profile-citeulike.json
+    python -m benchmarks.cost.profile_epoch --methods="MKD;RRD;PCKD" --dataset=citeulike --data_path=data \
+        --result_file=benchmarks/cost/results/profile-citeulike.json
 
 The parts are timed where they are called, on one thread, and are apart from one another: what is read anew at an
 epoch's start, the student's own loss, each term's loss, the backward pass, the optimiser's step, the loader, and the
-rest of RecBole's loop. ``--before`` takes an earlier result file in, of the same command. Run it from the project's
-root.
+rest of RecBole's loop. ``--before`` takes an earlier result file in, of the same command.
 """
 
 import argparse
-import json
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cost  # first: RecBole starts after it
-from command import shareable
 import torch
-from recbole_kd.teacher.measure import versions
 from tabulate import tabulate
+
+from benchmarks.command import command_line, environment, keys_of
+from benchmarks.cost.epoch import config_of, method_trainer
+from benchmarks.result import read_result
+from benchmarks.schema import make_record, make_result, write_result
 
 
 class Clock:
@@ -65,9 +62,9 @@ class Timed:
         return len(self.loader)
 
 
-def profile(method, rest, epochs):
+def profile(method: str, words: list[str], epochs: int) -> dict[str, float]:
     """Milliseconds a step by part, the mean of some epochs after a first one."""
-    trainer, data, _ = cost.method_trainer(cost.config_of(method, [*rest, "--teacher.epochs=1"]))
+    trainer, data, _ = method_trainer(config_of(method, [*words, "--teacher.epochs=1"]))
     trainer._train_epoch(data.train, 0)
     clock, model = Clock(), trainer.model
     model.start_epoch = clock.timed("read anew at the epoch's start", model.start_epoch)
@@ -85,29 +82,44 @@ def profile(method, rest, epochs):
     return {part: 1000 * seconds / epochs / len(data.train) for part, seconds in clock.seconds.items()}
 
 
-def main():
+def print_profile(method: str, before: dict[str, float], parts: dict[str, float]) -> None:
+    """A method's table, with the earlier figures where there are any."""
+    lines = [
+        [part, *((f"{before.get(part, 0.0):.2f}",) if before else ()), f"{parts.get(part, 0.0):.2f}"]
+        for part in dict.fromkeys([*parts, *before])
+    ]
+    lines.append(["together", *(f"{sum(each.values()):.2f}" for each in (before, parts) if each)])
+    headers = [f"{method}, ms a step", *(("before",) if before else ()), "now"]
+    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True), end="\n\n")
+
+
+def earlier_profiles(file: str) -> dict[str, dict[str, float]]:
+    """The figures of an earlier result file, by method."""
+    records = read_result(file).records
+    return {record["name"]: record["values"] for record in records if record["setting"]["when"] == "now"}
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="MKD;RRD;PCKD", help="separated by ;")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--before", help="an earlier result file")
     parser.add_argument("--result_file")
-    own, rest = parser.parse_known_args()
+    options, words = parser.parse_known_args()
     torch.set_num_threads(1)
-    earlier = json.loads(Path(own.before).read_text())["ms_a_step"] if own.before else {}
-    found = {method: profile(method, rest, own.epochs) for method in own.methods.split(";")}
-    for method, parts in found.items():
-        before = earlier.get(method, {})
-        lines = [
-            [part, *((f"{before.get(part, 0.0):.2f}",) if before else ()), f"{parts.get(part, 0.0):.2f}"]
-            for part in dict.fromkeys([*parts, *before])
+    before = earlier_profiles(options.before) if options.before else {}
+    now = {method: profile(method, words, options.epochs) for method in options.methods.split(";")}
+    for method, parts in now.items():
+        print_profile(method, before.get(method, {}), parts)
+    if options.result_file:
+        records = [
+            make_record(method, None, parts, {"when": when})
+            for when, profiles in (("now", now), ("before", before))
+            for method, parts in profiles.items()
         ]
-        lines.append(["together", *(f"{sum(each.values()):.2f}" for each in (before, parts) if each)])
-        heads = [f"{method}, ms a step", *(("before",) if before else ()), "now"]
-        print(tabulate(lines, heads, tablefmt="github", disable_numparse=True), end="\n\n")
-    if own.result_file:
-        command = shareable(rest)
-        content = {"command": command, "ms_a_step": found, "before": earlier, "versions": versions()}
-        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+        command = command_line("benchmarks.cost.profile_epoch", [f"--methods={options.methods}", *words])
+        content = make_result("step_profile", [command], {"keys": keys_of(words)}, records, environment())
+        write_result(options.result_file, content)
 
 
 if __name__ == "__main__":

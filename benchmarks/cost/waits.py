@@ -1,32 +1,31 @@
 """What a training step asks of the device: operations, and how often the host has to wait for their outcome.
 
-    python benchmarks/waits.py --methods=all --dataset=ml-100k --result_file=benchmarks/results/waits-ml-100k.json
+    python -m benchmarks.cost.waits --methods=all --dataset=ml-100k \
+        --result_file=benchmarks/cost/results/waits-ml-100k.json
 
 On a GPU the host runs ahead, and waits where a tensor's size or a number of Python's depends on what was computed, or
 where data goes across. All of it is counted as torch dispatches it, forwards and backwards, so that the figures can be
-had on a machine without a GPU, where a GPU's ways are taken; views are left out, and so is the optimiser, whose way is
-torch's. An epoch of few batches is taken from one of more, which leaves the steps. On a GPU torch's own count of waits
-stands beside (``seen``). Run it from the project's root.
+had on a machine without a GPU, where the code paths of a GPU are taken; views and the optimiser's step are left out.
+The counts of an epoch of few batches are subtracted from those of one of more, which leaves the steps. On a GPU torch's
+own count of waits stands beside (``seen``).
 """
 
 import argparse
-import json
-import sys
 import tempfile
 import warnings
 from collections import Counter
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cost  # first: RecBole starts after it
-import recbole_kd
-from command import device_name, shareable
 import torch
-from recbole_kd.backbone import pairs
-from recbole_kd.teacher.measure import versions
 from tabulate import tabulate
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.command import command_line, environment, keys_of
+from benchmarks.cost.epoch import config_of, method_trainer, plain_trainer
+from benchmarks.schema import make_record, make_result, write_result
+from recbole_kd import method_names
+from recbole_kd.backbone import pairs
 
 # whose result's size or value the host has to know before it goes on
 WAITS = {
@@ -65,7 +64,7 @@ def _across(name, args, kwargs):
     return kwargs.get("device") is not None and torch.device(kwargs["device"]).type != args[0].device.type
 
 
-class Part:
+class FirstBatches:
     """The first batches of a loader, the rest of it as it is."""
 
     def __init__(self, loader, batches):
@@ -84,21 +83,21 @@ class Part:
 def counted(trainer, loader, batches):
     """The counts of an epoch of so many batches, and the waits that torch itself has seen, None without a GPU."""
     seen = None
-    with warnings.catch_warnings(record=True) as said, Count() as count:
+    with warnings.catch_warnings(record=True) as messages, Count() as count:
         warnings.simplefilter("always")
         if torch.cuda.is_available():
             torch.cuda.set_sync_debug_mode("warn")
-        trainer._train_epoch(Part(loader, batches), 1)
+        trainer._train_epoch(FirstBatches(loader, batches), 1)
         if torch.cuda.is_available():
             torch.cuda.set_sync_debug_mode("default")
-            seen = sum("synchroniz" in str(one.message) for one in said)
+            seen = sum("synchroniz" in str(one.message) for one in messages)
     return count, seen
 
 
-def a_step(trainer, loader):
-    """What one step asks for, an epoch's start left out."""
+def measure_step(trainer, loader) -> dict[str, Any]:
+    """Operations and waits of one step, the start of the epoch left out."""
     trainer.optimizer.step = lambda *args, **kwargs: None
-    trainer._train_epoch(Part(loader, FEW), 0)
+    trainer._train_epoch(FirstBatches(loader, FEW), 0)
     (few, seen_few), (more, seen) = counted(trainer, loader, FEW), counted(trainer, loader, MORE)
     steps = MORE - FEW
     waits = more.waits
@@ -107,40 +106,39 @@ def a_step(trainer, loader):
     return {
         "operations": operations, "waits": waits.total() / steps,
         "seen": None if seen is None else (seen - seen_few) / steps,
-        "waits_by": {name: number / steps for name, number in sorted(waits.items()) if number},
+        **{f"waits_{name}": number / steps for name, number in sorted(waits.items()) if number},
     }  # fmt: skip
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="all", help="separated by ;")
     parser.add_argument("--result_file")
-    own, rest = parser.parse_known_args()
-    methods = [method.strip() for method in own.methods.split(";") if method.strip()]
+    options, words = parser.parse_known_args()
+    methods = [method.strip() for method in options.methods.split(";") if method.strip()]
     if methods == ["all"]:
-        methods = [name for name in recbole_kd.method_names() if name != "Distiller"]
+        methods = [name for name in method_names() if name != "Distiller"]
     pairs._on_host = lambda values: False
-    found = {}
+    steps = {}
     with tempfile.TemporaryDirectory() as folder:
-        kept = [*rest, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
-        trainer, data = cost.plain_trainer(cost.config_of(methods[0], kept))
-        found["plain"] = a_step(trainer, data.train)
+        fixed = [*words, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
+        trainer, data = plain_trainer(config_of(methods[0], fixed))
+        steps["plain"] = measure_step(trainer, data.train)
         for method in methods:
-            trainer, data, _ = cost.method_trainer(cost.config_of(method, kept))
-            found[method] = a_step(trainer, data.train)
-            print(
-                f"{method}: {found[method]['operations']:.0f} operations, {found[method]['waits']:.1f} waits",
-                flush=True,
-            )
+            trainer, data, _ = method_trainer(config_of(method, fixed))
+            steps[method] = row = measure_step(trainer, data.train)
+            print(f"{method}: {row['operations']:.0f} operations, {row['waits']:.1f} waits", flush=True)
     lines = [
         [name, f"{row['operations']:.0f}", f"{row['waits']:.1f}", "" if row["seen"] is None else f"{row['seen']:.1f}",
-         ", ".join(f"{part} {number:.1f}" for part, number in row["waits_by"].items())]
-        for name, row in found.items()
+         ", ".join(f"{key.removeprefix('waits_')} {row[key]:.1f}" for key in row if key.startswith("waits_"))]
+        for name, row in steps.items()
     ]  # fmt: skip
     print(tabulate(lines, ["a step", "operations", "waits", "seen", "which"], disable_numparse=True))
-    if own.result_file:
-        content = {"command": shareable(rest), "device": device_name(), "steps": found, "versions": versions()}
-        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+    if options.result_file:
+        records = [make_record(name, None, row) for name, row in steps.items()]
+        command = command_line("benchmarks.cost.waits", [f"--methods={options.methods}", *words])
+        content = make_result("device_waits", [command], {"keys": keys_of(words)}, records, environment())
+        write_result(options.result_file, content)
 
 
 if __name__ == "__main__":

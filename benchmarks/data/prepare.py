@@ -1,6 +1,6 @@
 """The datasets of the benchmarks as RecBole's atomic files, made from the public files, with their checksums.
 
-    python benchmarks/prepare.py --citeulike=users.dat --ml-1m=ratings.dat --output=data
+    python -m benchmarks.data.prepare --citeulike=users.dat --ml-1m=ratings.dat --output=data
 
 ``users.dat`` is CiteULike-t's, one user a line: a count, then so many item ids. ``ratings.dat`` is MovieLens-1M's, one
 rating a line: user::item::rating::timestamp. Either may be left out. The exit code is 1 where a checksum is another one
@@ -14,7 +14,6 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from recbole_kd import KDError
 from recbole_kd.teacher.checkpoint import write_whole
 
@@ -31,28 +30,28 @@ SUMS = {  # sha256 of the files that the benchmarks ran on; of ml-1m, of which r
 
 def read_users(file):
     """The items of each user of a users.dat, in the file's order. Raises KDError: another kind of line."""
-    found = []
+    libraries = []
     for number, line in enumerate(_lines(file), 1):
         words = line.split()
         if not words or not all(word.isdecimal() for word in words) or int(words[0]) != len(words) - 1:
             raise KDError(
                 f"line {number} of '{file}' is not a count and so many item ids: is it CiteULike's users.dat?"
             )
-        found.append([int(word) for word in words[1:]])
-    return found
+        libraries.append([int(word) for word in words[1:]])
+    return libraries
 
 
 def read_ratings(file):
     """(user, item, rating) of each line of a ratings.dat. Raises KDError: another kind of line."""
-    found = []
+    ratings = []
     for number, line in enumerate(_lines(file), 1):
         words = line.split("::")
         if len(words) != 4 or not all(word.isdecimal() for word in words):
             raise KDError(
                 f"line {number} of '{file}' is not user::item::rating::timestamp: is it MovieLens-1M's ratings.dat?"
             )
-        found.append((int(words[0]), int(words[1]), int(words[2])))
-    return found
+        ratings.append((int(words[0]), int(words[1]), int(words[2])))
+    return ratings
 
 
 def _lines(file):
@@ -67,7 +66,7 @@ def _lines(file):
     return lines
 
 
-def numbered(libraries, least=LEAST_ITEMS):
+def number_items(libraries: list, least: int = LEAST_ITEMS) -> list:
     """Users with enough items, numbered from 0 in the file's order; their items from 0 in the order of their ids."""
     kept = [items for items in libraries if len(items) >= least]
     place = {item: number for number, item in enumerate(sorted({item for items in kept for item in items}))}
@@ -101,18 +100,18 @@ def sum_of_pairs(pairs):
     users = defaultdict(list)
     for user, item in pairs:
         users[item].append(place[user])
-    items = sorted(" ".join(map(str, sorted(found))) for found in users.values())
+    items = sorted(" ".join(map(str, sorted(own))) for own in users.values())
     return hashlib.sha256("\n".join(items).encode()).hexdigest()
 
 
 def citeulike(file):
     """The files of both CiteULike datasets: name to (content, checksum)."""
-    parts = file_order_parts(numbered(read_users(file)))
+    parts = file_order_parts(number_items(read_users(file)))
     # part after part, not user after user: RecBole's random split depends on the order of the rows
     files = {"citeulike.inter": [pair for part in parts for pair in part]}
     for name, part in zip(("train", "valid", "test"), parts, strict=True):
         files[f"citeulike-fileorder.{name}.inter"] = part
-    contents = {name: _content(own) for name, own in files.items()}
+    contents = {name: _content(pairs) for name, pairs in files.items()}
     return {name: (content, hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
 
 
@@ -131,23 +130,27 @@ def main(argv=None):
     parser.add_argument("--citeulike", help="CiteULike-t's users.dat")
     parser.add_argument("--ml-1m", help="MovieLens-1M's ratings.dat")
     parser.add_argument("--output", default="data", help="the folder for the datasets' folders")
-    own = parser.parse_args(argv)
-    if not (own.citeulike or own.ml_1m):
+    options = parser.parse_args(argv)
+    if not (options.citeulike or options.ml_1m):
         parser.error("name a file: --citeulike=users.dat or --ml-1m=ratings.dat")
     try:
-        files = {**(citeulike(own.citeulike) if own.citeulike else {}), **(movielens(own.ml_1m) if own.ml_1m else {})}
+        files = {
+            **(citeulike(options.citeulike) if options.citeulike else {}),
+            **(movielens(options.ml_1m) if options.ml_1m else {}),
+        }
     except KDError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     equal = True
-    for name, (content, found) in files.items():
-        target = Path(own.output) / name.partition(".")[0] / name
+    for name, (content, checksum) in files.items():
+        target = Path(options.output) / name.partition(".")[0] / name
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, content)
-        same = found == SUMS[name]
+        same = checksum == SUMS[name]
         equal &= same
         print(
-            f"{target}: {content.count(10) - 1:,} rows, {'equal' if same else 'NOT equal'} to the benchmarks' ({found})"
+            f"{target}: {content.count(10) - 1:,} rows, {'equal' if same else 'NOT equal'} to the benchmarks' "
+            f"({checksum})"
         )
     return 0 if equal else 1
 

@@ -1,12 +1,11 @@
 """Kill a run at random moments, resume it, and compare its weights with those of a run that was never killed.
 
-    python benchmarks/kill.py --times=5 --model=MKD --dataset=ml-100k --epochs=15
+    python -m benchmarks.robustness.kill --times=5 --model=MKD --dataset=ml-100k --epochs=15
 
-Every other key goes to run_kd.py. Run it from the project's root.
+Every other key goes to run_kd.py.
 """
 
 import argparse
-import json
 import random
 import signal
 import subprocess
@@ -14,62 +13,81 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-import recbole_kd
 import torch
 
+from benchmarks.command import command_line, environment, keys_of
+from benchmarks.schema import make_record, make_result, write_result
+from recbole_kd import read_checkpoint
 
-def start(rest, folder, *more):
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(words: list[str], folder: Path, *more: str) -> subprocess.Popen:
     keys = [f"--checkpoint_dir={folder}", "--resume_interval=0", "--show_progress=False", "--state=INFO"]
-    command = [sys.executable, str(ROOT / "run_kd.py"), *rest, *keys, *more]
+    command = [sys.executable, str(ROOT / "run_kd.py"), *words, *keys, *more]
     return subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def weights(folder):
+def weights(folder: Path) -> dict[str, dict]:
     files = [*folder.glob("*.pth"), *folder.glob("*/*.pth")]
-    return {str(file.relative_to(folder)): recbole_kd.read_checkpoint(file)["state_dict"] for file in files}
+    return {str(file.relative_to(folder)): read_checkpoint(file)["state_dict"] for file in files}
 
 
-def same(one, other):
+def are_equal(one: dict, other: dict) -> bool:
     return set(one) == set(other) and all(
         torch.equal(one[file][name], other[file][name]) for file in one for name in one[file]
     )
 
 
-def main():
+def kill_and_resume(words: list[str], folder: Path, line: int, draw: random.Random) -> str:
+    """Run a command, kill it after a line of its log, and resume it. Returns what the log said last."""
+    process = start(words, folder)
+    log = [process.stderr.readline() for _ in range(line + 1)]
+    time.sleep(draw.random() / 10)  # somewhere between this line and the next
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+    resumed = start(words, folder, "--resume=True")
+    assert resumed.communicate() and resumed.returncode == 0
+    last = next((text for text in reversed(log) if "INFO" in text), "").split("INFO")[-1].strip()
+    return last.replace(str(folder.parent), "…")[:120]
+
+
+def measure(words: list[str], times: int, draw: random.Random) -> list[dict[str, Any]]:
+    """For each kill where it came, and whether the resumed run ended in the weights of an undisturbed one."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        process = start(words, whole)
+        lines = len(process.communicate()[1].splitlines())
+        assert process.returncode == 0
+        for number in range(times):
+            cut = Path(folder) / f"cut{number}"
+            # a random line of the log in each equal part of the run: the machine's speed does not move the moment
+            line = int(lines * (number + draw.random()) / times)
+            after = kill_and_resume(words, cut, line, draw)
+            rows.append({"line": line, "of": lines, "after": after, "same": are_equal(weights(whole), weights(cut))})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--draw", type=int, default=0, help="seed of the moments")
     parser.add_argument("--result_file")
-    own, rest = parser.parse_known_args()
-    draw, rows = random.Random(own.draw), []
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        process = start(rest, whole)
-        lines = len(process.communicate()[1].splitlines())
-        assert process.returncode == 0
-        for number in range(own.times):
-            cut = Path(folder) / f"cut{number}"
-            # a random line of the log in each equal part of the run: the machine's speed does not move the moment
-            moment = int(lines * (number + draw.random()) / own.times)
-            process = start(rest, cut)
-            said = [process.stderr.readline() for _ in range(moment + 1)]
-            time.sleep(draw.random() / 10)  # somewhere between this line and the next
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            assert process.returncode == -signal.SIGKILL, "the run was over before it could be killed"
-            resumed = start(rest, cut, "--resume=True")
-            assert resumed.communicate() and resumed.returncode == 0
-            last = next((line for line in reversed(said) if "INFO" in line), "").split("INFO")[-1].strip()
-            stage = last.replace(folder, "…")[:120]
-            rows.append({"line": moment, "of": lines, "after": stage, "same": same(weights(whole), weights(cut))})
-            print(rows[-1], flush=True)
-    equal = sum(row["same"] for row in rows)
-    print(f"{equal} of {len(rows)} ended in the weights of the undisturbed run")
-    if own.result_file:
-        Path(own.result_file).write_text(json.dumps({"command": rest, "kills": rows}, indent=1) + "\n")
+    options, words = parser.parse_known_args()
+    rows = measure(words, options.times, random.Random(options.draw))
+    print(f"{sum(row['same'] for row in rows)} of {len(rows)} ended in the weights of the undisturbed run")
+    if options.result_file:
+        records = [
+            make_record(f"kill {number}", None, row, {"after": row.pop("after")}) for number, row in enumerate(rows, 1)
+        ]
+        command = command_line("benchmarks.robustness.kill", [f"--times={options.times}", *words])
+        content = make_result("kill", [command], {"keys": keys_of(words)}, records, environment())
+        write_result(options.result_file, content)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,22 @@
 """What a large model costs to serve beside a small one: milliseconds a user and bytes, by the size of the catalogue.
 
-    python benchmarks/serving.py --result_file=benchmarks/results/serving.json
+    python -m benchmarks.serving.latency --result_file=benchmarks/serving/results/serving.json
 
 Models are random factors: to rank the whole catalogue for some users is a product and the best k of each row, whatever
-the factors are. Models take turns, medians over the rounds, one thread. An ensemble is so many teachers, each asked
-once. Run it from the project's root.
+the factors are. Models take turns, medians over the rounds, one thread. An ensemble is so many teachers, each
+ranked with once.
 """
 
 import argparse
-import json
 import platform
 import statistics
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from recbole_kd.teacher.measure import versions  # first: RecBole starts after it
 import torch
 from tabulate import tabulate
+
+from benchmarks.command import command_line, environment
+from benchmarks.schema import make_record, make_result, write_result
 
 
 def seconds(tables, users):
@@ -31,29 +29,34 @@ def seconds(tables, users):
     return took
 
 
-def measured(own, items):
+def measure(options, items: int) -> list[dict]:
     """A row for each batch size: milliseconds a user by model, and what the tables take."""
-    generator = torch.Generator().manual_seed(own.seed)
-    widths = {"teacher": own.teacher, "student": own.student}
+    generator = torch.Generator().manual_seed(options.seed)
+    widths = {"teacher": options.teacher, "student": options.student}
     tables = {
-        name: tuple(torch.randn(size, width, generator=generator) for size in (own.users, items))
+        name: tuple(torch.randn(size, width, generator=generator) for size in (options.users, items))
         for name, width in widths.items()
     }
     rows = []
-    for batch in own.batch:
-        rounds = [seconds(tables, torch.randint(own.users, (batch,), generator=generator)) for _ in range(own.rounds)]
+    for batch in options.batch:
+        rounds = [
+            seconds(tables, torch.randint(options.users, (batch,), generator=generator)) for _ in range(options.rounds)
+        ]
         row = {"items": items, "batch": batch}
         for name, (_, item_table) in tables.items():
             row[f"{name}_ms"] = 1000 / batch * statistics.median(took[name] for took in rounds[2:])
             row[f"{name}_mib"] = item_table.numel() * item_table.element_size() / 2**20
         ratios = [took["teacher"] / took["student"] for took in rounds[2:]]
-        row |= {"ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)]}
-        row |= {"ensemble_ms": own.ensemble * row["teacher_ms"], "ensemble_mib": own.ensemble * row["teacher_mib"]}
-        rows.append(row | {"ensemble_ratio": own.ensemble * row["ratio"]})
+        row |= {"ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
+        row |= {
+            "ensemble_ms": options.ensemble * row["teacher_ms"],
+            "ensemble_mib": options.ensemble * row["teacher_mib"],
+        }
+        rows.append(row | {"ensemble_ratio": options.ensemble * row["ratio"]})
     return rows
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 256])
@@ -62,21 +65,25 @@ def main():
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--result_file")
-    own = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for items in own.items for row in measured(own, items)]
-    heads = ["items", "batch", "teacher", "student", "ratio", f"{own.ensemble} teachers", "ratio", "MiB of items"]
+    rows = [row for items in options.items for row in measure(options, items)]
+    headers = ["items", "batch", "teacher", "student", "ratio", f"{options.ensemble} teachers", "ratio", "MiB of items"]
     lines = [
         [f"{row['items']:,}", row["batch"], *(f"{row[key]:.3f}" for key in ("teacher_ms", "student_ms")),
          f"{row['ratio']:.1f}", f"{row['ensemble_ms']:.3f}", f"{row['ensemble_ratio']:.1f}",
          f"{row['teacher_mib']:.0f} / {row['student_mib']:.0f}"]
         for row in rows
     ]  # fmt: skip
-    print(tabulate(lines, heads, tablefmt="github", disable_numparse=True))
-    if own.result_file:
-        asked = {key: value for key, value in vars(own).items() if key != "result_file"}
-        content = {"asked": asked, "rows": rows, "machine": platform.machine(), "versions": versions()}
-        Path(own.result_file).write_text(json.dumps(content, indent=1) + "\n")
+    print(tabulate(lines, headers, tablefmt="github", disable_numparse=True))
+    if options.result_file:
+        records = [
+            make_record("ranking", None, row, {"items": row.pop("items"), "batch": row.pop("batch")}) for row in rows
+        ]
+        settings = {key: value for key, value in vars(options).items() if key != "result_file"}
+        place = {**environment(), "machine": platform.machine()}
+        command = command_line("benchmarks.serving.latency", [f"--ensemble={options.ensemble}"])
+        write_result(options.result_file, make_result("serving", [command], settings, records, place))
 
 
 if __name__ == "__main__":
