@@ -4,7 +4,7 @@ python -m benchmarks.schema benchmarks/*/results/*.json
 """
 
 import json
-import os
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,8 +67,10 @@ def _record_problems(record: Any) -> list[str]:
 
 
 def _is_value(value: Any) -> bool:
-    """A number, a truth value, null, or a list of such values."""
-    return all(map(_is_value, value)) if isinstance(value, list) else value is None or isinstance(value, (int, float))
+    """A finite number, a truth value, null, or a list of such values."""
+    if isinstance(value, list):
+        return all(map(_is_value, value))
+    return value is None or (isinstance(value, (int, float)) and math.isfinite(value))
 
 
 def _duplicates(records: list) -> list[str]:
@@ -111,11 +113,6 @@ def as_text(content: dict) -> str:
     head = [f" {json.dumps(name)}: {json.dumps(content[name])},\n" for name in FIELDS if name != "records"]
     rows = ",\n".join(f"  {json.dumps(record)}" for record in content["records"])
     return "{\n" + "".join(head) + f' "records": [\n{rows}\n ]\n}}\n'
-
-
-def cpu_cores() -> int:
-    """How many cores this machine has."""
-    return os.cpu_count() or 1
 
 
 def main(files: list[str]) -> int:

@@ -14,6 +14,7 @@ the same command.
 import argparse
 import gc
 import math
+import os
 import re
 import shlex
 import statistics
@@ -39,6 +40,8 @@ from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def seconds_now() -> float:
@@ -122,7 +125,8 @@ def peak_memory(method: str, words: list[str], kind: str) -> float:
     if torch.cuda.is_available():
         return peak_of_device(config_of(method, words), kind)
     command = [sys.executable, "-m", "benchmarks.cost.epoch", f"--methods={method}", "--peak", kind, *words]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    place = {**os.environ, "PYTHONPATH": str(ROOT)}  # the benchmarks are found from any directory
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=place).stdout.split()[-1])
 
 
 def measure(methods: list[str], words: list[str], pairs: int) -> tuple[dict[str, dict], float]:
