@@ -3,13 +3,11 @@
 import copy
 import importlib.machinery
 import itertools
-import json
 import logging
 import os
 import pickle
 import pickletools
 import re
-import shlex
 import sys
 import types
 from pathlib import Path
@@ -23,7 +21,6 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.compare.plan import flat, read_plan
 from recbole_kd.config import Config, KDError, explain, method_names, plain_config, read_layers, width_of
 from recbole_kd.config.keys import PROPERTIES, RECBOLE_PROPERTIES, keys_of, recbole_keys
-from recbole_kd.config.layers import typed
 from recbole_kd.config.teachers import as_keys
 from recbole_kd.quick_start import make_config
 
@@ -907,47 +904,8 @@ def test_a_recipe_is_taken_as_it_stands(file):
     assert not set(content) - set(keys_of(config.method, content.get("terms", ()))) - recbole_keys()
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file for file in RECIPES if file.stem.endswith(("-citeulike", "-citeulike-10", "-ml-1m"))],
-    ids=lambda file: file.stem,
-)
-def test_a_recipe_of_ours_names_its_command_its_seed_and_where_its_validation_value_stands(file):
-    head = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
-    said, seed = re.search(r"on validation of seed (\d): (0\.\d{4})", head).group(2, 1)
-    assert f"--data_path=data --seed={seed}" in head
-    results = PROPERTIES.parent / "benchmarks/results"
-    there = [(results / name).read_text() for name in re.findall(r"([\w-]+\.json)", head)]
-    figures = {f"{float(figure):.4f}" for figure in re.findall(r"\b0\.\d+", " ".join(there))}
-    assert set(re.findall(r"\b0\.\d{4}\b", head)) <= figures
-    content = flat(yaml.safe_load(file.read_text()))
-    if "teachers" in content:  # the rest is partly the method's own default
-        content = {"teachers": content["teachers"]}
-    same = [value for text in there for keys, value in tried(json.loads(text), file.stem, seed) if keys == content]
-    assert said in same, f"{said} is not what these keys reached: {same}"
-
-
-def tried(found, recipe, seed):
-    """The settings of a result file's rows of a recipe's method as a recipe has them (of several
-    teachers these alone), and their value on validation."""
-    method, rows = recipe.partition("-")[0], {}
-    if "teachers" in found:  # their own keys and those of all of them
-        run = next(run for run in found["runs"] if run["seed"] == int(seed))["rows"]
-        rows = {name: row["valid_result"]["ndcg@10"] for name, row in run.items()}
-    elif isinstance(found, dict) and "valid_result" in found:
-        rows = {name: row["ndcg@10"] for name, row in found["valid_result"].items()}
-    elif isinstance(found, dict):
-        rows = {name: row["ndcg@10"]["mean"] for name, row in found["summary"].items()}
-    for name, value in rows.items():
-        first, *words = shlex.split(name)
-        if first == method:
-            keys = dict(word.removeprefix("--").split("=", 1) for word in [*found["command"], *words])
-            keys = {key: typed(key, text) for key, text in keys.items() if key not in ("dataset", "show_progress")}
-            yield {"teachers": found["teachers"]} if "teachers" in found else keys, f"{value:.4f}"
-
-
 def test_the_plan_of_protocol_a_is_its_recipes():
-    plan = read_plan(PROPERTIES.parent / "benchmarks/plans/protocol-a.yaml")
+    plan = read_plan(PROPERTIES.parent / "benchmarks/accuracy/plans/protocol-a.yaml")
     shared = yaml.safe_load((PROPERTIES / "recipe/protocol-a.yaml").read_text())
     theirs = {
         file.name.removesuffix("-protocol-a.yaml"): file for file in (PROPERTIES / "recipe").glob("*-protocol-a.yaml")

@@ -37,8 +37,8 @@ def add_record(file: Path, record: dict, place: dict) -> list[dict]:
     records = read_result(file).records if file.is_file() else []
     records.append(record)
     command = (
-        "python -m benchmarks.search.decay --settings=[[embedding_size,learning_rate,weight_decay],...] "
-        f"<the record's keys> --result_file={file}"
+        "python -m benchmarks.search.decay --settings='[[EMBEDDING_SIZE, LEARNING_RATE, WEIGHT_DECAY]]' "
+        f"THE_KEYS_OF_THE_RECORD --result_file={file}"
     )
     write_result(file, make_result("weight_decay", [command], {}, records, place))
     return records
