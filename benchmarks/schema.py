@@ -117,11 +117,11 @@ def as_text(content: dict) -> str:
 
 def main(files: list[str]) -> int:
     """Print the problems of some files; 1 where there is one."""
-    found = [
+    problems = [
         f"{file}: {problem}" for file in files for problem in find_problems(json.loads(Path(file).read_text("utf-8")))
     ]
-    print("\n".join(found) or f"{len(files)} files follow the schema")
-    return int(bool(found))
+    print("\n".join(problems) or f"{len(files)} files follow the schema")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def test_a_comparison_becomes_a_result_file_with_its_summary(workdir, toy_keys, 
     summary = analysis.summarise(result, "test_ndcg@10")
     summarised = json.loads(Path("compare/toy-plan/summary.json").read_text())["datasets"]["toy"]["rows"]
     for name in ("MKD", "the mix"):  # as compare itself has it
-        theirs = summarised[name]["metrics"]["ndcg@10"]
+        expected = summarised[name]["metrics"]["ndcg@10"]
         for field in ("mean", "sd", "share", "against_alone", "against_teacher"):
-            assert summary[name][field] == pytest.approx(theirs[field]), field
+            assert summary[name][field] == pytest.approx(expected[field]), field
     assert "the mix" in capsys.readouterr().out
 
 

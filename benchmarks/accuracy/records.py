@@ -85,6 +85,6 @@ def run_records(result: dict, name: str, seed: int, parts: Iterable[str] = PARTS
     parts = tuple(parts)
     records = [make_record(label, seed, values_of(row, parts)) for label, row in rows.items()]
     if advice := result.get("neighbours_worth"):
-        own = {key: value for key, value in advice.items() if key != "metric"}
-        records.append(make_record("neighbour advice", seed, own, {"metric": advice["metric"]}))
+        values = {key: value for key, value in advice.items() if key != "metric"}
+        records.append(make_record("neighbour advice", seed, values, {"metric": advice["metric"]}))
     return records

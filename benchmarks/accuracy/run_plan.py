@@ -53,13 +53,13 @@ def records_of_seed(settings: dict, seed: int, fixed: dict, metric: str) -> list
         if method.get("teachers") == "best":
             keys["teachers"] = best_teacher(first, settings["keys"]["teachers"], metric)
         result = run_kd(config_dict=keys)
-        found = run_records(result, name, seed)
+        rows = run_records(result, name, seed)
         if first is None:
-            first, records = result, [record for record in found if record["name"] != name]
+            first, records = result, [record for record in rows if record["name"] != name]
             if settings["alone"]:
                 row = student_alone({**shared, "model": method["model"]}, settings["alone"])
                 records.append(make_record(ALONE, seed, values_of(row)))
-        records += [record for record in found if record["name"] == name]
+        records += [record for record in rows if record["name"] == name]
         print(f"seed {seed}, {name}: {records[-1]['values'][f'test_{metric}']:.4f}", flush=True)
     return records
 

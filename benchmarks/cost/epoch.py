@@ -34,7 +34,7 @@ from benchmarks.cost.stock import stock_model
 from benchmarks.result import read_result
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd import KDTrainer, method_names
-from recbole_kd.config import plain_config
+from recbole_kd.config import Config, plain_config
 from recbole_kd.config.keys import keys_of as method_keys
 from recbole_kd.quick_start import make_config
 from recbole_kd.register import method_class
@@ -52,19 +52,19 @@ def seconds_now() -> float:
     return time.perf_counter()
 
 
-def config_of(method: str, words: list[str]):
+def config_of(method: str, words: list[str]) -> Config:
     """The Config of one method with its own keys behind its name."""
     name, *keys = shlex.split(method)
     return make_config(argv=[f"--model={name}", *words, *keys, "--show_progress=False", "--state=ERROR"])
 
 
-def plain_trainer(config) -> tuple:
+def plain_trainer(config: Config) -> tuple:
     """RecBole's own Trainer of the student, and a fresh split."""
     config, data = plain_config(config), parts.split(plain_config(config))
     return Trainer(config, stock_model(config, data.train._dataset)), data
 
 
-def method_trainer(config) -> tuple:
+def method_trainer(config: Config) -> tuple:
     """The method's trainer, a fresh split, and the seconds that its knowledge and its terms took to set up."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)
@@ -74,13 +74,13 @@ def method_trainer(config) -> tuple:
     return KDTrainer(config, model), data, seconds_now() - began
 
 
-def whole_periods(config, pairs: int) -> int:
+def whole_periods(config: Config, pairs: int) -> int:
     """So many epochs or a few more, so that those in which lists are read anew have their share."""
     period = max((config[key] for key in method_keys(config.method) if key.endswith("_refresh")), default=1)
     return math.ceil(pairs / period) * period
 
 
-def measure_epochs(config, pairs: int) -> dict[str, Any]:
+def measure_epochs(config: Config, pairs: int) -> dict[str, Any]:
     """Seconds of an epoch, the two kinds in turn; the first pair warms up and is not counted."""
     pairs = whole_periods(config, pairs)
     (plain, plain_data), (method, data, setup) = plain_trainer(config), method_trainer(config)
@@ -99,7 +99,7 @@ def measure_epochs(config, pairs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peak_of_process(config, kind: str) -> float:
+def peak_of_process(config: Config, kind: str) -> float:
     """Peak memory of this process after two epochs and an evaluation of one kind, MiB."""
     trainer, data, *_ = plain_trainer(config) if kind == "plain" else method_trainer(config)
     for epoch in range(2):
@@ -110,7 +110,7 @@ def peak_of_process(config, kind: str) -> float:
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
-def peak_of_device(config, kind: str) -> float:
+def peak_of_device(config: Config, kind: str) -> float:
     """The most GPU memory that two epochs and an evaluation of one kind take, MiB, beside what was taken before."""
     gc.collect()
     torch.cuda.empty_cache()

@@ -28,13 +28,16 @@ from benchmarks.cost.epoch import config_of
 from benchmarks.cost.stock import stock_model
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd import KDTrainer
-from recbole_kd.config import plain_config
+from recbole_kd.config import Config, plain_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import parts
+from recbole_kd.teacher.parts import Split
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 
 
-def curve(trainer, data, began: float, metric: str, mark: float | None = None, seconds: float = math.inf) -> list:
+def curve(
+    trainer: Trainer, data: Split, began: float, metric: str, mark: float | None = None, seconds: float = math.inf
+) -> list:
     """(seconds, validation ``metric``) after each epoch: until so many ``seconds`` are over, or without them until
     ``mark`` is reached or RecBole would stop early, by its own valid_metric.
     """
@@ -54,14 +57,14 @@ def curve(trainer, data, began: float, metric: str, mark: float | None = None, s
     return points
 
 
-def plain_curve(config, metric: str) -> list:
+def plain_curve(config: Config, metric: str) -> list:
     """The curve of RecBole's own Trainer."""
     config, data = plain_config(config), parts.split(plain_config(config))
     trainer = Trainer(config, stock_model(config, data.train._dataset))
     return curve(trainer, data, time.process_time(), metric)
 
 
-def distilled_curve(config, metric: str, mark: float | None = None, seconds: float = math.inf) -> list:
+def distilled_curve(config: Config, metric: str, mark: float | None = None, seconds: float = math.inf) -> list:
     """The curve of a method, from reading its teacher on; nothing that was read before is reused."""
     data = parts.split(plain_config(config))
     teachers = get_teachers(config, data)

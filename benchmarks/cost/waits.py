@@ -14,10 +14,12 @@ import argparse
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import torch
+from recbole.trainer import Trainer
 from tabulate import tabulate
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -80,7 +82,7 @@ class FirstBatches:
         return getattr(self.loader, name)
 
 
-def counted(trainer, loader, batches):
+def counted(trainer: Trainer, loader: Iterable, batches: int) -> tuple:
     """The counts of an epoch of so many batches, and the waits that torch itself has seen, None without a GPU."""
     seen = None
     with warnings.catch_warnings(record=True) as messages, Count() as count:
@@ -94,7 +96,7 @@ def counted(trainer, loader, batches):
     return count, seen
 
 
-def measure_step(trainer, loader) -> dict[str, Any]:
+def measure_step(trainer: Trainer, loader: Iterable) -> dict[str, Any]:
     """Operations and waits of one step, the start of the epoch left out."""
     trainer.optimizer.step = lambda *args, **kwargs: None
     trainer._train_epoch(FirstBatches(loader, FEW), 0)

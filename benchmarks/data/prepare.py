@@ -28,7 +28,7 @@ SUMS = {  # sha256 of the files that the benchmarks ran on; of ml-1m, of which r
 }
 
 
-def read_users(file):
+def read_users(file: str | Path) -> list[list[int]]:
     """The items of each user of a users.dat, in the file's order. Raises KDError: another kind of line."""
     libraries = []
     for number, line in enumerate(_lines(file), 1):
@@ -41,7 +41,7 @@ def read_users(file):
     return libraries
 
 
-def read_ratings(file):
+def read_ratings(file: str | Path) -> list[tuple[int, int, int]]:
     """(user, item, rating) of each line of a ratings.dat. Raises KDError: another kind of line."""
     ratings = []
     for number, line in enumerate(_lines(file), 1):
@@ -68,12 +68,12 @@ def _lines(file):
 
 def number_items(libraries: list, least: int = LEAST_ITEMS) -> list:
     """Users with enough items, numbered from 0 in the file's order; their items from 0 in the order of their ids."""
-    kept = [items for items in libraries if len(items) >= least]
-    place = {item: number for number, item in enumerate(sorted({item for items in kept for item in items}))}
-    return [[place[item] for item in items] for items in kept]
+    large = [items for items in libraries if len(items) >= least]
+    place = {item: number for number, item in enumerate(sorted({item for items in large for item in items}))}
+    return [[place[item] for item in items] for items in large]
 
 
-def file_order_parts(libraries):
+def file_order_parts(libraries: list[list[int]]) -> tuple[list, list, list]:
     """Each user's items in the file's order: the first eight tenths (one at least) train, the next tenth valid, the
     rest test. Returns three lists of pairs.
     """
@@ -86,12 +86,12 @@ def file_order_parts(libraries):
     return parts
 
 
-def liked(ratings, least=LEAST_RATING):
+def liked(ratings: list, least: int = LEAST_RATING) -> list[tuple[int, int]]:
     """The pairs that are rated well enough, in the file's order, under their own ids."""
     return [(user, item) for user, item, rating in ratings if rating >= least]
 
 
-def sum_of_pairs(pairs):
+def sum_of_pairs(pairs: list[tuple[int, int]]) -> str:
     """A checksum of which users have which items in common, whatever the items are called and the rows' order.
 
     Users count by the order of their numbers; an item is the list of its users.
@@ -100,11 +100,11 @@ def sum_of_pairs(pairs):
     users = defaultdict(list)
     for user, item in pairs:
         users[item].append(place[user])
-    items = sorted(" ".join(map(str, sorted(own))) for own in users.values())
+    items = sorted(" ".join(map(str, sorted(pair_users))) for pair_users in users.values())
     return hashlib.sha256("\n".join(items).encode()).hexdigest()
 
 
-def citeulike(file):
+def citeulike(file: str | Path) -> dict[str, tuple[bytes, str]]:
     """The files of both CiteULike datasets: name to (content, checksum)."""
     parts = file_order_parts(number_items(read_users(file)))
     # part after part, not user after user: RecBole's random split depends on the order of the rows
@@ -115,7 +115,7 @@ def citeulike(file):
     return {name: (content, hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
 
 
-def movielens(file):
+def movielens(file: str | Path) -> dict[str, tuple[bytes, str]]:
     """The file of ml-1m: name to (content, checksum)."""
     pairs = liked(read_ratings(file))
     return {"ml-1m.inter": (_content(pairs), sum_of_pairs(pairs))}
@@ -125,7 +125,7 @@ def _content(pairs):
     return (HEAD + "".join(f"{user}\t{item}\n" for user, item in pairs)).encode()
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--citeulike", help="CiteULike-t's users.dat")
     parser.add_argument("--ml-1m", help="MovieLens-1M's ratings.dat")

@@ -23,14 +23,15 @@ from benchmarks.cost.epoch import config_of
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd import KDTrainer
 from recbole_kd.backbone import backbone_of
-from recbole_kd.config import plain_config
+from recbole_kd.backbone.base import View
+from recbole_kd.config import Config, plain_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import parts
 from recbole_kd.teacher.neighbours import with_neighbours
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 
 
-def nearest(view, width):
+def nearest(view: View, width: int) -> tuple[torch.Tensor, torch.Tensor, float]:
     """The best factors of that width for a View's scores: users, items, and the share of the squares that they hold."""
     sides = [torch.linalg.qr(table.double()) for table in (view.user_table, view.item_table)]
     left, values, right = torch.linalg.svd(sides[0].R @ sides[1].R.T)
@@ -39,7 +40,7 @@ def nearest(view, width):
     return users.float(), items.float(), float(values[:width].square().sum() / values.square().sum())
 
 
-def run_of(config, start: str) -> dict[str, Any]:
+def run_of(config: Config, start: str) -> dict[str, Any]:
     """The validation metrics of a student from one start, and its best epoch."""
     data = parts.split(plain_config(config))
     (teacher,) = teachers = get_teachers(config, data)

@@ -13,12 +13,14 @@ read again from checkpoint_dir.
 import argparse
 import logging
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from recbole.utils import init_seed
 from tabulate import tabulate
+from torch import nn
 
 from benchmarks.command import command_line, environment, folder_of, keys_of
 from benchmarks.cost.epoch import config_of
@@ -27,18 +29,19 @@ from recbole_kd import KDTrainer
 from recbole_kd.config import plain_config
 from recbole_kd.register import method_class
 from recbole_kd.teacher import parts
+from recbole_kd.teacher.lists import Lists
 from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 
 LIST, FIFTHS, ROUNDS = 100, 5, 20  # of the teacher's list: its length, its parts; pairs a user and kind
 
 
-def projection_of(model):
+def projection_of(model: nn.Module) -> Callable:
     """The projection whose order is tested: that of the regulariser, of unit length if it says so, else the term's."""
     term = next((term for term in model.terms if hasattr(term, "projection")), None)
     return term.projection if term else next(term for term in model.terms if hasattr(term, "project")).project
 
 
-def order_changed(model, users, first, second):
+def order_changed(model: nn.Module, users: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Whether each user's preference between two items differs before and after the projectors; all shapes [n]."""
     project = projection_of(model)
     with model.backbone.still() as view:
@@ -51,7 +54,7 @@ def order_changed(model, users, first, second):
     return delta[0] * delta[1] < 0
 
 
-def rates(model, knowledge, seed: int) -> dict[str, Any]:
+def rates(model: nn.Module, knowledge: Lists, seed: int) -> dict[str, Any]:
     """The share of changed pairs: of uniform ones, and by the fifths that its two items stand in."""
     generator = torch.Generator().manual_seed(seed)
     top = knowledge.top_items(LIST)

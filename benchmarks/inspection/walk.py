@@ -17,6 +17,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import torch
 from tabulate import tabulate
 
 from benchmarks.command import command_line, environment, keys_of
@@ -32,7 +33,7 @@ from recbole_kd.teacher.prepare import get_knowledge, get_teachers
 FIRST = 50  # items of a list that HetComp compares
 
 
-def shares(lists) -> list[float]:
+def shares(lists: torch.Tensor) -> list[float]:
     """What each earlier state shares with the last one, shape [V, users, items] to V - 1 numbers."""
     first = lists[:, 1:, :FIRST]
     return [round(float(is_in(first[-1], state).double().sum(1).mean()) / FIRST, 4) for state in first[:-1]]
@@ -55,9 +56,9 @@ def records_of(seed: int, words: list[str]) -> list[dict]:
     progress = json.loads(Path(f"{file}.json").read_text())["progress"]
     labels = [row["label"] for row in run["teachers"]]
     records = [
-        make_record(label, seed, {"shares": shares(own), "comparisons": comparisons(progress, place)})
-        for place, (label, own) in enumerate(zip(labels, lists, strict=True), 1)
-        if len(own) > 1
+        make_record(label, seed, {"shares": shares(states), "comparisons": comparisons(progress, place)})
+        for place, (label, states) in enumerate(zip(labels, lists, strict=True), 1)
+        if len(states) > 1
     ]
     return [*records, make_record("student", seed, student_values(file, progress))]
 

@@ -25,17 +25,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(words: list[str], folder: Path, *more: str) -> subprocess.Popen:
+    """A run of run_kd with a log on its standard error."""
     keys = [f"--checkpoint_dir={folder}", "--resume_interval=0", "--show_progress=False", "--state=INFO"]
     command = [sys.executable, str(ROOT / "run_kd.py"), *words, *keys, *more]
     return subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def weights(folder: Path) -> dict[str, dict]:
+    """The weights in every checkpoint of a folder, by its path."""
     files = [*folder.glob("*.pth"), *folder.glob("*/*.pth")]
     return {str(file.relative_to(folder)): read_checkpoint(file)["state_dict"] for file in files}
 
 
 def are_equal(one: dict, other: dict) -> bool:
+    """Whether two folders' weights are the same to the bit."""
     return set(one) == set(other) and all(
         torch.equal(one[file][name], other[file][name]) for file in one for name in one[file]
     )

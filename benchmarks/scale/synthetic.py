@@ -14,6 +14,7 @@ import math
 import resource
 import tempfile
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import torch
@@ -28,10 +29,12 @@ from recbole_kd.model import term_names_of
 from recbole_kd.register import method_class
 from recbole_kd.teacher.ensemble import Ensemble
 from recbole_kd.teacher.knowledge import Knowledge
+from recbole_kd.teacher.lists import Lists
 from recbole_kd.teacher.store import trajectory_name
-from recbole_kd.term import Batch, get_term
+from recbole_kd.term import Batch, Term, get_term
 
 BATCH, STUDENT = 2048, 20
+Pairs = tuple[torch.Tensor, torch.Tensor]  # users and items of the training pairs
 
 
 class Factors(nn.Module):
@@ -47,13 +50,13 @@ class Factors(nn.Module):
         self.item_embedding = nn.Embedding.from_pretrained(torch.randn(items + 1, width, generator=generator))
 
 
-def power_law(count, size, generator):
+def power_law(count: int, size: int, generator: torch.Generator) -> torch.Tensor:
     """Draws of ids from 1 to size, the first the most popular."""
     x = torch.rand(count, generator=generator, dtype=torch.float64)
     return (size**x).long().clamp(1, size)
 
 
-def draw_pairs(options, generator):
+def draw_pairs(options: Namespace, generator: torch.Generator) -> Pairs:
     """Distinct training pairs."""
     users = power_law(options.interactions, options.users, generator)
     users = torch.where(torch.rand(len(users), generator=generator) < 0.5, users, 0)
@@ -64,12 +67,12 @@ def draw_pairs(options, generator):
     return flat // (options.items + 1), flat % (options.items + 1)
 
 
-def peak():
+def peak() -> float:
     """Peak resident memory so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def read_teachers(options, pairs, store):
+def read_teachers(options: Namespace, pairs: Pairs, store: Path) -> Lists:
     """The knowledge of the teachers."""
     members = []
     for teacher in range(options.teachers):
@@ -84,13 +87,13 @@ def read_teachers(options, pairs, store):
     return Ensemble(members, store / "all", print) if options.teachers > 1 else members[0]
 
 
-def terms_of(method, keys, knowledge):
+def terms_of(method: str, keys: dict, knowledge: Lists) -> list[Term]:
     """The method's terms, as its class puts them together."""
     names = term_names_of({"terms": None, "kd_method": method, **keys})
     return method_class(method).build_terms([get_term(name) for name in names], keys, knowledge, STUDENT)
 
 
-def time_epoch(options, terms, pairs, generator):
+def time_epoch(options: Namespace, terms: list, pairs: Pairs, generator: torch.Generator) -> tuple[float, float]:
     """Seconds of an epoch's start and of a step; without terms, plain BPR's."""
     student = Factors(options.users, options.items, STUDENT, 7)
     for table in student.parameters():
@@ -122,7 +125,7 @@ def time_epoch(options, terms, pairs, generator):
     return started, (time.process_time() - began) / steps
 
 
-def measure(options, pairs, generator) -> dict[str, float]:
+def measure(options: Namespace, pairs: Pairs, generator: torch.Generator) -> dict[str, float]:
     """What reading the teachers, an epoch and a step cost."""
     keys = {name: key.default for name, key in keys_of(options.method).items()}
     keys |= {"device": Factors.device, "seed": options.seed, "train_neg_sample_args": {"sample_num": 1}}

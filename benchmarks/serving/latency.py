@@ -19,7 +19,7 @@ from benchmarks.command import command_line, environment
 from benchmarks.schema import make_record, make_result, write_result
 
 
-def seconds(tables, users):
+def seconds(tables: dict[str, tuple], users: torch.Tensor) -> dict[str, float]:
     """How long each of the models takes for one batch of users: (user table, item table) by name."""
     took = {}
     for name, (user_table, item_table) in tables.items():
@@ -29,7 +29,7 @@ def seconds(tables, users):
     return took
 
 
-def measure(options, items: int) -> list[dict]:
+def measure(options: argparse.Namespace, items: int) -> list[dict]:
     """A row for each batch size: milliseconds a user by model, and what the tables take."""
     generator = torch.Generator().manual_seed(options.seed)
     widths = {"teacher": options.teacher, "student": options.student}

@@ -67,8 +67,8 @@ def cost_cells(row: str, cost: str) -> list[str]:
 
 def recovered(source: Result, name: str, key: str = TEST) -> str:
     """The share of the gap that a row recovers, as text; nothing for teacher and student alone."""
-    own = None if name in ("teacher", ALONE) else share(source, name, key)
-    return "" if own is None else f"{own:.0%}"
+    value = None if name in ("teacher", ALONE) else share(source, name, key)
+    return "" if value is None else f"{value:.0%}"
 
 
 def tuned(*names: str) -> str:
@@ -81,7 +81,7 @@ def tuned(*names: str) -> str:
         groups.setdefault(shlex.split(row)[0], []).append(row)
     means = {row: source.mean(row, key) for row, source in rows_of.items()}
     rows = [[end, "", f"{means[end]:.4f}", "", ""] for end in ("teacher", ALONE)]
-    best = [(max(own, key=means.get), len(own)) for own in groups.values()]
+    best = [(max(group, key=means.get), len(group)) for group in groups.values()]
     for row, settings in sorted(best, key=lambda pair: -means[pair[0]]):
         if row not in ("teacher", ALONE):
             method, *keys = shlex.split(row)
@@ -139,8 +139,8 @@ def headline() -> str:
     for label, source in ((label, result(name)) for label, name in HEADLINE.items()):
         line = [label, *(mean_sd(scores(source, row)) for row in ("teacher", ALONE))]
         for row in (starting_with(source, method) for method in ("MKD", "Distiller")):
-            own = scores(source, row) if row else []
-            line += [mean_sd(own), difference(own, scores(source, "teacher"))] if row else ["", ""]
+            distilled = scores(source, row) if row else []
+            line += [mean_sd(distilled), difference(distilled, scores(source, "teacher"))] if row else ["", ""]
         rows.append(line)
     over = "over its teacher (paired 95%)"
     headers = ["teacher", "the student alone", "distilled by MKD", over, "by SLD and RCEKD mixed", over]
@@ -165,8 +165,9 @@ def widths(name: str, **files: str) -> str:
     rows = []
     for width, source in sorted((int(width), result(f"{name}{more}")) for width, more in files.items()):
         mkd = list(source.settings["methods"])[-1]
-        alone, own, teacher = (scores(source, row) for row in (ALONE, mkd, "teacher"))
-        cells = [mean_sd(alone), mean_sd(own), recovered(source, mkd), difference(own, alone), difference(own, teacher)]
+        alone, distilled, teacher = (scores(source, row) for row in (ALONE, mkd, "teacher"))
+        gaps = [difference(distilled, other) for other in (alone, teacher)]
+        cells = [mean_sd(alone), mean_sd(distilled), recovered(source, mkd), *gaps]
         rows.append([str(width), f"1/{200 // width}", *cells])
     headers = ["width", "of the teacher's", "student alone", "MKD", "recovered", "over alone (paired 95%)"]
     return markdown([*headers, "over the teacher (paired 95%)"], rows)

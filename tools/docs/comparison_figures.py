@@ -55,7 +55,7 @@ def gains(source: Result) -> str:
     left, top, row = 150, 62, 44
     bottom = top + row * len(methods)
     axis = Axis(min(ends) - margin, max(ends) + margin, left, WIDTH - 20)
-    shade, own = colours(source.names()), source.by_seed
+    shade, values_of = colours(source.names()), source.by_seed
     elements = [text(8, 20, f"Gain over the student alone: difference in test {METRIC}", font_size=14)]
     elements += vertical_grid(axis, top, bottom, "+.3f")
     elements += [
@@ -65,8 +65,8 @@ def gains(source: Result) -> str:
     ]
     for place, name in enumerate(methods):
         y, test, colour = top + row * (place + 0.5), tests[name], shade[name]
-        alone = own(ALONE, TEST)
-        seeds = [value - alone[seed] for seed, value in own(name, TEST).items()]
+        alone = values_of(ALONE, TEST)
+        seeds = [value - alone[seed] for seed, value in values_of(name, TEST).items()]
         elements += [
             text(left - 8, y + 4, name, text_anchor="end"),
             line(axis(test["t_low"]), y, axis(test["t_high"]), y, stroke=colour, stroke_width="2"),

@@ -42,6 +42,6 @@ def printed(name: str) -> str:
     for row, published in PRINTED.items():
         pairs = zip(published, AT_10_AND_20, strict=True)
         line = [row, *(f"{value:.4f} / {source.mean(row, f'test_{metric}'):.4f}" for value, metric in pairs)]
-        own = recovered(source, row, TEST)
-        rows.append([*line, f"{(published[1] - alone) / (teacher - alone):.0%} / {own}" if own else ""])
+        measured = recovered(source, row, TEST)
+        rows.append([*line, f"{(published[1] - alone) / (teacher - alone):.0%} / {measured}" if measured else ""])
     return markdown(["printed / here", *AT_10_AND_20, f"recovered ({METRIC})"], rows)

@@ -84,12 +84,14 @@ def goal_row(goal: str, file: str, seeds: list[dict[str, float]], name: str) -> 
         ValueError: a seed has no such row, or several.
     """
     exact = any(name in seed for seed in seeds)  # not its method alone: other settings of it stand beside it
-    own = [score for seed in seeds for key, score in seed.items() if (key if exact else key.split(" --")[0]) == name]
-    if not own or len(own) != len(seeds):
+    students = [
+        score for seed in seeds for key, score in seed.items() if (key if exact else key.split(" --")[0]) == name
+    ]
+    if not students or len(students) != len(seeds):
         raise ValueError(f"{file}: {name} does not stand once in each seed")
     best = [max(score for key, score in seed.items() if key.startswith("teacher")) for seed in seeds]
-    test = paired(own, best)
-    means = [f"{sum(values) / len(values):.4f}" for values in (own, best)]
+    test = paired(students, best)
+    means = [f"{sum(values) / len(values):.4f}" for values in (students, best)]
     gap, p = f"{test['difference']:+.4f}", ""
     if test["p"] is not None:
         gap, p = interval(test), f"{test['p']:.2g}"
@@ -148,8 +150,8 @@ def protocol_paragraph() -> str:
     for name, aim in PUBLISHED.items():
         ends = zip(values["teacher"], values["student alone"], strict=True)
         test = paired(values[name], [alone + aim * (teacher - alone) for teacher, alone in ends])
-        own = share(source, name, TEST)
-        parts.append(f"{name}, to recover {aim:.0%}: {own:.0%}, {verdict(test)}, {interval(test)} over it")
+        measured = share(source, name, TEST)
+        parts.append(f"{name}, to recover {aim:.0%}: {measured:.0%}, {verdict(test)}, {interval(test)} over it")
     best = max(PUBLISHED, key=lambda name: source.mean(name, TEST))
     for name, words in (("MKD", "MKD"), ("MKD-neighbours", "MKD with `neighbour_weight` 1 and RCEKD's weight decay")):
         for rival, aim in ((best, "above them all"), ("teacher", "above the teacher")):

@@ -44,7 +44,7 @@ def panel(runs: Points, measure: str, left: int, top: int) -> list[str]:
     first, last = decades(users for points in runs.values() for users, _ in points)
     low, high = decades(values[measure] for points in runs.values() for _, values in points)
 
-    def x(users: float) -> float:
+    def x(users: float) -> float:  # pixels
         return left + WIDE * (math.log10(users) - first) / (last - first)
 
     def y(value: float) -> float:
@@ -59,13 +59,14 @@ def panel(runs: Points, measure: str, left: int, top: int) -> list[str]:
         ]
     for power in range(first, last + 1):
         elements.append(text(x(10**power), top + HIGH + 16, f"{10**power:,}", text_anchor="middle"))
-    for place, (name, own) in enumerate(runs.items()):
-        points = [(x(users), y(values[measure])) for users, values in own]
+    for place, (name, runs_of) in enumerate(runs.items()):
+        points = [(x(users), y(values[measure])) for users, values in runs_of]
+        power = f"{name}: power {exponent(runs_of, measure):.1f}"
         line = "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
         elements += [
             path(f"M{line}", fill="none", stroke=COLOURS[name], stroke_width="2"),
             *(circle(a, b, 3, fill=COLOURS[name]) for a, b in points),
-            text(left + 10, top + 14 + 15 * place, f"{name}: power {exponent(own, measure):.1f}", fill=COLOURS[name]),
+            text(left + 10, top + 14 + 15 * place, power, fill=COLOURS[name]),
         ]
     return elements
 
