@@ -182,7 +182,7 @@ def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):
     bench = Bench("RRD", settings)
-    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
+    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost/epoch.py times one
     losses = trainer._train_epoch(parts.split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 
