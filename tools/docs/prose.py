@@ -1,9 +1,10 @@
 """Figures in the prose of pages: each is in a result file that its section names, or follows from two rows of them.
 
 A section names its files by ``name.json``, by a block's marker, or by a comment ``<!-- figures: name name -->``, in
-which ``one+other`` are the seeds of two files together. Checked are numbers of four decimals (a value, or the mean or
-standard deviation of a row over its seeds), paired differences with an interval, and p-values of paired tests, before
-and after Holm's correction for two. ``<!-- no file: 0.3045 -->`` says that a figure of the section is on no file.
+which ``one+other`` are the seeds of two files together and ``name@5`` is seed 5 alone. Checked are numbers of four
+decimals (the mean or standard deviation of a row over its seeds; its value where there is one seed), paired differences
+with an interval, and p-values of paired tests, before and after Holm's correction for two. ``<!-- no file: 0.3045 -->``
+says that a figure of the section is on no file.
 """
 
 import itertools
@@ -30,6 +31,7 @@ INTERVAL = re.compile(r"[+-]?0\.\d{4} \[[^]]+\]")
 P_VALUE = re.compile(r"\b(?:p|the two) (\d\.\d+(?:e-\d+)?|\de-\d+)(?: and (\d\.\d+(?:e-\d+)?|\de-\d+))?")
 NO_FILE = re.compile(r"<!-- no file: ([^>]*?)-->")
 FIGURE = re.compile(r"(?<![\d.])0\.\d{4}\b")
+SHOWN = ("test_ndcg", "valid_ndcg", "best", "value", "with")  # how the values begin that are figures of the prose
 TESTED = ("test_ndcg", "test_recall", "valid_ndcg", "best")  # how the values begin that rows are compared by
 Row = dict[int, float]  # seed to value
 
@@ -41,8 +43,10 @@ def committed() -> dict[str, list[dict]]:
 
 
 def records_of(name: str) -> list[dict]:
-    """The records of a result file, or of ``one+other`` together."""
-    return [record for part in name.split("+") for record in committed()[part]]
+    """The records of a result file, of ``one+other`` together, or of one seed of ``name@5``."""
+    name, _, seed = name.partition("@")
+    records = [record for part in name.split("+") for record in committed()[part]]
+    return [record for record in records if not seed or record["seed"] == int(seed)]
 
 
 def paragraphs(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -50,7 +54,7 @@ def paragraphs(text: str) -> Iterator[tuple[str, list[str]]]:
     text = FENCED.sub("", text)
     for section in re.split(r"\n(?=#+ )", text):
         words = {word for match in NAMED.findall(section) for part in match for word in part.split()}
-        names = sorted(word for word in words if set(word.split("+")) <= set(committed()))
+        names = sorted(word for word in words if set(word.partition("@")[0].split("+")) <= set(committed()))
         for figure in (figure for match in NO_FILE.findall(section) for figure in match.split()):
             section = section.replace(figure, "")
         for paragraph in GENERATED.sub("", section).split("\n\n"):
@@ -72,12 +76,12 @@ def rows_of(name: str) -> list[tuple[str, Row]]:
 
 @lru_cache
 def figures_of(name: str) -> frozenset[str]:
-    """The numbers of a result file as they are written: values, and means and standard deviations over seeds."""
-    numbers = [value for record in records_of(name) for value in record["values"].values()]
-    numbers += [value for several in numbers if isinstance(several, list) for value in several]
-    numbers += [statistics.fmean(row.values()) for _, row in rows_of(name)]
-    numbers += [statistics.stdev(row.values()) for _, row in rows_of(name) if len(row) > 1]
-    return frozenset(f"{number:.4f}" for number in numbers if isinstance(number, float))
+    """The numbers of a result file as they are written: of a row over several seeds its mean and standard deviation,
+    of one seed its value; of the metrics that pages speak of.
+    """
+    rows = [list(row.values()) for key, row in rows_of(name) if key.startswith(SHOWN)]
+    numbers = [statistics.fmean(row) for row in rows] + [statistics.stdev(row) for row in rows if len(row) > 1]
+    return frozenset(f"{number:.4f}" for number in numbers)
 
 
 def paired_test(ones: list[float], others: list[float]) -> dict[str, float]:
