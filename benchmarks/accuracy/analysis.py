@@ -14,7 +14,6 @@ correction for the methods of the file. ``--output`` writes a result file.
 import argparse
 import json
 import shlex
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -206,16 +205,6 @@ def main(words: list[str]) -> int:
     if options.output:
         write_result(options.output, content)
     return 0
-
-
-def mean_sd(values: list[float]) -> str:
-    """Mean and standard deviation of two values or more, as text."""
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
-
-
-def interval(test: dict, sign: str = "+") -> str:
-    """A paired difference and its 95% t interval, as text; ``sign=""`` leaves the plus signs out."""
-    return f"{test['difference']:{sign}.4f} [{test['t_low']:{sign}.4f}, {test['t_high']:{sign}.4f}]"
 
 
 if __name__ == "__main__":
