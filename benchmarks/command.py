@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from recbole_kd.config.layers import typed
-from recbole_kd.teacher.measure import versions
+from recbole_kd.config.parsing import parse_value
+from recbole_kd.evaluation.result import versions
 
 FOLDERS = ("data_path", "checkpoint_dir", "result_file")  # of one machine only
 
@@ -20,7 +20,7 @@ def shareable(words: list[str]) -> list[str]:
 def keys_of(words: list[str]) -> dict[str, Any]:
     """The words ``--key=value`` of a command line as typed keys, without folders."""
     pairs = (word.removeprefix("--").partition("=") for word in shareable(words))
-    return {name: typed(name, value) for name, _, value in pairs}
+    return {name: parse_value(name, value) for name, _, value in pairs}
 
 
 def command_line(module: str, words: list[str]) -> str:

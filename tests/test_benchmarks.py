@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from recbole_kd.compare.scheduler import compare
+from recbole_kd.evaluation.statistics import paired
+from recbole_kd.tune.tuner import tune_argv
 
 from benchmarks.accuracy import analysis, run_plan
 from benchmarks.cost import epoch as epoch_cost
@@ -15,9 +18,6 @@ from benchmarks.result import Result, read_result
 from benchmarks.scale import synthetic
 from benchmarks.search import decay, trials
 from benchmarks.serving import latency
-from recbole_kd.compare import compare
-from recbole_kd.compare.statistics import paired
-from recbole_kd.tune import tune_argv
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from recbole_kd.evaluation.statistics import paired
 
 from benchmarks.result import result
-from recbole_kd.compare.statistics import paired
 from tools.docs import goals
 from tools.docs.accuracy import HEADLINE, TEST
 

@@ -5,11 +5,11 @@ import itertools
 import random
 
 import pytest
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
 
 from benchmarks.data import prepare
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
+from recbole_kd.config.configurator import plain_config
 
 LIBRARIES = """6 2 4 8 30 31 40
 4 1 2 3 5
@@ -65,7 +65,7 @@ def test_ml_1m_is_what_recboles_own_copy_is_under_val_interval(tmp_path, setting
     for folder, keys in (("ours", {}), ("original", {"val_interval": {"rating": "[3,inf)"}}), ("original", {})):
         columns = {"load_col": {"inter": ["user_id", "item_id", *(["rating"] if folder == "original" else [])]}}
         own = {**settings, **columns, **keys, "dataset": "ml-1m", "data_path": str(tmp_path / folder)}
-        found.append(parts.split(plain_config(make_config("SLD", config_dict=own))).fingerprint)
+        found.append(prepare_split(plain_config(make_config("SLD", config_dict=own))).fingerprint)
     assert found[0] == found[1] != found[2]
 
 

@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from recbole_kd.config.recbole_schema import recbole_keys
+from recbole_kd.config.schema import kd_keys, method_names
 
 from benchmarks.result import result
-from recbole_kd import method_names
-from recbole_kd.config.keys import our_keys, recbole_keys
 from tools.docs import prose
 from tools.docs.__main__ import main
 from tools.docs.pages import BLOCK, fill, make_block, pages, write_changed
@@ -156,7 +156,7 @@ def test_a_table_ends_before_the_next_line_of_text(name):
 
 def test_every_key_that_the_readme_names_exists():
     keys = re.findall(r"--(?:teacher\.|student\.)?([a-z_]+)=", README)
-    assert len(keys) > 15 and not set(keys) - {"key"} - our_keys() - recbole_keys()
+    assert len(keys) > 15 and not set(keys) - {"key"} - kd_keys() - recbole_keys()
 
 
 def test_the_readmes_table_of_methods_lists_every_method():

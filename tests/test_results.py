@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from recbole_kd.compare.expand import plan_runs
+from recbole_kd.config.schema import PROPERTIES
+from recbole_kd.config.yaml_loader import read_yaml
 
 from benchmarks.accuracy.analysis import plan_settings
 from benchmarks.result import FOLDER, read_result, result, result_files, topic_file
 from benchmarks.schema import as_text, find_problems, main, make_record, make_result
 from recbole_kd.compare.plan import flat, make_plan, read_plan
-from recbole_kd.compare.planned import plan_runs
-from recbole_kd.config.keys import PROPERTIES
-from recbole_kd.config.layers import read_yaml
 
 ROOT = FOLDER.parent
 RESULTS = result_files()

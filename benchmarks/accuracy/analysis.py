@@ -24,9 +24,12 @@ from benchmarks.accuracy.records import ALONE, ENDS, PARTS, comparison_records, 
 from benchmarks.command import device_name
 from benchmarks.result import FOLDER, Result, read_result
 from benchmarks.schema import make_result, write_result
-from recbole_kd.compare.statistics import describe, holm, paired
-from recbole_kd.config.layers import read_yaml
-from recbole_kd.teacher.measure import recovered_share, smaller_is_better
+from recbole_kd.config.yaml_loader import read_yaml
+from recbole_kd.evaluation.metrics import smaller_is_better
+from recbole_kd.evaluation.result import recovered_share
+from recbole_kd.evaluation.statistics import describe
+from recbole_kd.evaluation.statistics import holm
+from recbole_kd.evaluation.statistics import paired
 
 
 def is_method(name: str) -> bool:

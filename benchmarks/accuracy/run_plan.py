@@ -21,12 +21,14 @@ from benchmarks.accuracy.records import ALONE, run_records, values_of
 from benchmarks.command import device_name
 from benchmarks.result import Result
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import run_kd
-from recbole_kd.config import plain_config
-from recbole_kd.config.layers import read_yaml
-from recbole_kd.quick_start import get_student_alone, make_config
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.measure import evaluate, versions
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.yaml_loader import read_yaml
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.evaluation.result import versions
+from recbole_kd.experiment import get_student_alone
+from recbole_kd.experiment import make_config
+from recbole_kd.quick_start import run_kd
 
 
 def best_teacher(result: dict, teachers: list, metric: str) -> list:
@@ -39,7 +41,7 @@ def student_alone(keys: dict, alone: dict) -> dict:
     """The row of the student that is trained alone with keys of its own."""
     config = make_config(config_dict={**keys, **{f"student.{key}": value for key, value in alone.items()}})
     student = plain_config(config)
-    split = parts.split(student)
+    split = prepare_split(student)
     valid, test = evaluate(student, get_student_alone(config, student, split)[0], split)
     return {"valid_result": valid, "test_result": test}
 

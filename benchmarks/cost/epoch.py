@@ -33,13 +33,16 @@ from benchmarks.command import command_line, device_name, environment, keys_of, 
 from benchmarks.cost.stock import stock_model
 from benchmarks.result import read_result
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import KDTrainer, method_names
-from recbole_kd.config import Config, plain_config
-from recbole_kd.config.keys import keys_of as method_keys
-from recbole_kd.quick_start import make_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.schema import method_keys
+from recbole_kd.config.schema import method_names
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,16 +63,16 @@ def config_of(method: str, words: list[str]) -> Config:
 
 def plain_trainer(config: Config) -> tuple:
     """RecBole's own Trainer of the student, and a fresh split."""
-    config, data = plain_config(config), parts.split(plain_config(config))
+    config, data = plain_config(config), prepare_split(plain_config(config))
     return Trainer(config, stock_model(config, data.train._dataset)), data
 
 
 def method_trainer(config: Config) -> tuple:
     """The method's trainer, a fresh split, and the seconds that its knowledge and its terms took to set up."""
-    data = parts.split(plain_config(config))
-    teachers = get_teachers(config, data)
+    data = prepare_split(plain_config(config))
+    teachers = provide_teachers(config, data)
     began = seconds_now()
-    knowledge = get_knowledge(config, data, teachers)
+    knowledge = load_knowledge(config, data, teachers)
     model = method_class(config.method)(config, data.train._dataset, knowledge)
     return KDTrainer(config, model), data, seconds_now() - began
 
@@ -137,7 +140,7 @@ def measure(methods: list[str], words: list[str], pairs: int) -> tuple[dict[str,
         fixed = [*words, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]
         for method in methods:
             config = config_of(method, fixed)
-            get_teachers(config, parts.split(plain_config(config)))  # trained once, for the processes too
+            provide_teachers(config, prepare_split(plain_config(config)))  # trained once, for the processes too
             plain = plain or peak_memory(method, fixed, "plain")
             rows[method] = measure_epochs(config, pairs)
             rows[method]["extra_rss_mib"] = peak_memory(method, fixed, "method") - plain

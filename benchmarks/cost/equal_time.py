@@ -19,7 +19,7 @@ from benchmarks.command import command_line, environment, keys_of
 from benchmarks.cost.epoch import config_of
 from benchmarks.cost.payback import distilled_curve
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd.compare.statistics import paired
+from recbole_kd.evaluation.statistics import paired
 
 
 def settings_of(pairs: str) -> list[tuple[str, str]]:

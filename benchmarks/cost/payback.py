@@ -27,12 +27,14 @@ from benchmarks.command import command_line, environment, keys_of
 from benchmarks.cost.epoch import config_of
 from benchmarks.cost.stock import stock_model
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import KDTrainer
-from recbole_kd.config import Config, plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.parts import Split
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import Split
+from recbole_kd.data.split import prepare_split
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 
 
 def curve(
@@ -59,20 +61,20 @@ def curve(
 
 def plain_curve(config: Config, metric: str) -> list:
     """The curve of RecBole's own Trainer."""
-    config, data = plain_config(config), parts.split(plain_config(config))
+    config, data = plain_config(config), prepare_split(plain_config(config))
     trainer = Trainer(config, stock_model(config, data.train._dataset))
     return curve(trainer, data, time.process_time(), metric)
 
 
 def distilled_curve(config: Config, metric: str, mark: float | None = None, seconds: float = math.inf) -> list:
     """The curve of a method, from reading its teacher on; nothing that was read before is reused."""
-    data = parts.split(plain_config(config))
-    teachers = get_teachers(config, data)
+    data = prepare_split(plain_config(config))
+    teachers = provide_teachers(config, data)
     with tempfile.TemporaryDirectory() as folder:
         config["checkpoint_dir"] = folder
         init_seed(config["seed"], config["reproducibility"])
         began = time.process_time()
-        knowledge = get_knowledge(config, data, teachers)
+        knowledge = load_knowledge(config, data, teachers)
         trainer = KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
         return curve(trainer, data, began, metric, mark, seconds)
 

@@ -26,8 +26,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.command import command_line, environment, keys_of
 from benchmarks.cost.epoch import config_of, method_trainer, plain_trainer
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import method_names
-from recbole_kd.backbone import pairs
+from recbole_kd.config.schema import method_names
+from recbole_kd.ops import pair_scores
 
 # whose result's size or value the host has to know before it goes on
 WAITS = {
@@ -120,7 +120,7 @@ def main() -> None:
     methods = [method.strip() for method in options.methods.split(";") if method.strip()]
     if methods == ["all"]:
         methods = [name for name in method_names() if name != "Distiller"]
-    pairs._on_host = lambda values: False
+    pair_scores._on_host = lambda values: False
     steps = {}
     with tempfile.TemporaryDirectory() as folder:
         fixed = [*words, f"--checkpoint_dir={folder}", "--teacher.epochs=1"]

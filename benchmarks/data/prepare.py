@@ -14,8 +14,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from recbole_kd import KDError
-from recbole_kd.teacher.checkpoint import write_whole
+from recbole_kd.errors import KDError
+from recbole_kd.io import atomic_write
 
 LEAST_ITEMS, LEAST_RATING = 5, 3
 HEAD = "user_id:token\titem_id:token\n"
@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, (content, checksum) in files.items():
         target = Path(options.output) / name.partition(".")[0] / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        atomic_write(target, content)
         same = checksum == SUMS[name]
         equal &= same
         print(

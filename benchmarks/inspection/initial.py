@@ -21,14 +21,16 @@ from tabulate import tabulate
 from benchmarks.command import command_line, environment, folder_of, keys_of
 from benchmarks.cost.epoch import config_of
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import KDTrainer
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import View
-from recbole_kd.config import Config, plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.neighbours import with_neighbours
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.knowledge.neighbour_scores import with_neighbours
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 
 
 def nearest(view: View, width: int) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -42,14 +44,14 @@ def nearest(view: View, width: int) -> tuple[torch.Tensor, torch.Tensor, float]:
 
 def run_of(config: Config, start: str) -> dict[str, Any]:
     """The validation metrics of a student from one start, and its best epoch."""
-    data = parts.split(plain_config(config))
-    (teacher,) = teachers = get_teachers(config, data)
-    knowledge = get_knowledge(config, data, teachers)
-    data = parts.split(plain_config(config))  # its loaders have not been drawn from
+    data = prepare_split(plain_config(config))
+    (teacher,) = teachers = provide_teachers(config, data)
+    knowledge = load_knowledge(config, data, teachers)
+    data = prepare_split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"], config["reproducibility"])
     model, values = method_class(config.method)(config, data.train._dataset, knowledge), {}
     if start == "teacher":
-        view = backbone_of(teacher.model).tables()
+        view = backbone_of(teacher.model).snapshot()
         if config["neighbour_weight"]:
             view = with_neighbours(view, data.train_pairs, config["neighbour_weight"])
         users, items, values["share"] = nearest(view, config["embedding_size"])

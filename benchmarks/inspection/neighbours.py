@@ -16,13 +16,14 @@ from tabulate import tabulate
 from benchmarks.command import command_line, environment, keys_of
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd.backbone import backbone_of
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.list_model import ListModel
-from recbole_kd.teacher.measure import evaluate, on_validation
-from recbole_kd.teacher.prepare import get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.evaluation.list_recommender import ListRecommender
+from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.evaluation.metrics import evaluate_validation
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.teacher.provider import provide_teachers
 
 
 def scores_of(seed: str, weights: list[str], words: list[str], part: str, metric: str) -> dict[str, float]:
@@ -30,14 +31,14 @@ def scores_of(seed: str, weights: list[str], words: list[str], part: str, metric
     config = make_config(argv=["--model=SLD", *words, f"--seed={seed}"])
     student = plain_config(config)
     student.final_config_dict["metric_decimal_place"] = 8  # the teacher itself may have been trained with fewer
-    split = parts.split(student)
-    (teacher,) = get_teachers(config, split)
+    split = prepare_split(student)
+    (teacher,) = provide_teachers(config, split)
     scores = {}
     for weight in weights:
-        knowledge = Knowledge(backbone_of(teacher.model), split.train_pairs, neighbours=float(weight))
-        model = ListModel(knowledge, student, split.train._dataset)
+        knowledge = ModelKnowledge(backbone_of(teacher.model), split.train_pairs, neighbours=float(weight))
+        model = ListRecommender(knowledge, student, split.train._dataset)
         only_validation = part == "valid"  # the test part is not evaluated unless it is requested
-        metrics = on_validation(student, model, split) if only_validation else evaluate(student, model, split)[1]
+        metrics = evaluate_validation(student, model, split) if only_validation else evaluate(student, model, split)[1]
         scores[weight] = metrics[metric]
     return scores
 

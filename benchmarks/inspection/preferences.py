@@ -25,12 +25,13 @@ from torch import nn
 from benchmarks.command import command_line, environment, folder_of, keys_of
 from benchmarks.cost.epoch import config_of
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import KDTrainer
-from recbole_kd.config import plain_config
-from recbole_kd.register import method_class
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.lists import Lists
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.knowledge.base import BaseKnowledge
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.method.registry import method_class
+from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.trainer.kd_trainer import KDTrainer
 
 LIST, FIFTHS, ROUNDS = 100, 5, 20  # of the teacher's list: its length, its parts; pairs a user and kind
 
@@ -44,7 +45,7 @@ def projection_of(model: nn.Module) -> Callable:
 def order_changed(model: nn.Module, users: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Whether each user's preference between two items differs before and after the projectors; all shapes [n]."""
     project = projection_of(model)
-    with model.backbone.still() as view:
+    with model.backbone.eval_view() as view:
         before = [view.users(users)] + [view.items(ids) for ids in (first, second)]
         # an entity's gates are drawn once, for both of the comparison's sides
         after = [project("user", users, before[0])] + [
@@ -54,7 +55,7 @@ def order_changed(model: nn.Module, users: torch.Tensor, first: torch.Tensor, se
     return delta[0] * delta[1] < 0
 
 
-def rates(model: nn.Module, knowledge: Lists, seed: int) -> dict[str, Any]:
+def rates(model: nn.Module, knowledge: BaseKnowledge, seed: int) -> dict[str, Any]:
     """The share of changed pairs: of uniform ones, and by the fifths that its two items stand in."""
     generator = torch.Generator().manual_seed(seed)
     top = knowledge.top_items(LIST)
@@ -81,9 +82,9 @@ def rates(model: nn.Module, knowledge: Lists, seed: int) -> dict[str, Any]:
 def run_of(method: str, seed: str, part: str, words: list[str]) -> dict[str, Any]:
     """One training: the rates it leaves behind, and its metrics; the test part is not looked at for validation."""
     config = config_of(method, [*words, f"--seed={seed}"])
-    data = parts.split(plain_config(config))
-    knowledge = get_knowledge(config, data, get_teachers(config, data))
-    data = parts.split(plain_config(config))  # its loaders have not been drawn from
+    data = prepare_split(plain_config(config))
+    knowledge = load_knowledge(config, data, provide_teachers(config, data))
+    data = prepare_split(plain_config(config))  # its loaders have not been drawn from
     init_seed(config["seed"], config["reproducibility"])
     trainer = KDTrainer(config, method_class(config.method)(config, data.train._dataset, knowledge))
     trainer.saved_model_file = str(Path(config["checkpoint_dir"]) / "preferences.pth")

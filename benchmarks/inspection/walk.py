@@ -22,13 +22,14 @@ from tabulate import tabulate
 
 from benchmarks.command import command_line, environment, keys_of
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import run_kd
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.rankings import is_in
-from recbole_kd.teacher import parts
-from recbole_kd.teacher.checkpoint import read_checkpoint
-from recbole_kd.teacher.prepare import get_knowledge, get_teachers
+from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.ops.ranking import membership
+from recbole_kd.quick_start import run_kd
+from recbole_kd.teacher.provider import provide_teachers
 
 FIRST = 50  # items of a list that HetComp compares
 
@@ -36,7 +37,7 @@ FIRST = 50  # items of a list that HetComp compares
 def shares(lists: torch.Tensor) -> list[float]:
     """What each earlier state shares with the last one, shape [V, users, items] to V - 1 numbers."""
     first = lists[:, 1:, :FIRST]
-    return [round(float(is_in(first[-1], state).double().sum(1).mean()) / FIRST, 4) for state in first[:-1]]
+    return [round(float(membership(first[-1], state).double().sum(1).mean()) / FIRST, 4) for state in first[:-1]]
 
 
 def comparisons(progress: dict, teacher: int) -> int:
@@ -50,8 +51,8 @@ def records_of(seed: int, words: list[str]) -> list[dict]:
     argv = [*words, f"--seed={seed}", "--model=HetComp", "--show_progress=False"]
     run = run_kd(argv=[*argv, "--baseline=False", "--resume=True"])
     config = make_config(argv=argv)
-    split = parts.split(plain_config(config))
-    lists = get_knowledge(config, split, get_teachers(config, split)).trajectories(config["teacher_states"], FIRST)
+    split = prepare_split(plain_config(config))
+    lists = load_knowledge(config, split, provide_teachers(config, split)).trajectories(config["teacher_states"], FIRST)
     file = run["distilled"]["checkpoint"]
     progress = json.loads(Path(f"{file}.json").read_text())["progress"]
     labels = [row["label"] for row in run["teachers"]]

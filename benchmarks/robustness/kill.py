@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.command import command_line, environment, keys_of
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import read_checkpoint
+from recbole_kd.checkpoint.reader import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 

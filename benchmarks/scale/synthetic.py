@@ -22,16 +22,18 @@ from torch import nn
 
 from benchmarks.command import command_line, environment
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd import method_names
 from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.config.keys import keys_of
-from recbole_kd.model import term_names_of
-from recbole_kd.register import method_class
-from recbole_kd.teacher.ensemble import Ensemble
-from recbole_kd.teacher.knowledge import Knowledge
-from recbole_kd.teacher.lists import Lists
-from recbole_kd.teacher.store import trajectory_name
-from recbole_kd.term import Batch, Term, get_term
+from recbole_kd.config.schema import method_keys
+from recbole_kd.config.schema import method_names
+from recbole_kd.knowledge.base import BaseKnowledge
+from recbole_kd.knowledge.ensemble import EnsembleKnowledge
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.knowledge.store import trajectory_name
+from recbole_kd.method.registry import method_class
+from recbole_kd.method.terms import method_terms
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
+from recbole_kd.term.base import Term
 
 BATCH, STUDENT = 2048, 20
 Pairs = tuple[torch.Tensor, torch.Tensor]  # users and items of the training pairs
@@ -72,7 +74,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def read_teachers(options: Namespace, pairs: Pairs, store: Path) -> Lists:
+def read_teachers(options: Namespace, pairs: Pairs, store: Path) -> BaseKnowledge:
     """The knowledge of the teachers."""
     members = []
     for teacher in range(options.teachers):
@@ -83,13 +85,13 @@ def read_teachers(options: Namespace, pairs: Pairs, store: Path) -> Lists:
         ]
         states = backbones[:-1] if options.states > 1 else None
         name = trajectory_name(options.states) if states else None
-        members.append(Knowledge(backbones[-1](), pairs, store / str(teacher), print, states, name))
-    return Ensemble(members, store / "all", print) if options.teachers > 1 else members[0]
+        members.append(ModelKnowledge(backbones[-1](), pairs, store / str(teacher), print, states, name))
+    return EnsembleKnowledge(members, store / "all", print) if options.teachers > 1 else members[0]
 
 
-def terms_of(method: str, keys: dict, knowledge: Lists) -> list[Term]:
+def terms_of(method: str, keys: dict, knowledge: BaseKnowledge) -> list[Term]:
     """The method's terms, as its class puts them together."""
-    names = term_names_of({"terms": None, "kd_method": method, **keys})
+    names = method_terms({"terms": None, "kd_method": method, **keys})
     return method_class(method).build_terms([get_term(name) for name in names], keys, knowledge, STUDENT)
 
 
@@ -127,7 +129,7 @@ def time_epoch(options: Namespace, terms: list, pairs: Pairs, generator: torch.G
 
 def measure(options: Namespace, pairs: Pairs, generator: torch.Generator) -> dict[str, float]:
     """What reading the teachers, an epoch and a step cost."""
-    keys = {name: key.default for name, key in keys_of(options.method).items()}
+    keys = {name: key.default for name, key in method_keys(options.method).items()}
     keys |= {"device": Factors.device, "seed": options.seed, "train_neg_sample_args": {"sample_num": 1}}
     keys |= {"teacher_states": options.states}
     before = peak()

@@ -17,17 +17,18 @@ from tabulate import tabulate
 from benchmarks.command import environment, shareable
 from benchmarks.result import read_result
 from benchmarks.schema import make_record, make_result, write_result
-from recbole_kd.config import plain_config
-from recbole_kd.quick_start import make_config
-from recbole_kd.teacher import fit, parts
+from recbole_kd.config.configurator import plain_config
+from recbole_kd.data.split import prepare_split
+from recbole_kd.experiment import make_config
+from recbole_kd.trainer.model_builder import build_seeded_model
 
 
 def best_score(setting: dict, words: list[str]) -> tuple[str, int, float]:
     """The model, the seed and the best validation ndcg@10 of plain training at a setting."""
     keys = [f"--{name}={value}" for name, value in setting.items()] + ["--valid_metric=NDCG@10"]
     config = plain_config(make_config(argv=["--model=RRD", *words, *keys, "--show_progress=False", "--state=ERROR"]))
-    split = parts.split(config)
-    trainer = Trainer(config, fit.build(config, split.train._dataset))
+    split = prepare_split(config)
+    trainer = Trainer(config, build_seeded_model(config, split.train._dataset))
     score, _ = trainer.fit(split.train, split.valid, saved=False)
     return config["model"], config["seed"], float(score)
 

@@ -1,7 +1,8 @@
 """The blocks of docs/goals.md: what was to be shown, and how far it is."""
 
+from recbole_kd.evaluation.statistics import holm, paired
+
 from benchmarks.result import result, topic_file
-from recbole_kd.compare.statistics import holm, paired
 from tools.docs.accuracy import TEST, scores, share
 from tools.docs.text import aligned, interval, paragraph
 

@@ -4,9 +4,8 @@ import statistics
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from recbole_kd.evaluation.statistics import paired
 from tabulate import tabulate
-
-from recbole_kd.compare.statistics import paired
 
 WIDTH = 118  # of a filled line
 
