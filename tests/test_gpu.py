@@ -4,12 +4,12 @@ files that go from one to the other.
 
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
-from tests.method.test_methods import __dict__ as methods_here
 
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.quick_start import run_kd
+from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.model_builder import load_weights
+from tests.method.test_methods import __dict__ as methods_here
 
 pytestmark = pytest.mark.gpu
 METHODS = [kind for name, kind in methods_here.items() if name.startswith("Test")]

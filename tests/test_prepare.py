@@ -1,30 +1,15 @@
-"""benchmarks/prepare.py: public files to atomic files, and the checksums that say whether they are the ones used."""
+"""benchmarks/data/prepare.py: public files to atomic files, and the checksums that say whether they are those used."""
 
 import hashlib
-import importlib.util
 import itertools
 import random
-import sys
-from pathlib import Path
 
 import pytest
 
+from benchmarks.data import prepare
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def prepare():
-    spec = importlib.util.spec_from_file_location("prepare", ROOT / "benchmarks/prepare.py")
-    module = importlib.util.module_from_spec(spec)
-    kept = sys.path[:]
-    spec.loader.exec_module(module)
-    sys.path[:] = kept
-    return module
-
 
 LIBRARIES = """6 2 4 8 30 31 40
 4 1 2 3 5
@@ -33,7 +18,7 @@ LIBRARIES = """6 2 4 8 30 31 40
 """
 
 
-def test_citeulike_is_numbered_filtered_and_split_in_the_files_order(prepare, tmp_path, capsys):
+def test_citeulike_is_numbered_filtered_and_split_in_the_files_order(tmp_path, capsys):
     (tmp_path / "users.dat").write_text(LIBRARIES)
     assert prepare.main([f"--citeulike={tmp_path / 'users.dat'}", f"--output={tmp_path / 'out'}"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -56,7 +41,7 @@ def test_citeulike_is_numbered_filtered_and_split_in_the_files_order(prepare, tm
 
 
 @pytest.mark.parametrize("count", range(1, 60))
-def test_a_user_is_split_at_eight_and_nine_tenths_with_one_to_train_on(prepare, count):
+def test_a_user_is_split_at_eight_and_nine_tenths_with_one_to_train_on(count):
     sizes = [len(part) for part in prepare.file_order_parts([list(range(count))])]
     train = max(1, count * 8 // 10)
     assert sizes == [train, max(0, count * 9 // 10 - train), count - max(train, count * 9 // 10)]
@@ -67,24 +52,24 @@ def ratings(draw, users=40, items=50):
     return [(user, item + 7, rating) for user, item, rating in rows]
 
 
-def test_ml_1m_is_what_recboles_own_copy_is_under_val_interval(prepare, tmp_path, settings):
+def test_ml_1m_is_what_recboles_own_copy_is_under_val_interval(tmp_path, settings):
     rows = ratings(random.Random(0))
     (tmp_path / "ratings.dat").write_text("".join(f"{user}::{item}::{stars}::97830\n" for user, item, stars in rows))
     assert prepare.main([f"--ml-1m={tmp_path / 'ratings.dat'}", f"--output={tmp_path / 'ours'}"]) == 1
-    (tmp_path / "theirs/ml-1m").mkdir(parents=True)
-    (tmp_path / "theirs/ml-1m/ml-1m.inter").write_text(
+    (tmp_path / "original/ml-1m").mkdir(parents=True)
+    (tmp_path / "original/ml-1m/ml-1m.inter").write_text(
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
         + "".join(f"{user}\t{item}\t{stars}\t97830\n" for user, item, stars in rows)
     )
     found = []
-    for folder, keys in (("ours", {}), ("theirs", {"val_interval": {"rating": "[3,inf)"}}), ("theirs", {})):
-        columns = {"load_col": {"inter": ["user_id", "item_id", *(["rating"] if folder == "theirs" else [])]}}
+    for folder, keys in (("ours", {}), ("original", {"val_interval": {"rating": "[3,inf)"}}), ("original", {})):
+        columns = {"load_col": {"inter": ["user_id", "item_id", *(["rating"] if folder == "original" else [])]}}
         own = {**settings, **columns, **keys, "dataset": "ml-1m", "data_path": str(tmp_path / folder)}
         found.append(prepare_split(plain_config(make_config("SLD", config_dict=own))).fingerprint)
     assert found[0] == found[1] != found[2]
 
 
-def test_the_checksum_of_pairs_knows_no_names_and_no_order_but_every_pair(prepare):
+def test_the_checksum_of_pairs_knows_no_names_and_no_order_but_every_pair():
     pairs = prepare.liked(ratings(random.Random(1)))
     assert 0 < len(pairs) < 800
     names = dict(zip(range(100), random.Random(2).sample(range(1000), 100), strict=True))
@@ -102,10 +87,10 @@ def test_the_checksum_of_pairs_knows_no_names_and_no_order_but_every_pair(prepar
     assert prepare.sum_of_pairs(swapped) != prepare.sum_of_pairs(pairs)  # everyone has as many as before
 
 
-def test_equal_is_said_where_it_is_equal(prepare, tmp_path, capsys, monkeypatch):
+def test_equal_is_said_where_it_is_equal(tmp_path, capsys, monkeypatch):
     (tmp_path / "users.dat").write_text(LIBRARIES)
     files = prepare.citeulike(tmp_path / "users.dat")
-    monkeypatch.setattr(prepare, "SUMS", {name: found for name, (_, found) in files.items()})
+    monkeypatch.setattr(prepare, "SUMS", {name: checksum for name, (_, checksum) in files.items()})
     assert prepare.main([f"--citeulike={tmp_path / 'users.dat'}", f"--output={tmp_path / 'out'}"]) == 0
     assert "NOT" not in capsys.readouterr().out
 
@@ -119,12 +104,10 @@ def test_equal_is_said_where_it_is_equal(prepare, tmp_path, capsys, monkeypatch)
     ("ml-1m", "2 1 2\n", "line 1"),
     ("ml-1m", "\N{SNOWMAN}", "no text"),
 ])  # fmt: skip
-def test_a_file_of_another_kind_is_refused_in_one_sentence_and_nothing_is_written(
-    prepare, key, text, words, tmp_path, capsys
-):
+def test_a_file_of_another_kind_is_refused_in_one_sentence_and_nothing_is_written(key, text, words, tmp_path, capsys):
     if text is not None:
         (tmp_path / "a.dat").write_text(text, encoding="utf-8")
     assert prepare.main([f"--{key}={tmp_path / 'a.dat'}", f"--output={tmp_path / 'out'}"]) == 2
-    said = capsys.readouterr().err
-    assert words in said and said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert words in message and message.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recbole_kd.testing.conformance import same_weights
 from recbole.quick_start import load_data_and_model, run_recbole
 from recbole.utils import ModelType, get_model, get_trainer
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
@@ -23,6 +22,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed
 from recbole_kd.experiment import make_config
 from recbole_kd.quick_start import load_student, objective_function, run_kd
+from recbole_kd.testing.conformance import same_weights
 from recbole_kd.trainer import training
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.kd_trainer import KDTrainer

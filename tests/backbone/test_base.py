@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
+from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.model_builder import build_seeded_model
 
 

@@ -3,13 +3,11 @@
 import copy
 import importlib.machinery
 import itertools
-import json
 import logging
 import os
 import pickle
 import pickletools
 import re
-import shlex
 import sys
 import types
 from pathlib import Path
@@ -23,7 +21,6 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.compare.plan import flat, read_plan
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
-from recbole_kd.config.parsing import parse_value
 from recbole_kd.config.recbole_schema import RECBOLE_PROPERTIES, recbole_keys
 from recbole_kd.config.schema import PROPERTIES, explain_keys, method_keys, method_names
 from recbole_kd.config.teacher_entries import entries_to_keys
@@ -911,51 +908,12 @@ def test_a_recipe_is_taken_as_it_stands(file):
     assert not set(content) - set(method_keys(config.method, content.get("terms", ()))) - recbole_keys()
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file for file in RECIPES if file.parent.name in ("citeulike", "ml-1m")],
-    ids=lambda file: f"{file.parent.name}/{file.stem}",
-)
-def test_a_recipe_of_ours_names_its_command_its_seed_and_where_its_validation_value_stands(file):
-    head = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
-    said, seed = re.search(r"on validation of seed (\d): (0\.\d{4})", head).group(2, 1)
-    assert f"--data_path=data --seed={seed}" in head
-    results = PROPERTIES.parent / "benchmarks/results"
-    there = [(results / name).read_text() for name in re.findall(r"([\w-]+\.json)", head)]
-    figures = {f"{float(figure):.4f}" for figure in re.findall(r"\b0\.\d+", " ".join(there))}
-    assert set(re.findall(r"\b0\.\d{4}\b", head)) <= figures
-    content = flat(yaml.safe_load(file.read_text()))
-    if "teachers" in content:  # the rest is partly the method's own default
-        content = {"teachers": content["teachers"]}
-    same = [value for text in there for keys, value in tried(json.loads(text), file.stem, seed) if keys == content]
-    assert said in same, f"{said} is not what these keys reached: {same}"
-
-
-def tried(found, recipe, seed):
-    """The settings of a result file's rows of a recipe's method as a recipe has them (of several
-    teachers these alone), and their value on validation."""
-    method, rows = recipe.partition("-")[0], {}
-    if "teachers" in found:  # their own keys and those of all of them
-        run = next(run for run in found["runs"] if run["seed"] == int(seed))["rows"]
-        rows = {name: row["valid_result"]["ndcg@10"] for name, row in run.items()}
-    elif isinstance(found, dict) and "valid_result" in found:
-        rows = {name: row["ndcg@10"] for name, row in found["valid_result"].items()}
-    elif isinstance(found, dict):
-        rows = {name: row["ndcg@10"]["mean"] for name, row in found["summary"].items()}
-    for name, value in rows.items():
-        first, *words = shlex.split(name)
-        if first == method:
-            keys = dict(word.removeprefix("--").split("=", 1) for word in [*found["command"], *words])
-            keys = {
-                key: parse_value(key, text) for key, text in keys.items() if key not in ("dataset", "show_progress")
-            }
-            yield {"teachers": found["teachers"]} if "teachers" in found else keys, f"{value:.4f}"
-
-
 def test_the_plan_of_protocol_a_is_its_recipes():
-    plan = read_plan(PROPERTIES.parent / "benchmarks/plans/protocol-a.yaml")
-    shared = yaml.safe_load((PROPERTIES / "recipe/protocol-a/common.yaml").read_text())
-    theirs = {file.stem: file for file in (PROPERTIES / "recipe/protocol-a").glob("*.yaml") if file.stem != "common"}
+    plan = read_plan(PROPERTIES.parent / "benchmarks/accuracy/plans/protocol-a.yaml")
+    shared = yaml.safe_load((PROPERTIES / "recipe/protocol-a.yaml").read_text())
+    theirs = {
+        file.name.removesuffix("-protocol-a.yaml"): file for file in (PROPERTIES / "recipe").glob("*-protocol-a.yaml")
+    }
     assert plan.keys == flat(shared) and {method.name for method in plan.methods} == set(theirs)
     for method in plan.methods:
         assert method.keys == yaml.safe_load(theirs[method.name].read_text())

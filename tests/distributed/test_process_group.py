@@ -20,7 +20,6 @@ import filelock
 import psutil
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench, same_weights
 from recbole.utils import init_seed
 
 from recbole_kd import experiment
@@ -54,6 +53,7 @@ from recbole_kd.quick_start import _run_rank, objective_function, run_kd
 from recbole_kd.teacher import provider
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term.nkd import NKD
+from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.ddp_trainer import (
     DistributedKDTrainer,

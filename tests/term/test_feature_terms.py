@@ -9,6 +9,20 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.method.composed import PCKD
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
+from recbole_kd.term.cpd import CPD
+from recbole_kd.term.de import DE
+from recbole_kd.term.fitnet import FitNet
+from recbole_kd.term.freqd import FreqD
+from recbole_kd.term.ftd import FTD
+from recbole_kd.term.htd import HTD
+from recbole_kd.term.schedule import geometric_decay
+from recbole_kd.term.vkd import VkD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     APART,
@@ -33,20 +47,6 @@ from recbole_kd.testing.toy import (
     rows_with_gradient,
     unit,
 )
-
-from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
-from recbole_kd.method.composed import PCKD
-from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
-from recbole_kd.term.cpd import CPD
-from recbole_kd.term.de import DE
-from recbole_kd.term.fitnet import FitNet
-from recbole_kd.term.freqd import FreqD
-from recbole_kd.term.ftd import FTD
-from recbole_kd.term.htd import HTD
-from recbole_kd.term.schedule import geometric_decay
-from recbole_kd.term.vkd import VkD
 
 KEYS = {
     "de_weight": 0.5, "de_experts": 3, "de_tau_start": 0.8, "de_tau_end": 0.2, "de_anneal": 4,

@@ -10,6 +10,13 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
+from recbole_kd.term.cpd import CPD
+from recbole_kd.term.nkd import NKD
+from recbole_kd.term.sld import SLD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     APART,
@@ -38,13 +45,6 @@ from recbole_kd.testing.toy import (
     rows_with_gradient,
     unit,
 )
-
-from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
-from recbole_kd.term.cpd import CPD
-from recbole_kd.term.nkd import NKD
-from recbole_kd.term.sld import SLD
 
 KEYS = {
     "nkd_weight": 0.5, "nkd_k": 2, "nkd_mix": "soft", "nkd_alpha": 0.7, "nkd_experts": 2, "nkd_hidden_ratio": 0.5,

@@ -9,9 +9,20 @@ from itertools import permutations
 
 import pytest
 import torch
+from scipy.stats import chi2
+
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.data.popularity import group_quotas, popularity_groups
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.ops.ranking import membership
+from recbole_kd.ops.sampling import sample_rank_pairs, sample_ranks_tournament, sample_without_replacement
+from recbole_kd.term import get_term, rcekd
+from recbole_kd.term.cd import CD
+from recbole_kd.term.rcekd import RCEKD
+from recbole_kd.term.rd import RD
+from recbole_kd.term.unkd import UnKD
 from recbole_kd.testing import toy
 from recbole_kd.testing.conformance import Bench
-from scipy.stats import chi2
 from recbole_kd.testing.toy import (
     APART,
     ITEMS,
@@ -32,17 +43,6 @@ from recbole_kd.testing.toy import (
     row_average,
     rows_with_gradient,
 )
-
-from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.data.popularity import group_quotas, popularity_groups
-from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.ops.ranking import membership
-from recbole_kd.ops.sampling import sample_rank_pairs, sample_ranks_tournament, sample_without_replacement
-from recbole_kd.term import get_term, rcekd
-from recbole_kd.term.cd import CD
-from recbole_kd.term.rcekd import RCEKD
-from recbole_kd.term.rd import RD
-from recbole_kd.term.unkd import UnKD
 
 KEYS = {
     "rcekd_weight": 1.0, "rcekd_k": 3, "rcekd_sample_k": 2, "rcekd_sampling": "rce", "rcekd_temperature": 0.8,

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
@@ -12,6 +11,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import get_student_alone, make_config
 from recbole_kd.method.registry import method_class
+from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_seeded_model
@@ -185,7 +185,7 @@ def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):
     bench = Bench("RRD", settings)
-    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
+    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost/epoch.py times one
     losses = trainer._train_epoch(prepare_split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench, same_weights
 
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
 from recbole_kd.errors import KDError
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
+from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.training import read_done_marker
 

@@ -5,7 +5,6 @@ import threading
 import filelock
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench, same_weights
 
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import plain_config
@@ -13,6 +12,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.loader import load_knowledge
 from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.resumable import ResumableTrainer
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs, stride

@@ -519,23 +519,3 @@ def test_recboles_own_hyper_tuning(settings, workdir):
     tuning.run()
     assert len(tuning.score_list) == 2 and 0.5 <= tuning.best_params["sld_tau"] <= 2.0
     assert tuning.best_score == max(tuning.score_list)
-
-
-def test_the_figures_on_the_page_are_those_of_their_result_files():
-    root = Path(__file__).resolve().parents[2]
-    page = (root / "docs" / "tune.md").read_text(encoding="utf-8")
-    found = json.loads((root / "benchmarks/results/tune-RRD-ml-100k.json").read_text())
-    trials = found["trials"]
-    assert f"{trials[found['best']]['value']:.4f}" in page and f"{trials[0]['value']:.4f}" in page
-    assert len(trials) == 20 and sum(one["state"] == "pruned" for one in trials) == 10
-    rows = json.loads((root / "benchmarks/results/tune-RRD-ml-100k-seeds.json").read_text())["summary"]
-    (tuned,) = (row for name, row in rows.items() if name.startswith("RRD "))
-    for row in (tuned, rows["RRD"]):
-        assert f"{row['ndcg@10']['mean']:.4f}" in page and f" {row['epochs']:.0f}" in page
-    for key, value in trials[found["best"]]["settings"].items():
-        assert any(f"--{key}={value}" in name for name in rows)
-    alone = json.loads((root / "benchmarks/results/tune-alone-ml-100k.json").read_text())
-    assert alone["best"] == 0 and f"{alone['trials'][0]['value']:.4f}" in page
-    assert sum(one["state"] == "pruned" for one in alone["trials"]) == 9
-    slow = [one for one in alone["trials"] if one["settings"]["learning_rate"] < 0.001]
-    assert all(one["state"] == "pruned" for one in slow)

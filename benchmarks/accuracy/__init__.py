@@ -1,0 +1,1 @@
+"""Accuracy: students against their teachers, over several seeds."""

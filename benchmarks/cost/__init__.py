@@ -1,0 +1,1 @@
+"""Cost: time, memory and device operations of training."""

@@ -1,0 +1,1 @@
+"""Data: the public files as RecBole datasets."""

@@ -1,0 +1,1 @@
+"""Inspection: what happens inside a method or a teacher."""

@@ -1,0 +1,1 @@
+"""Scale: cost on large synthetic data."""

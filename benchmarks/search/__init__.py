@@ -1,0 +1,1 @@
+"""Search: settings that were compared on validation before anything was tested."""

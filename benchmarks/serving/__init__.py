@@ -1,0 +1,1 @@
+"""Serving: cost of ranking with a large and with a small model."""

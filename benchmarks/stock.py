@@ -1,9 +1,0 @@
-"""A model as RecBole alone makes it, which costs are held against: a LightGCN here keeps RecBole's own graph."""
-
-from recbole.utils import get_model, init_seed
-
-
-def stock_model(config, dataset):
-    """``dataset``: the training part of the split."""
-    init_seed(config["seed"], config["reproducibility"])
-    return get_model(config["model"])(config, dataset).to(config["device"])

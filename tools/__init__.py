@@ -1,0 +1,1 @@
+"""The project's own tools, run from its root: ``python -m tools.docs``."""
