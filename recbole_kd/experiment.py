@@ -3,15 +3,20 @@
 import json
 import logging
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+from recbole.config import Config as RecBoleConfig
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
 
-from recbole_kd.config.configurator import plain_config, without_wandb
+from recbole_kd.config.configurator import Config, plain_config, without_wandb
 from recbole_kd.config.layering import read_layers
 from recbole_kd.config.widths import model_width
-from recbole_kd.data.split import prepare_split, require_part
+from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.distributed.launcher import process_layout
 from recbole_kd.distributed.process_group import broadcast_object, process_count, rank0_first
 from recbole_kd.distributed.sharding import divided_threads
@@ -19,8 +24,10 @@ from recbole_kd.errors import KDError
 from recbole_kd.evaluation.neighbour_advice import neighbour_advice
 from recbole_kd.evaluation.result import build_result
 from recbole_kd.io import atomic_write, check_output_file, check_writable_folder, exclusive_folder
+from recbole_kd.knowledge.base import BaseKnowledge
+from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import check_list_lengths, load_knowledge, teachers_name
-from recbole_kd.method.checks import check_run
+from recbole_kd.method.checks import check_split
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.method.terms import max_list_length, method_terms
@@ -39,139 +46,213 @@ from recbole_kd.trainer.training import (
     train,
 )
 
+EpochCallback = Callable[[int, float, bool], None]
 
-def make_config(model=None, dataset=None, config_file_list=None, config_dict=None, argv=None):
-    """The Config that a run would have; arguments as of run_kd. Raises KDError."""
+
+class TrainedModel(NamedTuple):
+    """A trained RecBole model.
+
+    Attributes:
+        config: its plain RecBole Config.
+        model: the model, in evaluation mode.
+        file: its checkpoint; None of a model that has none.
+    """
+
+    config: RecBoleConfig
+    model: AbstractRecommender
+    file: str | None
+
+
+def make_config(
+    model: str | None = None,
+    dataset: str | None = None,
+    config_file_list: list[str] | str | None = None,
+    config_dict: dict | None = None,
+    argv: list[str] | None = None,
+) -> Config:
+    """The Config that a run would have; arguments as of ``run_kd``. Raises KDError."""
     return build_config(read_layers(model, dataset, config_file_list, config_dict, argv))
 
 
-@contextmanager
-def opened(config):
-    """The split of a run, for as long as no other run may use its checkpoint folder; everything is refused that can be
-    refused before a training. Raises KDError.
-    """
-    if process_count() == 1 and process_layout(config)[0].world_size > 1:
-        raise KDError(
-            "only run_kd trains in several processes, and not tune or a search: leave nproc and world_size out"
-        )
-    check_writable_folder("checkpoint_dir", config["checkpoint_dir"])
-    check_writable_folder("the working directory, for RecBole's log", "log")
-    if config["result_file"]:
-        check_output_file("result_file", config["result_file"])
-    data = prepare_split(plain_config(config))
-    check_run(config, data)
-    with exclusive_folder(config["checkpoint_dir"]):
-        yield data
-
-
-def taught(config, data):
-    """What the terms read of the teachers, which are found or trained, and the name that stands for them."""
-    teachers = provide_teachers(config, data, _given(config, data))
-    return load_knowledge(config, data, teachers), teachers_name(teachers)
-
-
-def _given(config, data):
-    """The teachers that are files, all that can be refused of them refused."""
-    found = read_given_teachers(config, data)
-    check_list_lengths(config, data, found, max_list_length(config, data))
-    return found
-
-
-def run_experiment(config, data):
-    student = plain_config(config)
-    require_part(config, data, "test", "compare models by")
-    given = _given(config, data)
-    # the log begins when nothing can be refused any more: bad input leaves one sentence and no file
-    init_logger(student)
-    logger = logging.getLogger()
-    logger.info(config)
-    config.warn_unused_keys()
-    if not len(data.pairs["valid"]):
-        logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
-    own = model_width(config)
-    for plan in config.teachers:
-        width = plan.config and model_width(plan.config)
-        logger.info(f"teacher {plan.label}" + (f", embedding_size {width}" if width else ""))
-        if (own or 0) > (width or math.inf):
-            logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-    logger.info(f"{config.method}: student {config['model']}" + (f", embedding_size {own}" if own else ""))
-    logger.info(data.dataset)
-    teachers = provide_teachers(config, data, given)
-    knowledge = load_knowledge(config, data, teachers)
-    # before the students are trained: nothing is lost if it fails, and whoever reads it can start anew
-    reads = any(get_term(name).reads_scores and config[f"{name.lower()}_weight"] for name in method_terms(config))
-    worth = neighbour_advice(config, data, teachers, knowledge) if reads else None
-    if worth:
-        said = "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
-        logger.info(said.format(**worth))
-
-    alone = (student, *get_student_alone(config, student, data)) if config["baseline"] else None
-    distilled = (student, *get_distilled(config, data, knowledge, teachers_name(teachers)))
-    result = build_result(config, data, teachers, knowledge, alone, distilled)
-    result |= {"neighbours_worth": worth} if worth else {}
-    WandbLogger(student).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
-    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
-    if config["result_file"]:
-        atomic_write(config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
-    logger.info(f"the distilled student is in {distilled[2]}")
-    return result
-
-
-def get_student_alone(config, student, data):
-    """The student trained alone, found or trained now: (model, file). ``student``: its plain Config."""
-    folder = Path(config["checkpoint_dir"]) / "alone"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{student['model']}-{student['dataset']}-{run_key(student, data.fingerprint)}.pth"
-    logger = logging.getLogger()
-    if read_done_marker(file):
-        logger.info(f"the student was trained alone before: {file}")
-    else:
-        logger.info(f"training the student alone, in plain RecBole: {student['model']}")
-        with describe_failure(f"the student {student['model']} alone"):
-            train(without_wandb(student), file, **resume_options(config))
-    return load_weights(student, data.train._dataset, file, read_trained(file)), str(file)
-
-
-def get_distilled(config, data, knowledge, teacher_name):
-    """The distilled student: (model, file); found where ``resume`` is set and it was distilled before."""
-    logger = logging.getLogger()
-    together = [f"{process_count()} processes"] if process_count() > 1 else []
-    key = run_key(config, data.fingerprint, teacher_name, *together)
-    file = Path(config["checkpoint_dir"]) / f"{config['model']}-{config['dataset']}-{config.method}-{key}.pth"
-    there = config["resume"] and read_done_marker(file)
-    broadcast_object(None if there else str(file))
-    if there:
-        logger.info(f"this student was distilled before: {file}")
-    else:
-        logger.info(" in ".join([f"distilling: {config.method}", *together]))
-        _distil(config, knowledge, file)
-    return load_weights(plain_config(config), data.train._dataset, file, read_trained(file)), str(file)
-
-
-def train_one(side, config, knowledge, file, watch=None):
-    """Train one of the models of a run to a file, from a fresh split, as run_kd trains it.
+class Experiment:
+    """One config on one split. Each step is done when it is first asked for, and found where an earlier run did it.
 
     Args:
-        side: ``method``: the distilled student; ``alone``; ``teacher``.
         config: the run's Config.
-        knowledge: of the teacher, for the method.
-        file: the checkpoint to write.
-        watch: as of fit.run.
+        split: its split; prepared now where None.
+
+    Attributes:
+        student_config: the plain RecBole Config of the student.
+
+    Raises:
+        KDError: a dataset that cannot be prepared.
+
+    Example:
+        ``with Experiment.open(make_config("MKD", "ml-100k")) as experiment: experiment.distil().file``
     """
-    if side == "method":
-        _distil(config, knowledge, file, watch)
-    else:
-        own = config.teacher if side == "teacher" else plain_config(config)
-        with describe_failure(f"the {'teacher' if side == 'teacher' else 'student'} {own['model']}"):
-            train(own, file, **resume_options(config), watch=watch)
 
+    def __init__(self, config: Config, split: Split | None = None) -> None:
+        self.config = config
+        self.student_config = plain_config(config)
+        self.split = prepare_split(self.student_config) if split is None else split
 
-def _distil(config, knowledge, file, watch=None):
-    fresh = prepare_split(plain_config(config))  # its loaders have not been drawn from
-    check_same_data(fresh)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    with rank0_first():  # what is read of the teacher is stored, and found by the others
-        model = method_class(config.method)(config, fresh.train._dataset, knowledge)
-    kind = DistributedKDTrainer if process_count() > 1 else KDTrainer
-    with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
-        run_trainer(kind(config, model), fresh, file, **resume_options(config), watch=watch)
+    @classmethod
+    @contextmanager
+    def open(cls, config: Config) -> "Iterator[Experiment]":
+        """An experiment whose checkpoint folder no other run may use meanwhile, checked as far as possible before a
+        training. Raises KDError.
+        """
+        if process_count() == 1 and process_layout(config)[0].world_size > 1:
+            raise KDError("nproc and world_size work with run_kd alone, not with tune or a search: leave them out")
+        check_writable_folder("checkpoint_dir", config["checkpoint_dir"])
+        check_writable_folder("the working directory, for RecBole's log", "log")
+        if config["result_file"]:
+            check_output_file("result_file", config["result_file"])
+        experiment = cls(config)
+        check_split(config, experiment.split)
+        with exclusive_folder(config["checkpoint_dir"]):
+            yield experiment
+
+    @cached_property
+    def given_teachers(self) -> dict[int, Teacher]:
+        """The teachers that are files, by their index in ``config.teachers``. Raises KDError: a file that is refused."""
+        teachers = read_given_teachers(self.config, self.split)
+        check_list_lengths(self.config, self.split, teachers, max_list_length(self.config, self.split))
+        return teachers
+
+    @cached_property
+    def teachers(self) -> list[Teacher]:
+        """The teachers: read from files, found where they were trained before, or trained now."""
+        return provide_teachers(self.config, self.split, self.given_teachers)
+
+    @cached_property
+    def knowledge(self) -> BaseKnowledge:
+        """What the terms read of the teachers."""
+        return load_knowledge(self.config, self.split, self.teachers)
+
+    @property
+    def teachers_name(self) -> str:
+        """A hash of the teachers' weights and of the training pairs."""
+        return teachers_name(self.teachers)
+
+    def train_alone(self) -> TrainedModel:
+        """The student trained without a teacher, in plain RecBole: found, or trained now."""
+        config, logger = self.student_config, logging.getLogger()
+        folder = Path(self.config["checkpoint_dir"]) / "alone"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{config['model']}-{config['dataset']}-{run_key(config, self.split.fingerprint)}.pth"
+        if read_done_marker(file):
+            logger.info(f"the student alone was trained before: {file}")
+        else:
+            logger.info(f"training the student alone, in plain RecBole: {config['model']}")
+            self.train_side("alone", file)
+        return self._load(file)
+
+    def distil(self) -> TrainedModel:
+        """The distilled student: trained now, or found where ``resume`` is set and it was distilled before."""
+        logger = logging.getLogger()
+        processes = [f"{process_count()} processes"] if process_count() > 1 else []
+        key = run_key(self.config, self.split.fingerprint, self.teachers_name, *processes)
+        name = f"{self.config['model']}-{self.config['dataset']}-{self.config.method}-{key}.pth"
+        file = Path(self.config["checkpoint_dir"]) / name
+        is_done = self.config["resume"] and read_done_marker(file)
+        broadcast_object(None if is_done else str(file))
+        if is_done:
+            logger.info(f"this student was distilled before: {file}")
+        else:
+            logger.info(" in ".join([f"distilling: {self.config.method}", *processes]))
+            self.train_side("method", file)
+        return self._load(file)
+
+    def train_side(self, side: str, file: Path | str, callback: EpochCallback | None = None) -> None:
+        """Train one of the models of the run to a file, from loaders that were not drawn from.
+
+        Args:
+            side: ``method``, the distilled student; ``alone``, the student without a teacher; or ``teacher``.
+            file: the checkpoint to write.
+            callback: called after each evaluated epoch with the epoch, its validation score, and whether the method's
+                last scheduled phase has begun; it may raise TrainingStopped.
+
+        Raises:
+            NonFiniteLoss, TrainingFailed: the training diverged, or failed otherwise.
+        """
+        if side == "method":
+            self._distil_to(file, callback)
+            return
+        config = self.config.teacher if side == "teacher" else self.student_config
+        whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
+        with describe_failure(whose):
+            train(without_wandb(config), file, **resume_options(self.config), watch=callback)
+
+    def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
+        config, split = self.config, prepare_split(self.student_config)
+        check_same_data(split)
+        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+        with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
+            model = method_class(config.method)(config, split.train._dataset, self.knowledge)
+        trainer = (DistributedKDTrainer if process_count() > 1 else KDTrainer)(config, model)
+        with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
+            run_trainer(trainer, split, file, **resume_options(config), watch=callback)
+
+    def _load(self, file: Path) -> TrainedModel:
+        config, content = self.student_config, read_trained(file)
+        return TrainedModel(config, load_weights(config, self.split.train._dataset, file, content), str(file))
+
+    def advise_neighbours(self) -> dict | None:
+        """What the teacher's item neighbours would bring to its ranking on validation; None where that does not arise.
+
+        Source: see ``evaluation.neighbour_advice``.
+        """
+        config = self.config
+        reads_scores = any(
+            get_term(name).reads_scores and config[f"{name.lower()}_weight"] for name in method_terms(config)
+        )
+        return neighbour_advice(config, self.split, self.teachers, self.knowledge) if reads_scores else None
+
+    def run(self) -> dict:
+        """All steps, with their log and the result file; returns the result, as ``run_kd`` describes it.
+
+        Raises:
+            KDError: no test pair to compare models by, or a given teacher that is refused, before anything is written.
+        """
+        require_part(self.config, self.split, "test", "compare models by")
+        _ = self.given_teachers
+        self._begin_log()
+        _ = self.knowledge
+        # before the students are trained: a failure here loses nothing
+        advice = self.advise_neighbours()
+        if advice:
+            text = "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
+            logging.getLogger().info(text.format(**advice))
+        alone = self.train_alone() if self.config["baseline"] else None
+        distilled = self.distil()
+        result = build_result(self.config, self.split, self.teachers, self.knowledge, alone, distilled)
+        result |= {"neighbours_worth": advice} if advice else {}
+        self._end_log(result, distilled)
+        return result
+
+    def _begin_log(self) -> None:
+        """Open the log: only now, so that bad input leaves one sentence and no file."""
+        config, logger = self.config, logging.getLogger()
+        init_logger(self.student_config)
+        logger.info(config)
+        config.warn_unused_keys()
+        if not len(self.split.pairs["valid"]):
+            logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
+        student_width = model_width(config)
+        for spec in config.teachers:
+            width = spec.config and model_width(spec.config)
+            logger.info(f"teacher {spec.label}" + (f", embedding_size {width}" if width else ""))
+            if (student_width or 0) > (width or math.inf):
+                logger.warning("the student is wider than its teacher: distillation is meant the other way round")
+        width_text = f", embedding_size {student_width}" if student_width else ""
+        logger.info(f"{config.method}: student {config['model']}{width_text}")
+        logger.info(self.split.dataset)
+
+    def _end_log(self, result: dict, distilled: TrainedModel) -> None:
+        WandbLogger(self.student_config).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
+        logger = logging.getLogger()
+        logger.info("The running environment of this training is as follows:\n" + get_environment(self.config).draw())
+        if self.config["result_file"]:
+            atomic_write(self.config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
+        logger.info(f"the distilled student is in {distilled.file}")

@@ -26,7 +26,7 @@ from recbole_kd.config.yaml_loader import read_yaml
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.evaluation.result import versions
-from recbole_kd.experiment import get_student_alone
+from recbole_kd.experiment import Experiment
 from recbole_kd.experiment import make_config
 from recbole_kd.quick_start import run_kd
 
@@ -42,7 +42,7 @@ def student_alone(keys: dict, alone: dict) -> dict:
     config = make_config(config_dict={**keys, **{f"student.{key}": value for key, value in alone.items()}})
     student = plain_config(config)
     split = prepare_split(student)
-    valid, test = evaluate(student, get_student_alone(config, student, split)[0], split)
+    valid, test = evaluate(student, Experiment(config, split).train_alone().model, split)
     return {"valid_result": valid, "test_result": test}
 
 

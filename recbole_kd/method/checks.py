@@ -1,66 +1,78 @@
-"""Checks of a run, and what cannot work."""
+"""What a run refuses, in three phases: before the data, after the split, after the teachers."""
 
+import functools
+import operator
+
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
 from recbole.utils import InputType, ModelType, get_model, get_trainer
 
-from recbole_kd.backbone.base import OFFERS
-from recbole_kd.config.configurator import plain_config
+from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
+from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.layering import Layers
 from recbole_kd.config.unused_keys import refuse_unused_keys
+from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
 from recbole_kd.method.terms import method_terms
-from recbole_kd.teacher.feasibility import check_measures, check_trainings, offers_of, probe_backbone
+from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
 
-
-def check_distributable(config):
-    """Refuse several processes for a term that cannot be shared out to them. Raises KDError."""
-    for name in method_terms(config):
-        if not get_term(name).distributable:
-            raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
+STUDENTS = "BPR, LightGCN, NGCF or SimpleX"
 
 
-def check_sum_reduction(config):
-    """Refuse to sum the loss of a model that is not trained by RecBole's Trainer, the only one that asks us for it.
-    Raises KDError.
+# Phase 1: before the data
+
+
+def check_model_types(student: str, teacher: str) -> None:
+    """Refuse types of models that are not supported yet, before RecBole's own checks. Raises KDError.
+
+    Args:
+        student, teacher: names of models.
     """
-    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
-        raise KDError(f"kd_reduction=sum cannot reach {config['model']}, which has a trainer of its own: leave it out")
-
-
-def check_kinds(student, teacher):
-    """Refuse kinds of models that cannot be here yet, before RecBole's own checks speak. Raises KDError."""
-    kind = _model_type(student)
-    if kind != ModelType.GENERAL:
-        raise KDError(student_refusal(student, f"is a {kind.name.lower()} model"))
-    kind = _model_type(teacher)
-    if kind not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+    model_type = _model_type(student)
+    if model_type != ModelType.GENERAL:
+        raise _student_refusal(student, f"is a {model_type.name.lower()} model")
+    model_type = _model_type(teacher)
+    if model_type not in (ModelType.GENERAL, ModelType.TRADITIONAL):
         raise KDError(
-            f"teacher_model={teacher} cannot teach yet, because it is a {kind.name.lower()} model: "
-            "a general model such as BPR or LightGCN would work"
+            f"teacher_model={teacher} cannot teach yet, because it is a {model_type.name.lower()} model: "
+            "use a general model such as BPR or LightGCN"
         )
 
 
-def _model_type(name):
+def _model_type(name: str) -> ModelType:
     try:
         return get_model(name).type
     except ImportError:  # LightGBM and XGBoost import packages of these names
         return ModelType.DECISIONTREE
 
 
-def check_factors(config, dataset):
-    """Refuse, before anything is trained, a student without factors, found out on an untrained one. Raises KDError."""
-    backbone = probe_backbone(plain_config(config), dataset)
-    if backbone is None or backbone.offers != "factors":
-        raise KDError(student_refusal(config["model"], "has no user and item factors that make its scores"))
+def check_settings(config: Config) -> None:
+    """Refuse settings that no dataset could make work. Raises KDError."""
+    for side in (config, *(spec.config for spec in config.teachers if spec.config is not None)):
+        _check_sum_reduction(side)
+    _check_student(config)
+    for name in method_terms(config):
+        get_term(name).check(config)
 
 
-def check_student(config):
-    """Refuse a student that cannot be distilled yet. Raises KDError."""
-    kind, name = config.model_class, config["model"]
+def _check_sum_reduction(config: RecBoleConfig) -> None:
+    """Refuse to sum the loss of a model that RecBole's own Trainer does not train: no other one asks us for it."""
+    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
+        raise KDError(
+            f"kd_reduction=sum has no effect on {config['model']}, which has a trainer of its own: leave it out"
+        )
+
+
+def _check_student(config: Config) -> None:
+    """Refuse a student whose training is not supported yet."""
+    name = config["model"]
     if get_trainer(config["MODEL_TYPE"], name) is not Trainer:
-        raise KDError(student_refusal(name, "has a trainer of its own"))
-    if getattr(kind, "input_type", None) != InputType.PAIRWISE:
-        raise KDError(student_refusal(name, "does not train on pairs of a positive and a negative item"))
+        raise _student_refusal(name, "has a trainer of its own")
+    if getattr(config.model_class, "input_type", None) != InputType.PAIRWISE:
+        raise _student_refusal(name, "does not train on pairs of a positive and a negative item")
     if (config["train_neg_sample_args"] or {}).get("distribution", "none") == "none":
         raise KDError(
             f"train_neg_sample_args={config['train_neg_sample_args']!r} draws no negative items, which {name} trains "
@@ -68,66 +80,108 @@ def check_student(config):
         )
 
 
-def check_teachers(config, dataset):
-    """Refuse, before one is trained, teachers that offer less than a term needs. Raises KDError."""
-    offers = ["ranks" if plan.config is None else offers_of(plan.config, dataset) for plan in config.teachers]
-    least = min(range(len(offers)), key=lambda place: OFFERS.index(offers[place]))
-    who = f"{config.teachers[least].label} offers"
-    if config["neighbour_weight"] and offers[least] != "factors":
-        raise KDError(
-            f"neighbour_weight needs teachers that offer factors, and {who} {offers[least]} only: leave it out"
-        )
-    if len(offers) > 1:
-        together = {"rank": "ranks", "score": "scores"}[config["ensemble"]]
-        if OFFERS.index(offers[least]) < OFFERS.index(together):
-            raise KDError(f"ensemble=score needs teachers that offer scores, and {who} {offers[least]} only")
-        offers, least, who = [together], 0, f"ensemble={config['ensemble']} offers"
-    check_offers(config, offers[least], who)
-
-
-def check_run(config, data):
-    """Refuse, before anything is trained, all that can be told from a Config and its Split. Raises KDError."""
-    check_measures(config)
-    check_factors(config, data.train._dataset)
-    check_teachers(config, data.train._dataset)
-    check_trainings(config, data)
-
-
-def check_offers(config, offers, who):
-    """Refuse a teacher whose ``offers`` are less than a term needs; ``who`` begins the sentence. Raises KDError."""
+def check_distributable(config: Config) -> None:
+    """Refuse several processes for a term whose loss cannot be computed in parts. Raises KDError."""
     for name in method_terms(config):
-        needs = get_term(name).needs
-        if OFFERS.index(needs) > OFFERS.index(offers):
-            would = "BPR or LightGCN" if needs == "factors" else "BPR, LightGCN, EASE or MultiVAE"
-            if len(config.teachers) > 1:
-                would = "one teacher alone" if needs == "factors" else "ensemble=score"
-            raise KDError(f"{name} needs a teacher that offers {needs}, and {who} {offers} only: {would} would work")
+        if not get_term(name).distributable:
+            raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
 
 
-def student_refusal(name, why):
-    return (
-        f"student_model={name} cannot be distilled yet, because it {why}: "
-        "BPR, LightGCN, NGCF or SimpleX as the student would work"
-    )
-
-
-def find_unused_teacher_keys(config, names, layers):
-    """Add them to the ``idle`` keys of a method's Config.
-
-    Args:
-        config: the Config, whose ``idle`` is added to.
-        names: the names of the method's terms.
-        layers: what the user asked for.
+def find_unused_teacher_keys(config: Config, layers: Layers) -> None:
+    """Add to ``config.unused_keys`` the keys about teachers that have no effect with these terms, or with one teacher.
 
     Raises:
-        KDError: one of them stands on the command line.
+        KDError: one of them is on the command line.
     """
-    terms, idle = [get_term(name) for name in names], {}
+    terms, reasons = [get_term(name) for name in method_terms(config)], {}
     if config["neighbour_weight"] and not any(term.reads_scores for term in terms):
-        idle["neighbour_weight"] = f"changes what a teacher scores, and {config.method} reads its factors alone"
+        reasons["neighbour_weight"] = f"changes the teacher's scores, and {config.method} reads its factors alone"
     if config["teacher_states"] > 1 and not any(term.follows_training for term in terms):
-        idle["teacher_states"] = f"is for HetComp, and {config.method} learns from a trained teacher alone"
+        reasons["teacher_states"] = f"is for HetComp, and {config.method} learns from a trained teacher alone"
     if len(config.teachers) == 1:
-        idle["ensemble"] = "is for several teachers, and there is one"
-    config.unused_keys |= {key: f"{key} {why}: leave it out" for key, why in idle.items() if key in layers.plain}
+        reasons["ensemble"] = "is for several teachers, and there is one"
+    messages = {key: f"{key} {reason}: leave it out" for key, reason in reasons.items() if key in layers.plain}
+    config.unused_keys |= messages
     refuse_unused_keys(config.unused_keys, layers.cli_keys)
+
+
+# Phase 2: after the split
+
+
+def check_split(config: Config, split: Split) -> None:
+    """Refuse, before anything is trained, all that can be found out from a Config and its Split. Raises KDError."""
+    dataset = split.train._dataset
+    check_measures(config)
+    check_student_capabilities(config, probe_backbone(plain_config(config), dataset))
+    _check_planned_teachers(config, dataset)
+    check_trainings(config, split)
+
+
+def check_student_capabilities(config: Config, backbone: Backbone | None) -> None:
+    """Refuse a student that lacks what a term needs; ``backbone``: its adapter, None without one. Raises KDError."""
+    needs = functools.reduce(operator.or_, (get_term(name).student_needs for name in method_terms(config)))
+    missing = needs & ~(backbone.capabilities if backbone is not None else Capability(0))
+    if missing & FACTORS:
+        raise _student_refusal(config["model"], "has no user and item factors that make its scores")
+    if missing:
+        raise _student_refusal(config["model"], f"has no {describe(missing)}, which {config.method} needs")
+
+
+def _check_planned_teachers(config: Config, dataset: Dataset) -> None:
+    """Refuse teachers that will lack what a term needs, tried on untrained models."""
+    teachers = [
+        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, dataset))
+        for spec in config.teachers
+    ]
+    if config["neighbour_weight"]:
+        _require_of_all(teachers, FACTORS, "neighbour_weight", ": leave it out")
+    if len(teachers) == 1:
+        ((label, capabilities),) = teachers
+        check_capabilities(config, capabilities, f"{label} offers")
+        return
+    if config["ensemble"] == "score":
+        _require_of_all(teachers, SCORER, "ensemble=score", "")
+    together = SCORER if config["ensemble"] == "score" else RANK_LISTS
+    check_capabilities(config, together, f"ensemble={config['ensemble']} offers")
+
+
+def _require_of_all(teachers: list[tuple[str, Capability]], needed: Capability, setting: str, remedy: str) -> None:
+    """Refuse a setting for which one of the teachers, (label, capabilities) each, lacks a capability."""
+    for label, capabilities in teachers:
+        if needed not in capabilities:
+            raise KDError(
+                f"{setting} needs teachers that offer {describe(needed)}, "
+                f"and {label} offers {describe(capabilities)} only{remedy}"
+            )
+
+
+# Phase 3: after the teachers
+
+
+def check_capabilities(config: Config, capabilities: Capability, who: str) -> None:
+    """Refuse a teacher whose capabilities lack what a term needs.
+
+    Args:
+        config: the run's Config.
+        capabilities: those of the teacher, of the ensemble, or of the knowledge that was read.
+        who: how the message names it, such as "EASE offers".
+
+    Raises:
+        KDError: with what is missing, and which models have it.
+    """
+    for name in method_terms(config):
+        missing = get_term(name).teacher_needs & ~capabilities
+        if not missing:
+            continue
+        factors = bool(missing & FACTORS)
+        remedy = "BPR or LightGCN" if factors else "BPR, LightGCN, EASE or MultiVAE"
+        if len(config.teachers) > 1:
+            remedy = "one teacher alone" if factors else "ensemble=score"
+        raise KDError(
+            f"{name} needs a teacher that offers {describe(missing)}, "
+            f"and {who} {describe(capabilities)} only: use {remedy}"
+        )
+
+
+def _student_refusal(name: str, reason: str) -> KDError:
+    return KDError(f"student_model={name} cannot be distilled yet, because it {reason}: use {STUDENTS} as the student")

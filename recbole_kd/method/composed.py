@@ -1,28 +1,42 @@
-"""The methods made of several terms that share a part."""
+"""The methods made of several terms that share a module."""
 
+from collections.abc import Sequence
+
+from recbole_kd.config.configurator import Config
+from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.method.distiller import Distiller
+from recbole_kd.term.base import Term
 
 
 class MKD(Distiller):
-    """NKD at the input, CPD at the projectors, SLD at the output: Zhu & Zhang, arXiv 2311.04549 v1.
+    """NKD at the input, CPD at the projectors, SLD at the output.
 
-    The parts are sure, how they are put together is a reconstruction: ``shared`` lets CPD regularise NKD's projectors
-    on unmixed vectors, ``separate`` gives CPD its own, with an alignment loss.
+    Fidelity: the terms are the paper's, their assembly is a reconstruction. ``mkd_assembly: shared`` lets CPD regularise
+    NKD's projectors on vectors that are not mixed; ``separate`` gives CPD projectors and an alignment loss of its own.
+
+    Source: Zhu & Zhang, arXiv 2311.04549 v1.
     """
 
     @classmethod
-    def build_terms(cls, kinds, config, knowledge, width):
-        terms = super().build_terms(kinds, config, knowledge, width)
+    def build_terms(
+        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+    ) -> list[Term]:
+        nkd, cpd, *others = super().build_terms(term_classes, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
-            terms[1].share(terms[0])  # CPD, NKD's projectors
-        return terms
+            cpd.share(nkd)  # type: ignore[operator]  # CPD has this method
+        return [nkd, cpd, *others]
 
 
 class PCKD(Distiller):
-    """DE, whose projectors CPD regularises: Zhu & Zhang, arXiv 2311.04549 v2 (TKDE 2025)."""
+    """DE, whose projectors CPD regularises.
+
+    Source: Zhu & Zhang, arXiv 2311.04549 v2 (TKDE 2025).
+    """
 
     @classmethod
-    def build_terms(cls, kinds, config, knowledge, width):
-        de, cpd = super().build_terms(kinds, config, knowledge, width)
-        cpd.share(de)
+    def build_terms(
+        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+    ) -> list[Term]:
+        de, cpd = super().build_terms(term_classes, config, knowledge, width)
+        cpd.share(de)  # type: ignore[operator]  # CPD has this method
         return [de, cpd]

@@ -1,10 +1,14 @@
 """Distiller: a RecBole model that wraps a student and adds the losses of a method's terms."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType
 from torch import nn
@@ -14,8 +18,9 @@ from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
 from recbole_kd.data.split import distinct_pairs, prepare_split
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.loader import load_knowledge
-from recbole_kd.method.checks import check_offers, check_run, student_refusal
+from recbole_kd.method.checks import check_capabilities, check_split, check_student_capabilities
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
@@ -27,30 +32,34 @@ from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 
 
 class Distiller(GeneralRecommender):
-    """A student with the terms of a method: their losses join its own; everything else is the student's.
+    """A RecBole model around a student: the losses of a method's terms join the student's own.
 
-    Constructed like any RecBole model. Its state_dict is the student's: what is stored is what ships.
+    It is constructed like any RecBole model, predicts as the student does, and its ``state_dict`` is the student's:
+    what is saved is a plain checkpoint of the student.
 
     Args:
-        config: a Config of ours, or RecBole's own with ``model`` the method's name; then the student's defaults are
-            filled in and the split is made again to find or train the teacher.
+        config: our Config, or RecBole's with ``model`` the method's name; then the student's defaults are filled in and
+            the split is prepared again to find or train the teacher.
         dataset: the training part of the split.
-        knowledge: what is read out of the teacher; found or trained where None.
+        knowledge: what is read of the teacher; found or trained now where None.
 
     Attributes:
-        student: the RecBole model that ships.
+        student: the RecBole model that is distilled and saved.
+        backbone: the adapter by which the terms read the student.
         terms: the terms, in the method's order.
-        losses: the last step's losses, detached: ``base`` and one a term.
+        losses: the last step's losses, detached: ``base`` and one for each term.
 
     Raises:
-        KDError: a student or a teacher that the method's terms cannot work with.
+        KDError: a student or a teacher that lacks what the method's terms need.
     """
 
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
     terms: Sequence[Term]
 
-    def __init__(self, config, dataset, knowledge=None):
+    def __init__(
+        self, config: Config | RecBoleConfig, dataset: Dataset, knowledge: BaseKnowledge | None = None
+    ) -> None:
         if not isinstance(config, Config):
             config = _config_from_recbole(config, type(self).__name__)
         super().__init__(config, dataset)
@@ -58,12 +67,11 @@ class Distiller(GeneralRecommender):
         self.student = build_model(config, dataset)
         with preserve_rng():
             self.backbone = backbone_of(self.student)
-        if self.backbone is None or self.backbone.offers != "factors":
-            raise KDError(student_refusal(config["model"], "has no user and item factors that make its scores"))
+        check_student_capabilities(config, self.backbone)
         if knowledge is None:
             with preserve_rng():
                 knowledge = _provide_knowledge(config, dataset)
-        check_offers(config, knowledge.offers, "this one offers")
+        check_capabilities(config, knowledge.capabilities, "this teacher offers")
         with preserve_rng(), self.backbone.eval_view() as view:
             width = view.width
         with seeded_rng(config["seed"]):
@@ -72,27 +80,36 @@ class Distiller(GeneralRecommender):
         self.losses = {}
 
     @classmethod
-    def build_terms(cls, kinds, config, knowledge, width):
-        """The terms of the method. A composed method whose terms share a part says so here."""
-        return [kind(config, knowledge, width) for kind in kinds]
+    def build_terms(
+        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+    ) -> list[Term]:
+        """The terms of the method. A composed method whose terms share a module overrides this.
+
+        Args:
+            term_classes: the classes of the terms, in the method's order.
+            config: the run's Config.
+            knowledge: the teacher's knowledge.
+            width: d_S, the width of the student's vectors.
+        """
+        return [term_class(config, knowledge, width) for term_class in term_classes]
 
     @property
-    def last_phase(self):
+    def last_phase(self) -> int:
         """The first epoch after the last scheduled phase of any term."""
         return max((term.last_phase for term in self.terms), default=0)
 
-    def start_epoch(self, epoch):
-        """Let each term refresh what lasts for an epoch. RecBole's generators are not touched."""
+    def start_epoch(self, epoch: int) -> None:
+        """Let each term refresh what lasts for an epoch. The global random number generators are left as they were."""
         with preserve_rng(), torch.no_grad():
             for term in self.terms:
                 term.start_epoch(epoch, self.backbone)
 
-    def progress(self):
-        """What can be said of how far the terms have come, numbers by name."""
+    def progress(self) -> dict[str, float]:
+        """The terms' progress, by name, for the log and TensorBoard."""
         return {name: value for term in self.terms for name, value in term.progress().items()}
 
-    def calculate_loss(self, interaction):
-        """The student's own loss and one weighted loss a term, as RecBole sums and logs a tuple."""
+    def calculate_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
+        """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple."""
         user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
         with self.backbone.view() as view:
             base = self.student.calculate_loss(interaction)
@@ -107,41 +124,42 @@ class Distiller(GeneralRecommender):
         self.losses = {name: loss.detach() for name, loss in losses.items()}
         return tuple(losses.values())
 
-    def predict(self, interaction):
+    def predict(self, interaction: Interaction) -> torch.Tensor:
         return self.student.predict(interaction)
 
-    def full_sort_predict(self, interaction):
+    def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
         return self.student.full_sort_predict(interaction)
 
-    def state_dict(self, *args, **kwargs):
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return self.student.state_dict(*args, **kwargs)
 
-    def load_state_dict(self, state_dict, *args, **kwargs):
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         return self.student.load_state_dict(state_dict, *args, **kwargs)
 
-    def other_parameter(self):
+    def other_parameter(self) -> Any:
         return self.student.other_parameter()
 
-    def load_other_parameter(self, para):
+    def load_other_parameter(self, para: Any) -> None:
         self.student.load_other_parameter(para)
 
 
-def _config_from_recbole(config, method):
+def _config_from_recbole(config: RecBoleConfig, method: str) -> Config:
     """Our Config from one that RecBole made with the method's name as its model. Raises KDError."""
     if not config["single_spec"]:
-        raise KDError(f"RecBole's own run() cannot train {method} in several processes: run_kd with nproc=2, say, can")
-    asked = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
-    own = build_config(read_layers(method, config["dataset"], config_dict=asked))
-    own.warn_unused_keys()
-    return own
+        raise KDError(f"RecBole's run() cannot train {method} in several processes: use run_kd with nproc=2, for example")
+    keys = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
+    kd_config = build_config(read_layers(method, config["dataset"], config_dict=keys))
+    kd_config.warn_unused_keys()
+    return kd_config
 
 
-def _provide_knowledge(config, dataset):
-    data = prepare_split(plain_config(config))
-    if not np.array_equal(data.pairs["train"], distinct_pairs(dataset)):
+def _provide_knowledge(config: Config, dataset: Dataset) -> BaseKnowledge:
+    """The knowledge of the config's teachers, found or trained now, for RecBole's own way of making a model."""
+    split = prepare_split(plain_config(config))
+    if not np.array_equal(split.pairs["train"], distinct_pairs(dataset)):
         raise KDError(
-            "the training part handed to the method is not the one that its config makes: "
-            "use run_kd, or hand the method its knowledge"
+            "the dataset given to the method is not the training part that its config makes: "
+            "use run_kd, or pass knowledge=…"
         )
-    check_run(config, data)
-    return load_knowledge(config, data, provide_teachers(config, data))
+    check_split(config, split)
+    return load_knowledge(config, split, provide_teachers(config, split))

@@ -1,18 +1,24 @@
-"""Enters the methods and KDTrainer where RecBole looks names up, so that get_model('MKD') finds ours."""
+"""Makes methods known: ours to RecBole, so that ``get_model('MKD')`` finds them, and other packages' to both."""
 
 import importlib.machinery
+import inspect
 import sys
 import types
+from pathlib import Path
 
 import recbole.model.general_recommender as general
 import recbole.trainer
 
+from recbole_kd.config.plugins import MethodPlugin, add_method
 from recbole_kd.config.schema import method_names
+from recbole_kd.errors import KDError
+from recbole_kd.method.distiller import Distiller
 from recbole_kd.method.registry import method_class
+from recbole_kd.term.base import Term
 from recbole_kd.trainer.kd_trainer import KDTrainer
 
 
-def register():
+def register() -> None:
     """Make every method known to RecBole. Safe to call again."""
     for name in method_names():
         path = f"{general.__name__}.{name.lower()}"
@@ -20,8 +26,31 @@ def register():
             continue
         module = types.ModuleType(path, f"{name}, by recbole_kd")
         module.__spec__ = importlib.machinery.ModuleSpec(path, None)
-        kind = method_class(name)
-        setattr(module, name, kind)
+        setattr(module, name, method_class(name))
         sys.modules[path] = module
-        globals().setdefault(name, kind)
         setattr(recbole.trainer, f"{name}Trainer", KDTrainer)
+
+
+def register_method(
+    target: type[Term] | type[Distiller], yaml: str | Path | None = None, space: str | Path | None = None
+) -> None:
+    """Make a method of another package known: afterwards ``--model=`` and ``run_kd`` take its class's name.
+
+    A package can do the same without a call, by an entry point of the group ``recbole_kd.methods`` that names the
+    class.
+
+    Args:
+        target: a Term, which becomes a method of its own, or a Distiller whose YAML names its ``terms``.
+        yaml: its keys, in the form of ours (CONTRIBUTING.md); ``<Name>.yaml`` beside the class's module where None.
+        space: what ``tune`` searches; ``<Name>.space.yaml`` beside the module where None and that file is there.
+
+    Raises:
+        KDError: another kind of object, a name that is taken, a YAML file that is missing or describes a key nowhere.
+    """
+    if not (isinstance(target, type) and issubclass(target, (Term, Distiller))):
+        raise KDError(f"register_method takes a subclass of Term or Distiller, not {target!r}")
+    name, folder = target.__name__, Path(inspect.getfile(target)).parent
+    default_space = folder / f"{name}.space.yaml"
+    space_file = Path(space) if space is not None else default_space if default_space.is_file() else None
+    add_method(MethodPlugin(name, target, Path(yaml or folder / f"{name}.yaml"), space_file))
+    register()
