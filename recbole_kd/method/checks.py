@@ -3,12 +3,12 @@
 from recbole.trainer import Trainer
 from recbole.utils import InputType, ModelType, get_model, get_trainer
 
-from recbole_kd.backbone.base import OFFERS
+from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.config.unused_keys import refuse_unused_keys
 from recbole_kd.errors import KDError
 from recbole_kd.method.terms import method_terms
-from recbole_kd.teacher.feasibility import check_measures, check_trainings, offers_of, probe_backbone
+from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
 
 
@@ -50,7 +50,7 @@ def _model_type(name):
 def check_factors(config, dataset):
     """Refuse, before anything is trained, a student without factors, found out on an untrained one. Raises KDError."""
     backbone = probe_backbone(plain_config(config), dataset)
-    if backbone is None or backbone.offers != "factors":
+    if backbone is None or FACTORS not in backbone.capabilities:
         raise KDError(student_refusal(config["model"], "has no user and item factors that make its scores"))
 
 
@@ -69,20 +69,31 @@ def check_student(config):
 
 
 def check_teachers(config, dataset):
-    """Refuse, before one is trained, teachers that offer less than a term needs. Raises KDError."""
-    offers = ["ranks" if plan.config is None else offers_of(plan.config, dataset) for plan in config.teachers]
-    least = min(range(len(offers)), key=lambda place: OFFERS.index(offers[place]))
-    who = f"{config.teachers[least].label} offers"
-    if config["neighbour_weight"] and offers[least] != "factors":
-        raise KDError(
-            f"neighbour_weight needs teachers that offer factors, and {who} {offers[least]} only: leave it out"
-        )
-    if len(offers) > 1:
-        together = {"rank": "ranks", "score": "scores"}[config["ensemble"]]
-        if OFFERS.index(offers[least]) < OFFERS.index(together):
-            raise KDError(f"ensemble=score needs teachers that offer scores, and {who} {offers[least]} only")
-        offers, least, who = [together], 0, f"ensemble={config['ensemble']} offers"
-    check_offers(config, offers[least], who)
+    """Refuse, before one is trained, teachers that lack what a term needs. Raises KDError."""
+    teachers = [
+        (plan.label, RANK_LISTS if plan.config is None else capabilities_of(plan.config, dataset))
+        for plan in config.teachers
+    ]
+    if config["neighbour_weight"]:
+        _require_of_all(teachers, FACTORS, "neighbour_weight", ": leave it out")
+    if len(teachers) == 1:
+        ((label, capabilities),) = teachers
+        check_capabilities(config, capabilities, f"{label} offers")
+        return
+    if config["ensemble"] == "score":
+        _require_of_all(teachers, SCORER, "ensemble=score", "")
+    together = SCORER if config["ensemble"] == "score" else RANK_LISTS
+    check_capabilities(config, together, f"ensemble={config['ensemble']} offers")
+
+
+def _require_of_all(teachers, needed, setting, remedy):
+    """Refuse a setting for which one of the teachers, (label, capabilities) each, lacks a capability. Raises KDError."""
+    for label, capabilities in teachers:
+        if needed not in capabilities:
+            raise KDError(
+                f"{setting} needs teachers that offer {describe(needed)}, "
+                f"and {label} offers {describe(capabilities)} only{remedy}"
+            )
 
 
 def check_run(config, data):
@@ -93,15 +104,29 @@ def check_run(config, data):
     check_trainings(config, data)
 
 
-def check_offers(config, offers, who):
-    """Refuse a teacher whose ``offers`` are less than a term needs; ``who`` begins the sentence. Raises KDError."""
+def check_capabilities(config, capabilities: Capability, who: str):
+    """Refuse a teacher whose capabilities lack what a term needs.
+
+    Args:
+        config: the run's Config.
+        capabilities: those of the teacher, or of the ensemble.
+        who: how the message names it, such as "EASE offers".
+
+    Raises:
+        KDError: with what is missing, and which models have it.
+    """
     for name in method_terms(config):
-        needs = get_term(name).needs
-        if OFFERS.index(needs) > OFFERS.index(offers):
-            would = "BPR or LightGCN" if needs == "factors" else "BPR, LightGCN, EASE or MultiVAE"
-            if len(config.teachers) > 1:
-                would = "one teacher alone" if needs == "factors" else "ensemble=score"
-            raise KDError(f"{name} needs a teacher that offers {needs}, and {who} {offers} only: {would} would work")
+        missing = get_term(name).teacher_needs & ~capabilities
+        if not missing:
+            continue
+        factors = bool(missing & FACTORS)
+        remedy = "BPR or LightGCN" if factors else "BPR, LightGCN, EASE or MultiVAE"
+        if len(config.teachers) > 1:
+            remedy = "one teacher alone" if factors else "ensemble=score"
+        raise KDError(
+            f"{name} needs a teacher that offers {describe(missing)}, "
+            f"and {who} {describe(capabilities)} only: use {remedy}"
+        )
 
 
 def student_refusal(name, why):

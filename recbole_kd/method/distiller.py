@@ -10,12 +10,13 @@ from recbole.utils import InputType, ModelType
 from torch import nn
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
 from recbole_kd.data.split import distinct_pairs, prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.loader import load_knowledge
-from recbole_kd.method.checks import check_offers, check_run, student_refusal
+from recbole_kd.method.checks import check_capabilities, check_run, student_refusal
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
@@ -58,12 +59,12 @@ class Distiller(GeneralRecommender):
         self.student = build_model(config, dataset)
         with preserve_rng():
             self.backbone = backbone_of(self.student)
-        if self.backbone is None or self.backbone.offers != "factors":
+        if self.backbone is None or FACTORS not in self.backbone.capabilities:
             raise KDError(student_refusal(config["model"], "has no user and item factors that make its scores"))
         if knowledge is None:
             with preserve_rng():
                 knowledge = _provide_knowledge(config, dataset)
-        check_offers(config, knowledge.offers, "this one offers")
+        check_capabilities(config, knowledge.capabilities, "this one offers")
         with preserve_rng(), self.backbone.eval_view() as view:
             width = view.width
         with seeded_rng(config["seed"]):

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
-from tests.ops.test_ranking import slow_consensus
 
+from recbole_kd.backbone.capabilities import RANK_LISTS
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
 from recbole_kd.config.configurator import plain_config
@@ -24,8 +23,10 @@ from recbole_kd.knowledge.score_file import FileKnowledge
 from recbole_kd.ops.ranking import rank_weights
 from recbole_kd.quick_start import run_kd
 from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer import training
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
+from tests.ops.test_ranking import slow_consensus
 
 THREE = ["BPR", "EASE", "NeuMF"]
 
@@ -519,7 +520,7 @@ def test_a_term_that_needs_scores_refuses_a_file(ranks):
 
 
 def test_an_ensemble_says_what_it_is(bench):
-    assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.offers == "ranks"
+    assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.capabilities == RANK_LISTS
     assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE
 
 

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench, same_weights
 
 from recbole_kd.backbone.base import View
+from recbole_kd.backbone.capabilities import FACTOR_MODEL
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
 from recbole_kd.errors import KDError
@@ -16,6 +16,7 @@ from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import result_table
+from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
 
 
@@ -100,7 +101,7 @@ def bench(settings):
 def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
     own = Bench("SLD", settings).knowledge
     knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
-    assert knowledge.width == own.width and knowledge.offers == "factors"
+    assert knowledge.width == own.width and knowledge.capabilities == FACTOR_MODEL
     for side in ("user", "item"):
         assert torch.equal(knowledge.factors(side), own.factors(side))
     positives = own.positive_users, own.positive_items

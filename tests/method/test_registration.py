@@ -6,12 +6,13 @@ import types
 
 import pytest
 import recbole.trainer
-from recbole_kd.testing.conformance import Conformance
 
 from recbole_kd import register
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.config import schema
 from recbole_kd.config.schema import kd_keys, method_names
 from recbole_kd.term.base import Term
+from recbole_kd.testing.conformance import Conformance
 
 YAML = """# Pull: pulls the student's scores of the teacher's best items to the teacher's.
 # Paper: none.
@@ -24,7 +25,9 @@ pull_k: 5         # (int) [1, inf) Items a user.
 class Pull(Term):
     """The squared difference of both models' scores on the teacher's list."""
 
-    layer, needs = "output", "list_scores"
+    layer = "output"
+    teacher_needs = Capability.RANKS | Capability.SCORES
+    student_needs = Capability.SCORES
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

@@ -6,6 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
+
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.term.bd import BD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     ITEMS,
@@ -19,10 +23,6 @@ from recbole_kd.testing.toy import (
     numbers,
     replay,
 )
-
-from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
-from recbole_kd.term.bd import BD
 
 
 class World(toy.World):

@@ -9,6 +9,21 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.errors import KDError
+from recbole_kd.experiment import make_config
+from recbole_kd.method.composed import PCKD
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
+from recbole_kd.term.cpd import CPD
+from recbole_kd.term.de import DE
+from recbole_kd.term.fitnet import FitNet
+from recbole_kd.term.freqd import FreqD
+from recbole_kd.term.ftd import FTD
+from recbole_kd.term.htd import HTD
+from recbole_kd.term.schedule import geometric_decay
+from recbole_kd.term.vkd import VkD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     APART,
@@ -33,20 +48,6 @@ from recbole_kd.testing.toy import (
     rows_with_gradient,
     unit,
 )
-
-from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
-from recbole_kd.method.composed import PCKD
-from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
-from recbole_kd.term.cpd import CPD
-from recbole_kd.term.de import DE
-from recbole_kd.term.fitnet import FitNet
-from recbole_kd.term.freqd import FreqD
-from recbole_kd.term.ftd import FTD
-from recbole_kd.term.htd import HTD
-from recbole_kd.term.schedule import geometric_decay
-from recbole_kd.term.vkd import VkD
 
 KEYS = {
     "de_weight": 0.5, "de_experts": 3, "de_tau_start": 0.8, "de_tau_end": 0.2, "de_anneal": 4,
@@ -750,7 +751,11 @@ def test_a_terms_stream_is_kept_and_put_back(kind):
 def test_a_term_is_found_by_its_name(kind):
     term = World(kind).term
     assert get_term(kind.__name__) is kind
-    assert (term.layer, term.needs, term.weight) == ("intermediate", "factors", KEYS[f"{kind.__name__.lower()}_weight"])
+    assert (term.layer, term.teacher_needs, term.weight) == (
+        "intermediate",
+        FACTORS,
+        KEYS[f"{kind.__name__.lower()}_weight"],
+    )
 
 
 @pytest.mark.parametrize("method", ["FTD", "HTD"])

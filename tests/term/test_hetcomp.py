@@ -5,6 +5,14 @@ import sys
 
 import pytest
 import torch
+
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.config.layering import read_layers
+from recbole_kd.errors import KDError
+from recbole_kd.knowledge.ensemble import EnsembleKnowledge
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.method.configuration import build_config
+from recbole_kd.term.hetcomp import HetComp, _joined
 from recbole_kd.testing.conformance import Bench
 from recbole_kd.testing.toy import (
     D_T,
@@ -22,14 +30,6 @@ from recbole_kd.testing.toy import (
     numbers,
     once,
 )
-
-from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.config.layering import read_layers
-from recbole_kd.errors import KDError
-from recbole_kd.knowledge.ensemble import EnsembleKnowledge
-from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.method.configuration import build_config
-from recbole_kd.term.hetcomp import HetComp, _joined
 
 KEYS = {
     "hetcomp_weight": 1.0, "hetcomp_base_weight": 0.0, "hetcomp_k": 3, "hetcomp_agree_k": 2, "hetcomp_warm_up": 1,

@@ -10,6 +10,14 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.term import get_term
+from recbole_kd.term.base import Batch
+from recbole_kd.term.cpd import CPD
+from recbole_kd.term.nkd import NKD
+from recbole_kd.term.sld import SLD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     APART,
@@ -38,13 +46,6 @@ from recbole_kd.testing.toy import (
     rows_with_gradient,
     unit,
 )
-
-from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
-from recbole_kd.term.cpd import CPD
-from recbole_kd.term.nkd import NKD
-from recbole_kd.term.sld import SLD
 
 KEYS = {
     "nkd_weight": 0.5, "nkd_k": 2, "nkd_mix": "soft", "nkd_alpha": 0.7, "nkd_experts": 2, "nkd_hidden_ratio": 0.5,
@@ -551,11 +552,15 @@ def test_streams_differ_by_term_and_by_seed():
 
 @pytest.mark.parametrize(
     ("name", "layer", "needs"),
-    [("NKD", "input", "factors"), ("CPD", "intermediate", "factors"), ("SLD", "output", "scores")],
+    [
+        ("NKD", "input", FACTORS),
+        ("CPD", "intermediate", FACTORS | Capability.RANKS),
+        ("SLD", "output", Capability.RANKS | Capability.SCORES),
+    ],
 )
 def test_a_term_is_found_by_its_name(name, layer, needs):
     kind = get_term(name)
-    assert (kind.__name__, kind.layer, kind.needs) == (name, layer, needs)
+    assert (kind.__name__, kind.layer, kind.teacher_needs) == (name, layer, needs)
     assert World(kind).term.weight == KEYS[f"{name.lower()}_weight"]
 
 

@@ -9,9 +9,21 @@ from itertools import permutations
 
 import pytest
 import torch
+from scipy.stats import chi2
+
+from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.factors import FactorBackbone
+from recbole_kd.data.popularity import group_quotas, popularity_groups
+from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.ops.ranking import membership
+from recbole_kd.ops.sampling import sample_rank_pairs, sample_ranks_tournament, sample_without_replacement
+from recbole_kd.term import get_term, rcekd
+from recbole_kd.term.cd import CD
+from recbole_kd.term.rcekd import RCEKD
+from recbole_kd.term.rd import RD
+from recbole_kd.term.unkd import UnKD
 from recbole_kd.testing import toy
 from recbole_kd.testing.conformance import Bench
-from scipy.stats import chi2
 from recbole_kd.testing.toy import (
     APART,
     ITEMS,
@@ -32,17 +44,6 @@ from recbole_kd.testing.toy import (
     row_average,
     rows_with_gradient,
 )
-
-from recbole_kd.backbone.factors import FactorBackbone
-from recbole_kd.data.popularity import group_quotas, popularity_groups
-from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.ops.ranking import membership
-from recbole_kd.ops.sampling import sample_rank_pairs, sample_ranks_tournament, sample_without_replacement
-from recbole_kd.term import get_term, rcekd
-from recbole_kd.term.cd import CD
-from recbole_kd.term.rcekd import RCEKD
-from recbole_kd.term.rd import RD
-from recbole_kd.term.unkd import UnKD
 
 KEYS = {
     "rcekd_weight": 1.0, "rcekd_k": 3, "rcekd_sample_k": 2, "rcekd_sampling": "rce", "rcekd_temperature": 0.8,
@@ -719,11 +720,17 @@ def test_a_terms_state_brings_back_what_it_drew_and_its_stream(kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "needs"), [("RCEKD", "scores"), ("UnKD", "scores"), ("CD", "scores"), ("RD", "ranks")]
+    ("name", "needs"),
+    [
+        ("RCEKD", Capability.RANKS | Capability.SCORES),
+        ("UnKD", Capability.ALL_SCORES),
+        ("CD", Capability.RANKS | Capability.SCORES),
+        ("RD", Capability.RANKS),
+    ],
 )
 def test_a_term_is_found_by_its_name(name, needs):
     kind = get_term(name)
-    assert (kind.__name__, kind.layer, kind.needs) == (name, "output", needs)
+    assert (kind.__name__, kind.layer, kind.teacher_needs) == (name, "output", needs)
     assert World(kind).term.weight == KEYS[f"{name.lower()}_weight"]
     assert World(kind).term.last_phase == (2 if name == "RD" else 0)
 
@@ -733,4 +740,4 @@ def test_a_teacher_without_factors_will_do(settings, name):
     bench = Bench(name, settings, teacher_model="EASE")
     model = bench.model()
     losses = model.calculate_loss(bench.batch())
-    assert bench.knowledge.offers == "scores" and all(torch.isfinite(loss) and loss > 0 for loss in losses)
+    assert bench.knowledge.capabilities == SCORER and all(torch.isfinite(loss) and loss > 0 for loss in losses)

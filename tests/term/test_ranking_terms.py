@@ -4,6 +4,11 @@ import math
 
 import pytest
 import torch
+
+from recbole_kd.term.dcd import DCD
+from recbole_kd.term.irrrd import IRRRD
+from recbole_kd.term.kd import KD
+from recbole_kd.term.rrd import RRD
 from recbole_kd.testing import toy
 from recbole_kd.testing.toy import (
     APART,
@@ -26,11 +31,6 @@ from recbole_kd.testing.toy import (
     row_average,
     rows_with_gradient,
 )
-
-from recbole_kd.term.dcd import DCD
-from recbole_kd.term.irrrd import IRRRD
-from recbole_kd.term.kd import KD
-from recbole_kd.term.rrd import RRD
 
 KEYS = {
     "rrd_weight": 1.0, "rrd_k": 2, "rrd_uniform_k": 3, "rrd_sampling": "rank", "rrd_temperature": 2.0, "rrd_max_k": 3,
