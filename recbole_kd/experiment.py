@@ -222,7 +222,9 @@ class Experiment:
         # before the students are trained: a failure here loses nothing
         advice = self.advise_neighbours()
         if advice:
-            text = "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
+            text = (
+                "the teacher's {metric} on validation, without and with its item neighbours: {without:.4f}, {with:.4f}"
+            )
             logging.getLogger().info(text.format(**advice))
         alone = self.train_alone() if self.config["baseline"] else None
         distilled = self.distil()

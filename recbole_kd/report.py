@@ -7,7 +7,7 @@ from plotly.graph_objects import Scatter
 from plotly.subplots import make_subplots
 from tabulate import tabulate
 
-from recbole_kd.backbone.base import OFFERS
+from recbole_kd.backbone.capabilities import Capability, describe
 from recbole_kd.config.schema import describe_method, explain_keys, method_names, term_names
 from recbole_kd.term import get_term
 
@@ -81,14 +81,24 @@ def progress_page(result):
 
 
 def methods_table():
-    """All methods, a row each: name, layer, what the teacher must offer, what it does, paper, how sure the form is."""
+    """All methods, a row each: name, layer, needs of teacher and student, what it does, paper, how sure the form is."""
     rows = []
     for name in method_names():
         terms = [get_term(term) for term in term_names(name)]
         layers = ", ".join(dict.fromkeys(term.layer for term in terms)) or "any"
-        needs = max((term.needs for term in terms), key=OFFERS.index, default="what its terms need")
-        rows.append([name, layers, needs, *describe_method(name)])
-    return tabulate(rows, ["--model=", "layer", "teacher offers", "what it does", "paper", "how sure"], tablefmt="pipe")
+        rows.append([name, layers, *_needs(terms), *describe_method(name)])
+    headers = ["--model=", "layer", "teacher needs", "student needs", "what it does", "paper", "how sure"]
+    return tabulate(rows, headers, tablefmt="pipe")
+
+
+def _needs(terms):
+    """What these terms together need of the teacher and of the student, two phrases."""
+    if not terms:
+        return ["what its terms need"] * 2
+    teacher = student = Capability(0)
+    for term in terms:
+        teacher, student = teacher | term.teacher_needs, student | term.student_needs
+    return [describe(teacher), describe(student)]
 
 
 def keys_table(method, terms=None):

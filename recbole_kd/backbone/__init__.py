@@ -1,11 +1,12 @@
 """Adapters that let a term read any RecBole model, student or teacher."""
 
 from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.backbone.factors import FactorBackbone, SimpleXBackbone
 from recbole_kd.backbone.graph import GraphBackbone
 from recbole_kd.backbone.scorer import PairBackbone, ScorerBackbone
 
-__all__ = ["Backbone", "View", "backbone_of"]
+__all__ = ["Backbone", "Capability", "View", "backbone_of"]
 
 FAMILIES = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone)
 

@@ -6,10 +6,9 @@ import torch
 from recbole.data.interaction import Interaction
 from torch.nn.functional import embedding
 
+from recbole_kd.backbone.capabilities import FACTOR_MODEL, Capability
 from recbole_kd.losses import at_least_float32
 from recbole_kd.ops.pair_scores import pair_scores
-
-OFFERS = ("ranks", "list_scores", "scores", "factors")  # each includes the ones before
 
 
 class View:
@@ -59,14 +58,14 @@ def _inner_products(users, items):
 
 
 class Backbone:
-    """A RecBole model as the terms read it. A family says what it offers and how a step's view is made.
+    """A RecBole model as the terms read it. A family says what it can give and how a step's view is made.
 
     Attributes:
-        offers: the most that the model can give, one of OFFERS.
+        capabilities: what the model can give.
         model: the RecBole model.
     """
 
-    offers = "factors"
+    capabilities: Capability = FACTOR_MODEL
 
     def __init__(self, model):
         self.model = model

@@ -6,6 +6,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.capabilities import SCORER
 
 PAIRS_AT_ONCE = 1_000_000  # scored at once
 
@@ -17,7 +18,7 @@ class ScorerBackbone(Backbone):
         sigmoid: whether the model's scores end in a sigmoid: they are read before it, as logits.
     """
 
-    offers = "scores"
+    capabilities = SCORER
     by_pairs = False  # whether a few items cost less than all
 
     def __init__(self, model):

@@ -2,6 +2,7 @@
 
 from recbole.data.dataloader import FullSortEvalDataLoader
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import evaluate_validation, smaller_is_better, unrounded
@@ -26,7 +27,7 @@ def neighbour_advice(config, data, teachers, knowledge):
         one that may have seen the validation pairs, none of these, or a validation that lists do not rank as models
         do, because it ranks samples or what was trained on too.
     """
-    if len(teachers) > 1 or teachers[0].warning or knowledge.offers != "factors" or knowledge.neighbour_weight:
+    if len(teachers) > 1 or teachers[0].warning or FACTORS not in knowledge.capabilities or knowledge.neighbour_weight:
         return None
     ranks_all = isinstance(data.valid, FullSortEvalDataLoader) and not config["repeatable"]
     if not ranks_all or not len(data.pairs["valid"]):

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from recbole_kd.backbone.base import View
+from recbole_kd.backbone.capabilities import RANK_LISTS, Capability
 from recbole_kd.knowledge.store import read_arrays, write_arrays
 from recbole_kd.ops.blocks import block_rows, row_blocks
 from recbole_kd.ops.sampling import ExcludedIds
@@ -25,12 +26,12 @@ class BaseKnowledge:
         log: called with one sentence about what is computed.
 
     Attributes:
-        offers: what can be given, one of OFFERS.
+        capabilities: what can be given.
         weights: how much each of the teachers counts; one, where there is one.
         positive_users, positive_items: the training pairs, sorted by user, then item.
     """
 
-    offers = "ranks"
+    capabilities: Capability = RANK_LISTS
     weights: Sequence[float] = (1.0,)
 
     def __init__(self, n_users, n_items, positives, device, store=None, log=lambda text: None):

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import RANK_LISTS, SCORER
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.ranking import consensus, rank_weights
@@ -34,7 +35,8 @@ class EnsembleKnowledge(ScoringKnowledge):
         positives = first.positive_users, first.positive_items
         super().__init__(first.n_users, first.n_items, positives, first.device, store, log)
         self.weights = weights or [1.0] * len(members)
-        self.members, self.by_score, self.offers = members, by_score, "scores" if by_score else "ranks"
+        self.members, self.by_score = members, by_score
+        self.capabilities = SCORER if by_score else RANK_LISTS
 
     def top_items(self, k, seen=False):
         k = self._clip(k, self.n_items - 1)

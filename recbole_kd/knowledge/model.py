@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.knowledge.scoring import ScoringKnowledge
@@ -30,7 +31,7 @@ class ModelKnowledge(ScoringKnowledge):
             for a teacher with factors alone.
 
     Attributes:
-        offers: what the teacher can give.
+        capabilities: what the teacher can give.
         n_users, n_items: table sizes, padding included.
         width: d_T, or None for a teacher without factors.
     """
@@ -40,9 +41,9 @@ class ModelKnowledge(ScoringKnowledge):
     ):
         model = backbone.model.eval()
         super().__init__(model.n_users, model.n_items, positives, model.device, store, log)
-        self.backbone, self.offers, self.states = backbone, backbone.offers, states
+        self.backbone, self.capabilities, self.states = backbone, backbone.capabilities, states
         self.trajectory, self.neighbour_weight = trajectory, neighbours
-        self._factors = backbone.snapshot() if self.offers == "factors" else None
+        self._factors = backbone.snapshot() if FACTORS in self.capabilities else None
         self._view = self._with_neighbours(self._factors)
         self.width = self._factors.width if self._factors else None
 
@@ -175,7 +176,7 @@ class ModelKnowledge(ScoringKnowledge):
 
     def _scorer(self, backbone):
         """A backbone's scores as ``unseen_top`` reads them."""
-        if backbone.offers == "factors":
+        if FACTORS in backbone.capabilities:
             return self._with_neighbours(backbone.snapshot())
         return torch.no_grad()(backbone.score_all)
 

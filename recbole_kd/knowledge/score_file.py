@@ -26,7 +26,7 @@ class FileKnowledge(BaseKnowledge):
         KDError: of ``top_items`` with more items than the file has unseen ones for some user.
     """
 
-    offers, width = "ranks", None
+    width = None
 
     def __init__(self, frame, n_users, n_items, positives, device, file):
         super().__init__(n_users, n_items, positives, device)

@@ -10,7 +10,7 @@ from recbole_kd.ops.top_lists import TopList
 
 
 class ScoringKnowledge(BaseKnowledge):
-    """Lists of what can score. A subclass gives the scores; one that has none (``offers``) is not asked for these."""
+    """Lists of what can score. A subclass gives the scores, where its ``capabilities`` include them."""
 
     def score_all(self, users):
         """The scores of all items, shape [b, m + 1]."""

@@ -1,15 +1,32 @@
-"""Pure loss functions on tensors: one value a row, reduced by who calls."""
+"""Pure loss functions on tensors. Each returns one value a row; the caller reduces them.
 
-import torch
+They need torch alone: ``from recbole_kd.losses import soft_label_loss``.
+"""
 
+from recbole_kd.losses.feature import cosine_loss, mix_soft, pair_consistency, squared_distance
+from recbole_kd.losses.numerics import at_least_float32, mask_logits
+from recbole_kd.losses.pointwise import pair_loss, rank_discrepancy, soft_binary_loss, weighted_positives
+from recbole_kd.losses.ranking import above_tail, plackett_luce
+from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
+from recbole_kd.losses.topology import cosines, full_topology, group_topology, prototypes
 
-def at_least_float32(values):
-    """Half precision, as autocast gives it, to float32; float32 and float64 as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
-def mask_logits(logits, mask):
-    """Logits of which those outside the bool mask are too low to count; finite, so that a row without any that counts
-    gives no NaN.
-    """
-    return logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 4)
+__all__ = [
+    "above_tail",
+    "at_least_float32",
+    "cosine_loss",
+    "cosines",
+    "full_topology",
+    "group_topology",
+    "mask_logits",
+    "mix_soft",
+    "mixed_logits",
+    "pair_consistency",
+    "pair_loss",
+    "plackett_luce",
+    "prototypes",
+    "rank_discrepancy",
+    "soft_binary_loss",
+    "soft_label_loss",
+    "squared_distance",
+    "weighted_positives",
+]

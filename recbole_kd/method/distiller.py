@@ -146,7 +146,9 @@ class Distiller(GeneralRecommender):
 def _config_from_recbole(config: RecBoleConfig, method: str) -> Config:
     """Our Config from one that RecBole made with the method's name as its model. Raises KDError."""
     if not config["single_spec"]:
-        raise KDError(f"RecBole's run() cannot train {method} in several processes: use run_kd with nproc=2, for example")
+        raise KDError(
+            f"RecBole's run() cannot train {method} in several processes: use run_kd with nproc=2, for example"
+        )
     keys = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
     kd_config = build_config(read_layers(method, config["dataset"], config_dict=keys))
     kd_config.warn_unused_keys()

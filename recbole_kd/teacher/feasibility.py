@@ -6,6 +6,7 @@ from recbole.trainer.trainer import PretrainTrainer
 from recbole.utils import ModelType, get_trainer
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.capabilities import SCORER, Capability
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
@@ -68,14 +69,14 @@ def _check_trainable(config):
         raise missing_package(config, "No module named 'faiss'")
 
 
-def offers_of(config, dataset):
-    """What a teacher of this plain Config will offer, found out on an untrained one. Raises KDError: unreadable."""
+def capabilities_of(config, dataset) -> Capability:
+    """What a teacher of this plain Config can give, tried on an untrained one. Raises KDError: unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         if config["init_std"]:
             raise KDError(no_tables_message(config))
-        return "scores"  # EASE and its like are solved when they are constructed: too dear for a question
+        return SCORER  # EASE and its like are solved when they are constructed: too dear for a question
     backbone = probe_backbone(config, dataset)
-    return require_readable(config, backbone).offers
+    return require_readable(config, backbone).capabilities
 
 
 def probe_backbone(config, dataset):

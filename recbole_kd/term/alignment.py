@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.losses.feature import squared_distance
 from recbole_kd.term.base import Term
 from recbole_kd.term.projectors import Experts
@@ -20,7 +21,9 @@ class Alignment(Term):
     """
 
     layer = "intermediate"
-    needs = "factors"
+    teacher_needs = FACTORS
+    student_needs = FACTORS
+    needs_negatives = True
     reads_scores = False
 
     def __init__(self, config, knowledge, width):

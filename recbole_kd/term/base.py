@@ -9,6 +9,7 @@ from recbole.data.interaction import Interaction
 from torch import nn
 
 from recbole_kd.backbone.base import View
+from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.errors import KDError
 from recbole_kd.ops.sampling import sample_subset
 
@@ -59,7 +60,7 @@ class Batch:
 
 
 class Term(nn.Module):
-    """One loss inside a method. A subclass sets ``needs`` and ``layer``, builds its parts, and gives ``loss``.
+    """One loss inside a method. A subclass sets ``layer`` and its needs, builds its parts, and gives ``loss``.
 
     Args:
         config: the method's Config.
@@ -68,7 +69,9 @@ class Term(nn.Module):
 
     Attributes:
         layer: ``input``, ``intermediate`` or ``output``.
-        needs: what the teacher must offer at least: ``ranks``, ``list_scores``, ``scores`` or ``factors``.
+        teacher_needs: what is read of the teacher.
+        student_needs: what is read of the student's view.
+        needs_negatives: whether the loss reads a batch's negative items.
         scored: whether it reads what the teacher scores or ranks, not its factors or its model alone.
         along: whether it follows a teacher along its training.
         shards: whether several processes may compute it, each on its part of a batch; not where the loss of a step
@@ -78,7 +81,9 @@ class Term(nn.Module):
     """
 
     layer = ""
-    needs = "factors"
+    teacher_needs: Capability = FACTORS
+    student_needs: Capability = FACTORS
+    needs_negatives = False
     reads_scores = True
     follows_training = False
     distributable = True

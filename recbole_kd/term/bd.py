@@ -5,6 +5,7 @@ import copy
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.errors import KDError
 from recbole_kd.losses import at_least_float32
 from recbole_kd.ops.blocks import row_blocks
@@ -36,7 +37,9 @@ class BD(Term):
     """
 
     layer = "output"
-    needs = "factors"
+    teacher_needs = FACTORS | Capability.SCORES
+    student_needs = Capability.SCORES
+    needs_negatives = True
     reads_scores = False
     for_student: torch.Tensor
     for_teacher: torch.Tensor

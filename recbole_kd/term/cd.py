@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.losses.pointwise import soft_binary_loss
 from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks_tournament
 from recbole_kd.term.base import Term
@@ -24,7 +25,8 @@ class CD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = Capability.RANKS | Capability.SCORES
+    student_needs = Capability.SCORES | Capability.ALL_SCORES
     items: torch.Tensor
     labels: torch.Tensor
 

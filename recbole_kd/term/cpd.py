@@ -3,6 +3,7 @@
 import torch
 from torch.nn.functional import normalize, pad
 
+from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import cosine_loss, pair_consistency
 from recbole_kd.losses.soft_label import soft_label_loss
@@ -29,7 +30,9 @@ class CPD(Term):
     """
 
     layer = "intermediate"
-    needs = "factors"
+    teacher_needs = FACTORS | Capability.RANKS
+    student_needs = FACTORS
+    needs_negatives = True
     items: torch.Tensor
     pairs: torch.Tensor
 

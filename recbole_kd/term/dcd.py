@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.losses.ranking import plackett_luce
 from recbole_kd.ops.blocks import row_blocks
 from recbole_kd.ops.ranking import argsort_descending
@@ -67,7 +68,8 @@ class DCD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = Capability.RANKS | Capability.ALL_SCORES
+    student_needs = FACTORS
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

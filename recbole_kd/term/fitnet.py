@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.losses import at_least_float32
 from recbole_kd.losses.feature import squared_distance
 from recbole_kd.ops.sampling import sample_subset
@@ -24,7 +25,8 @@ class FitNet(Term):
     """
 
     layer = "intermediate"
-    needs = "factors"
+    teacher_needs = FACTORS
+    student_needs = FACTORS
     reads_scores = False
 
     def __init__(self, config, knowledge, width):

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.losses.topology import full_topology
 from recbole_kd.term.base import Term, refuse_part_of_a_sum
 
@@ -20,7 +21,9 @@ class FTD(Term):
     """
 
     layer = "intermediate"
-    needs = "factors"
+    teacher_needs = FACTORS
+    student_needs = FACTORS
+    needs_negatives = True
     reads_scores = False
 
     @classmethod

@@ -4,6 +4,7 @@ import sys
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.ensemble import consensus_of_lists
@@ -42,7 +43,8 @@ class HetComp(Term):
     """
 
     layer = "output"
-    needs = "ranks"
+    teacher_needs = Capability.RANKS
+    student_needs = Capability.SCORES | Capability.ALL_SCORES
     follows_training = True
     place: torch.Tensor
     last: torch.Tensor

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.term.rrd import RRD
 
 
@@ -17,7 +18,8 @@ class IRRRD(RRD):
     up to the whole catalogue a step; here ``kd_rows`` of it are drawn.
     """
 
-    needs = "scores"
+    teacher_needs = Capability.RANKS | Capability.ALL_SCORES
+    student_needs = Capability.SCORES | Capability.USER_TABLE
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from recbole_kd.backbone.capabilities import SCORER, Capability
 from recbole_kd.losses.soft_label import soft_label_loss
 from recbole_kd.term.base import Term
 
@@ -20,7 +21,8 @@ class KD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = SCORER
+    student_needs = Capability.SCORES | Capability.ALL_SCORES
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

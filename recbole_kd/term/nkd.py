@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.losses.feature import cosine_loss, mix_soft
 from recbole_kd.term.base import Term
 from recbole_kd.term.projectors import Projector
@@ -19,7 +20,9 @@ class NKD(Term):
     """
 
     layer = "input"
-    needs = "factors"
+    teacher_needs = FACTORS
+    student_needs = FACTORS
+    needs_negatives = True
     reads_scores = False
 
     def __init__(self, config, knowledge, width):

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.losses.soft_label import soft_label_loss
 from recbole_kd.ops.ranking import membership
 from recbole_kd.ops.sampling import sample_without_replacement
@@ -31,7 +32,8 @@ class RCEKD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = Capability.RANKS | Capability.SCORES
+    student_needs = Capability.SCORES | Capability.ALL_SCORES
     items: torch.Tensor
     labels: torch.Tensor
     share: torch.Tensor

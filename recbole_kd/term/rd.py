@@ -3,6 +3,7 @@
 import torch
 from torch.nn.functional import normalize
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.losses.pointwise import rank_discrepancy, weighted_positives
 from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.term.base import Term
@@ -24,7 +25,8 @@ class RD(Term):
     """
 
     layer = "output"
-    needs = "ranks"
+    teacher_needs = Capability.RANKS
+    student_needs = Capability.SCORES
     negatives: torch.Tensor
     static: torch.Tensor
 

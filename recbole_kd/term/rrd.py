@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.losses.ranking import plackett_luce
 from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks
 from recbole_kd.term.base import Term
@@ -74,7 +75,8 @@ class RRD(Term):
     """
 
     layer = "output"
-    needs = "ranks"
+    teacher_needs = Capability.RANKS
+    student_needs = Capability.SCORES
 
     @classmethod
     def list_length(cls, config, n_items):

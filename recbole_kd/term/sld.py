@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
 from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks
 from recbole_kd.term.base import Term
@@ -24,7 +25,8 @@ class SLD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = Capability.RANKS | Capability.SCORES
+    student_needs = Capability.SCORES | Capability.ALL_SCORES
     items: torch.Tensor
     there: torch.Tensor
     labels: torch.Tensor

@@ -2,6 +2,7 @@
 
 import torch
 
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.data.popularity import group_quotas, popularity_groups
 from recbole_kd.losses.pointwise import pair_loss
 from recbole_kd.ops.sampling import sample_rank_pairs
@@ -25,7 +26,8 @@ class UnKD(Term):
     """
 
     layer = "output"
-    needs = "scores"
+    teacher_needs = Capability.ALL_SCORES
+    student_needs = Capability.SCORES
     items: torch.Tensor
 
     def __init__(self, config, knowledge, width):

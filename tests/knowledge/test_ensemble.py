@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from recbole_kd.backbone.capabilities import RANK_LISTS
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
 from recbole_kd.config.configurator import plain_config
@@ -519,7 +520,7 @@ def test_a_term_that_needs_scores_refuses_a_file(ranks):
 
 
 def test_an_ensemble_says_what_it_is(bench):
-    assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.offers == "ranks"
+    assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.capabilities == RANK_LISTS
     assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE
 
 

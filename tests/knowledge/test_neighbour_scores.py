@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recbole_kd.backbone.base import View
+from recbole_kd.backbone.capabilities import FACTOR_MODEL
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
 from recbole_kd.errors import KDError
@@ -100,7 +101,7 @@ def bench(settings):
 def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
     own = Bench("SLD", settings).knowledge
     knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
-    assert knowledge.width == own.width and knowledge.offers == "factors"
+    assert knowledge.width == own.width and knowledge.capabilities == FACTOR_MODEL
     for side in ("user", "item"):
         assert torch.equal(knowledge.factors(side), own.factors(side))
     positives = own.positive_users, own.positive_items

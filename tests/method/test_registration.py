@@ -8,6 +8,7 @@ import pytest
 import recbole.trainer
 
 from recbole_kd import register
+from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.config import schema
 from recbole_kd.config.schema import kd_keys, method_names
 from recbole_kd.term.base import Term
@@ -24,7 +25,9 @@ pull_k: 5         # (int) [1, inf) Items a user.
 class Pull(Term):
     """The squared difference of both models' scores on the teacher's list."""
 
-    layer, needs = "output", "list_scores"
+    layer = "output"
+    teacher_needs = Capability.RANKS | Capability.SCORES
+    student_needs = Capability.SCORES
 
     def __init__(self, config, knowledge, width):
         super().__init__(config, knowledge, width)

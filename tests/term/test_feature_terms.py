@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.method.composed import PCKD
@@ -750,7 +751,11 @@ def test_a_terms_stream_is_kept_and_put_back(kind):
 def test_a_term_is_found_by_its_name(kind):
     term = World(kind).term
     assert get_term(kind.__name__) is kind
-    assert (term.layer, term.needs, term.weight) == ("intermediate", "factors", KEYS[f"{kind.__name__.lower()}_weight"])
+    assert (term.layer, term.teacher_needs, term.weight) == (
+        "intermediate",
+        FACTORS,
+        KEYS[f"{kind.__name__.lower()}_weight"],
+    )
 
 
 @pytest.mark.parametrize("method", ["FTD", "HTD"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.term import get_term
 from recbole_kd.term.base import Batch
@@ -551,11 +552,15 @@ def test_streams_differ_by_term_and_by_seed():
 
 @pytest.mark.parametrize(
     ("name", "layer", "needs"),
-    [("NKD", "input", "factors"), ("CPD", "intermediate", "factors"), ("SLD", "output", "scores")],
+    [
+        ("NKD", "input", FACTORS),
+        ("CPD", "intermediate", FACTORS | Capability.RANKS),
+        ("SLD", "output", Capability.RANKS | Capability.SCORES),
+    ],
 )
 def test_a_term_is_found_by_its_name(name, layer, needs):
     kind = get_term(name)
-    assert (kind.__name__, kind.layer, kind.needs) == (name, layer, needs)
+    assert (kind.__name__, kind.layer, kind.teacher_needs) == (name, layer, needs)
     assert World(kind).term.weight == KEYS[f"{name.lower()}_weight"]
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
+from recbole_kd.backbone.capabilities import SCORER, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.data.popularity import group_quotas, popularity_groups
 from recbole_kd.knowledge.model import ModelKnowledge
@@ -719,11 +720,17 @@ def test_a_terms_state_brings_back_what_it_drew_and_its_stream(kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "needs"), [("RCEKD", "scores"), ("UnKD", "scores"), ("CD", "scores"), ("RD", "ranks")]
+    ("name", "needs"),
+    [
+        ("RCEKD", Capability.RANKS | Capability.SCORES),
+        ("UnKD", Capability.ALL_SCORES),
+        ("CD", Capability.RANKS | Capability.SCORES),
+        ("RD", Capability.RANKS),
+    ],
 )
 def test_a_term_is_found_by_its_name(name, needs):
     kind = get_term(name)
-    assert (kind.__name__, kind.layer, kind.needs) == (name, "output", needs)
+    assert (kind.__name__, kind.layer, kind.teacher_needs) == (name, "output", needs)
     assert World(kind).term.weight == KEYS[f"{name.lower()}_weight"]
     assert World(kind).term.last_phase == (2 if name == "RD" else 0)
 
@@ -733,4 +740,4 @@ def test_a_teacher_without_factors_will_do(settings, name):
     bench = Bench(name, settings, teacher_model="EASE")
     model = bench.model()
     losses = model.calculate_loss(bench.batch())
-    assert bench.knowledge.offers == "scores" and all(torch.isfinite(loss) and loss > 0 for loss in losses)
+    assert bench.knowledge.capabilities == SCORER and all(torch.isfinite(loss) and loss > 0 for loss in losses)
