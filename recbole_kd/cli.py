@@ -1,5 +1,6 @@
 """The command line: ``python run_kd.py``, ``python -m recbole_kd``, ``recbole-kd``."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from recbole_kd.compare.report.tables import comparison_text
 from recbole_kd.compare.scheduler import compare
 from recbole_kd.config.layering import check_cli_keys
 from recbole_kd.config.parsing import parse_argv, parse_value
-from recbole_kd.config.schema import method_names, resolve_terms
-from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, did_you_mean, is_out_of_memory
+from recbole_kd.config.plugins import find_broken_plugins
+from recbole_kd.config.recipes import list_recipes, method_of_recipes
+from recbole_kd.config.schema import check_method_name, resolve_terms
+from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, is_out_of_memory
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import keys_table, methods_table, progress_page, result_table
+from recbole_kd.report import keys_table, methods_table, progress_page, recipes_table, result_table
 from recbole_kd.tune.report import trials_table
 from recbole_kd.tune.tuner import tune_argv
 
@@ -25,35 +28,37 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --student_model   the RecBole model that is distilled and shipped (BPR)
   --teacher_model   the RecBole model of the teacher (the student's), or several: "['BPR', 'LightGCN']"
   --teacher_path    a RecBole checkpoint to take as the teacher, or several
-  --config_files    YAML files, parted by spaces
+  --recipe          settings that come with the package, such as citeulike/MKD-neighbours; several with commas
+  --config_files    YAML files, separated by spaces, or a list: "['my a.yaml', 'b.yaml']"
   --nproc           processes that train the student together (1; docs/processes.md)
   --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
   --list            the methods
+  --list-recipes    the recipes
   --model=X --explain   the keys of one method
-  compare plan.yaml     methods x seeds x datasets, summed up in tables and a report (compare --help)
+  compare plan.yaml     methods x seeds x datasets, summarised in tables and a report (compare --help)
   tune              a search for good settings, on validation (tune --help)
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 TUNE = """usage: run_kd.py tune --model=MKD --dataset=ml-100k [--key=value ...]
 
-Tries settings of a method, of the student alone or of the teacher, by their score on validation; the test part is not
-looked at. It leaves a recipe, which run_kd.py takes with --config_files=, and a JSON file of all trials, from which the
-same command goes on (docs/tune.md).
+Tries settings of a method, of the student alone or of the teacher, and compares their scores on validation; the test
+part is not read. It writes a recipe, which run_kd.py takes with --config_files=, and a JSON file of all trials, from
+which the same command continues (docs/tune.md).
 
-  --trials=20         how many there are to be, the default settings, which are the first, included
-  --minutes=30        no trial begins when the trials have taken this long together
+  --trials=20         the number of trials; the first has the default settings
+  --minutes=30        no trial begins once the trials have taken this long together
   --side=method       what is tuned: method, alone (the student alone) or teacher
-  --space=a.yaml      the values that are tried; those that come with the method where it is not given
+  --space=a.yaml      the values to try; the method's own space by default
   --searcher=random   or optuna, where that is installed
-  --pruning=True      whether a trial is given up that lies below the median of the others
-  --output=tuned.yaml   the recipe
+  --pruning=True      whether a trial below the median of the others is stopped early
+  --output=tuned.yaml the recipe
   and every key of a run.
 """
 COMPARE = """usage: run_kd.py compare plan.yaml
 
-Trains methods x seeds x datasets, each seed with its own teacher and student alone, and sums them up: means, standard
+Trains methods x seeds x datasets, each seed with its own teacher and student alone, and summarises: means, standard
 deviations, paired tests, intervals, recovered shares, sizes, milliseconds, as JSON, CSV, LaTeX and an HTML report. The
-same command goes on where it was interrupted (docs/compare.md).
+same command continues where it was interrupted (docs/compare.md).
 
   datasets: [ml-100k]       names, or {dataset: ml-100k, name: ..., key: value}
   seeds: [1, 2, 3, 4, 5]
@@ -67,57 +72,73 @@ same command goes on where it was interrupted (docs/compare.md).
 PAGES = {"tune": TUNE, "compare": COMPARE}
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Run one command line; returns the exit code: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or {"-h", "--help"} & set(argv):
         print(PAGES.get(argv[0], USAGE) if argv else USAGE, end="")
         return 0 if argv else 2
     try:
-        _show(_answer(list(argv)))
+        _print(_answer(list(argv)))
     except KDError as error:
-        return _say(error, 2)
+        return _fail(error, 2)
     except (NonFiniteLoss, TrainingFailed, OSError) as error:
-        return _say(error, 1)
+        return _fail(error, 1)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        return _say(f"too little memory: {error}; {MEMORY_HINT}", 1)
+        return _fail(f"too little memory: {error}; {MEMORY_HINT}", 1)
     except KeyboardInterrupt:
-        again = "" if argv[0] in ("compare", "tune") else " with --resume=True"
-        return _say(f"interrupted; the same command{again} goes on", 130)
+        option = "" if argv[0] in ("compare", "tune") else " with --resume=True"
+        return _fail(f"interrupted; the same command{option} continues", 130)
     return 0
 
 
-def _show(said):
-    """Print the answer, to a reader that may have read enough, as ``head`` has."""
+def _print(text: str | None) -> None:
+    """Print the answer, to a reader that may close early, as ``head`` does."""
     try:
-        if said is not None:
-            print(said, flush=True)
+        if text is not None:
+            print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _answer(argv):
+def _answer(argv: list[str]) -> str | None:
     if argv[0] == "compare":
         return _compare(argv[1:])
     if argv[0] == "tune":
         return trials_table(tune_argv(argv[1:]))
     if "--list" in argv:
-        return methods_table()
+        return _list_methods()
+    if "--list-recipes" in argv:
+        return recipes_table(list_recipes())
     if "--explain" in argv:
-        argv.remove("--explain")
-        asked = parse_argv(argv)
-        name = asked.get("model")
-        if name is None:
-            raise KDError("--explain needs a method: write --model=MKD --explain")
-        if name not in method_names():
-            raise KDError(f"nobody knows the method '{name}'{did_you_mean(str(name), method_names())}")
-        check_cli_keys(asked)
-        terms = parse_value("terms", asked["terms"]) if "terms" in asked else None
-        return keys_table(name, resolve_terms(name, terms) if terms is not None else None)
+        return _explain([word for word in argv if word != "--explain"])
+    return _run(argv)
+
+
+def _list_methods() -> str:
+    broken = find_broken_plugins()
+    for message in broken.values():
+        logging.getLogger().warning(message)
+    return methods_table(broken)
+
+
+def _explain(argv: list[str]) -> str:
+    keys = parse_argv(argv)
+    recipe = keys.pop("recipe", None)
+    name = keys.get("model") or method_of_recipes(recipe)
+    if name is None:
+        raise KDError("--explain needs a method: write --model=MKD --explain")
+    check_method_name(name)
+    check_cli_keys(keys)
+    terms = parse_value("terms", keys["terms"]) if "terms" in keys else None
+    return keys_table(name, resolve_terms(name, terms) if terms is not None else None)
+
+
+def _run(argv: list[str]) -> str | None:
     result = run_kd(argv=argv)
-    if result is None:  # one of several processes, the first of which is another one
+    if result is None:  # one of several processes, and not the first
         return None
     page = progress_page(result)
     if page is not None:
@@ -127,18 +148,18 @@ def _answer(argv):
     return result_table(result)
 
 
-def _compare(argv):
+def _compare(argv: list[str]) -> str:
     if len(argv) != 1:
         raise KDError("compare takes one plan: write compare plan.yaml")
     plan = read_plan(argv[0])
-    found = compare(plan)
-    said = f"{comparison_text(found)}\n\nthe report is {plan.folder / 'report.html'}"
-    if again := sum(not one["diverged"] for one in found["failed"]):
-        print(said)
-        raise ChildProcessError(f"{again} runs failed without having diverged: the same command tries them again")
-    return said
+    comparison = compare(plan)
+    text = f"{comparison_text(comparison)}\n\nthe report is {plan.folder / 'report.html'}"
+    if failed := sum(not run["diverged"] for run in comparison["failed"]):
+        print(text)
+        raise ChildProcessError(f"{failed} runs failed without having diverged: the same command tries them again")
+    return text
 
 
-def _say(what, code):
-    print(f"recbole_kd: {' '.join(str(what).split())}", file=sys.stderr)
+def _fail(reason: object, code: int) -> int:
+    print(f"recbole_kd: {' '.join(str(reason).split())}", file=sys.stderr)
     return code

@@ -3,17 +3,25 @@
 import copy
 import logging
 import math
-import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import get_model
 
-from recbole_kd.config.devices import VISIBLE_DEVICES, _written, gpu_defaults, visible_devices
+from recbole_kd.config.devices import gpu_defaults, record_written_devices, visible_devices
+from recbole_kd.config.key_files import Key
 from recbole_kd.config.layering import SIDES, Layers
-from recbole_kd.config.recbole_schema import model_keys
+from recbole_kd.config.model_names import (
+    class_name,
+    is_model_path,
+    model_path_keys,
+    model_reference,
+    resolve_model,
+)
+from recbole_kd.config.recbole_schema import model_defaults, model_keys
 from recbole_kd.config.schema import (
     MODEL_LEVEL_KEYS,
     ONE_SIDE_KEYS,
@@ -29,9 +37,10 @@ from recbole_kd.config.value_checks import check_user_values, check_values
 from recbole_kd.config.widths import check_width, resolve_widths
 from recbole_kd.errors import KDError
 
-PAIRWISE_EVAL_BATCH = (
-    100_000  # evaluated at once where each takes hundreds of numbers: pair by pair, or against sampled items
-)
+# the largest evaluation batch where each pair takes hundreds of numbers: scores pair by pair, or sampled items
+PAIRWISE_EVAL_BATCH = 100_000
+# what a Config has beside a RecBole Config
+_OWN_ATTRIBUTES = ("method", "teachers", "unused_keys", "choices")
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,9 @@ class TeacherSpec:
     """A teacher that a run will have.
 
     Attributes:
-        entry: what the user asked for.
-        label: what it is called in tables and sentences.
-        config: its plain RecBole Config; None of a file of scores.
+        entry: the teacher as the user names it.
+        label: its name in tables and messages.
+        config: its plain RecBole Config; None for a file of scores.
     """
 
     entry: TeacherEntry
@@ -49,169 +58,224 @@ class TeacherSpec:
     config: RecBoleConfig | None
 
 
-class Config(RecBoleConfig):
+class ModelConfig(RecBoleConfig):
+    """RecBole's Config of one model, over defaults that go before RecBole's.
+
+    It never reads ``sys.argv``, and never evaluates a string.
+
+    Args:
+        model: a RecBole model's name, or ``package.module:Class``.
+        dataset: the dataset's name.
+        defaults: keys that override RecBole's YAML files.
+        settings: keys that override all of these.
+    """
+
+    def __init__(self, model: str, dataset: str, defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        self._defaults = dict(defaults)
+        self._model_yaml = copy.deepcopy(model_defaults(model)) if is_model_path(model) else {}
+        super().__init__(
+            resolve_model(model) if is_model_path(model) else model,
+            dataset,
+            config_dict={**settings, **model_path_keys(model)},
+        )
+        # needed while RecBole's constructor runs only: what stays is written into every checkpoint
+        del self._defaults, self._model_yaml
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _load_variable_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(config_dict)  # typed already; RecBole would evaluate the strings, paths among them
+
+    def _update_internal_config_dict(self, file: str) -> dict[str, Any] | None:
+        content = super()._update_internal_config_dict(file)
+        if Path(file).name == "overall.yaml":  # RecBole reads a model's own file next
+            self.internal_config_dict.update(self._model_yaml)
+        return content
+
+    def _load_internal_config_dict(self, model: str, model_class: type[AbstractRecommender], dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        self.internal_config_dict.update(self._defaults | gpu_defaults())
+
+    def _init_device(self) -> None:
+        before = visible_devices()
+        super()._init_device()
+        record_written_devices(before)
+
+
+class Config(ModelConfig):
     """The student's RecBole Config; ``config[key]`` also answers for the keys of the method.
 
     ``model`` is the student's name and ``kd_method`` the method's, because RecBole chooses the dataset, the loader and
-    the trainer by ``config["model"]``. It never looks at ``sys.argv``.
+    the trainer by ``config["model"]``.
 
     Args:
-        layers: what the user asked for.
-        found: for each teacher of it the config of the checkpoint that is given, a dict, or None.
+        layers: what the user requests.
+        checkpoints: for each teacher the config in the checkpoint that is given for it, a dict, or None.
 
     Attributes:
         method: the method's name.
-        teachers: a Plan for each teacher.
-        idle: the keys that are taken and change nothing, each with a sentence that says so.
+        teachers: a TeacherSpec for each teacher.
+        unused_keys: the keys that are accepted and change nothing, each with a sentence.
+        choices: sentences for the log about what was chosen for the user.
 
     Raises:
-        KDError: a value out of range, a key on the command line that reaches nothing.
+        KDError: a value out of range, a key on the command line that has no effect.
     """
 
-    def __init__(self, layers: Layers, found=None):
+    method: str
+    teachers: tuple[TeacherSpec, ...]
+    unused_keys: dict[str, str]
+    choices: tuple[str, ...]
+
+    def __init__(self, layers: Layers, checkpoints: Sequence[Mapping[str, Any] | None] | None = None) -> None:
         self.method = layers.method
-        found = found or [None] * len(layers.teachers)
-        keys = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
-        models = [
-            (theirs or {}).get("model") or entry.model or (None if entry.scores else layers.student_model)
-            for entry, theirs in zip(layers.teachers, found, strict=True)
-        ]
-        self.unused_keys = layers.notes | find_unused_keys(layers, (layers.student_model, models), found)
+        checkpoints = checkpoints or [None] * len(layers.teachers)
+        models = _teacher_models(layers, checkpoints)
+        self.unused_keys = layers.notes | find_unused_keys(layers, (layers.student_model, models), checkpoints)
+        self.choices = layers.choices
         refuse_unused_keys(self.unused_keys, layers.cli_keys)
-        student_width, widths = resolve_widths(layers, models, found)
-        defaults = {name: key.default for name, key in keys.items()}
-        ones = kd_keys() | student_only_keys()  # learning_rate, where a method has a rate of its own
-        shared = {name: value for name, value in defaults.items() if name not in ones}
-        own = {
+        student_width, teacher_widths = resolve_widths(layers, models, checkpoints)
+        for keys in (layers.plain, layers.block("student"), layers.block("teacher")):
+            check_user_values(keys)
+        for entry in layers.teachers:
+            check_user_values(entry.keys)
+
+        keys = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
+        defaults = _defaults_of(keys, layers)
+        names = {
             "kd_method": layers.method,
             "student_model": layers.student_model,
             **_teacher_keys(layers.teachers, models),
         }
-
-        for asked in (
-            layers.plain,
-            layers.block("student"),
-            layers.block("teacher"),
-            *(one.keys for one in layers.teachers),
-        ):
-            check_user_values(asked)
-        if _ranks_samples(layers.plain.get("eval_args")):
-            shared["eval_batch_size"] = defaults["eval_batch_size"] = min(
-                defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH
-            )
-        self._below = {**defaults, **student_width}
-        super().__init__(
-            layers.student_model, layers.dataset, config_dict={**layers.plain, **layers.block("student"), **own}
-        )
+        settings = {**layers.plain, **layers.block("student"), **names}
+        super().__init__(layers.student_model, layers.dataset, {**defaults, **student_width}, settings)
         for name, key in keys.items():
             key.check(self[name])
 
+        # learning_rate is the student's, where a method has its own default for it
+        shared = {name: value for name, value in defaults.items() if name not in kd_keys() | student_only_keys()}
+        configs = [
+            _teacher_config(layers, entry, model, checkpoint or {}, {**shared, **width})
+            for entry, model, checkpoint, width in zip(
+                layers.teachers, models, checkpoints, teacher_widths, strict=True
+            )
+        ]
         labels = _teacher_labels(layers.teachers, models)
-        self.teachers = tuple(
-            TeacherSpec(entry, label, _teacher_config(layers, entry, model, theirs or {}, {**shared, **width}))
-            for entry, label, model, theirs, width in zip(layers.teachers, labels, models, found, widths, strict=True)
-        )
+        self.teachers = tuple(map(TeacherSpec, layers.teachers, labels, configs))
+        self._check(keys, shared)
+
+    def _check(self, keys: Mapping[str, Key], shared: Mapping[str, Any]) -> None:
+        """Check the values of all sides. Raises KDError."""
         _check_weights(self["ensemble_weights"], self.teachers)
-        configs = [plan.config for plan in self.teachers if plan.config is not None]
+        configs = [teacher.config for teacher in self.teachers if teacher.config is not None]
         for config in configs:
-            for name in shared | {key: config[key] for key in ONE_SIDE_KEYS if config[key] is not None}:
+            for name in [*shared, *(key for key in ONE_SIDE_KEYS if config[key] is not None)]:
                 keys[name].check(config[name])
         for side, config in (("student", self), *(("teacher", config) for config in configs)):
             check_values(config)
             check_width(side, config)
 
     @property
-    def teacher(self):
+    def teacher(self) -> RecBoleConfig | None:
         """The plain RecBole Config of the teacher, of the first where there are several."""
         return self.teachers[0].config
 
-    def warn_unused_keys(self):
-        """Name in the log the keys that change nothing."""
+    def warn_unused_keys(self) -> None:
+        """Log what was chosen for the user, and a warning for each key that changes nothing."""
+        logger = logging.getLogger()
+        for choice in self.choices:
+            logger.info(choice)
         for note in self.unused_keys.values():
-            logging.getLogger().warning(note)
-
-    def _load_cmd_line(self):
-        return {}
-
-    def _load_variable_config_dict(self, config_dict):
-        return dict(config_dict)  # typed already; RecBole would evaluate the strings, paths among them
-
-    def _load_internal_config_dict(self, model, model_class, dataset):
-        super()._load_internal_config_dict(model, model_class, dataset)
-        self.internal_config_dict.update(self._below | gpu_defaults())
-
-    def _init_device(self):
-        before = visible_devices()
-        super()._init_device()
-        _written.update(value=os.environ[VISIBLE_DEVICES], before=before)
+            logger.warning(note)
 
 
-class _TeacherConfig(Config):
-    """RecBole's Config of one model over given lower and upper layers."""
+def plain_config(config: RecBoleConfig) -> RecBoleConfig:
+    """A RecBole Config without our keys and attributes: what is saved, and what a plain run is given.
 
-    def __init__(self, model, dataset, below, above):
-        self._below = below
-        RecBoleConfig.__init__(self, model, dataset, config_dict=above)
-
-
-def plain_config(config):
-    """A RecBole Config with nothing of ours in it: what is saved, and what a plain run is given.
-
-    Only the keys OF_MODELS stay, where they are set: RecBole does not look at them.
+    The keys in MODEL_LEVEL_KEYS stay where they are set: RecBole does not read them.
     """
-    ours = kd_keys() | {"kd_method", *SIDES}
+    removed = kd_keys() | {"kd_method", *SIDES}
 
-    def stays(key, value):
-        return key not in ours or (key in MODEL_LEVEL_KEYS and not is_default(key, value))
+    def stays(key: str, value: Any) -> bool:
+        return key not in removed or (key in MODEL_LEVEL_KEYS and not is_default(key, value))
 
     plain = object.__new__(RecBoleConfig)
     for name, value in vars(config).items():
-        if name in ("_below", "method", "teachers", "unused_keys"):
+        if name in _OWN_ATTRIBUTES:
             continue
-        plain.__dict__[name] = (
-            {key: inner for key, inner in value.items() if stays(key, inner)} if name.endswith("config_dict") else value
-        )
+        if name.endswith("config_dict"):
+            value = {key: setting for key, setting in value.items() if stays(key, setting)}
+        plain.__dict__[name] = value
     return plain
 
 
-def without_wandb(config):
-    """The same Config without Weights & Biases, where a run has room for one training, the distilled student's."""
-    found = copy.copy(config)
-    found.final_config_dict = {**config.final_config_dict, "log_wandb": False}
-    return found
+def without_wandb(config: RecBoleConfig) -> RecBoleConfig:
+    """A copy of a Config without Weights & Biases: a run there shows one training, the distilled student's."""
+    silenced = copy.copy(config)
+    silenced.final_config_dict = {**config.final_config_dict, "log_wandb": False}
+    return silenced
 
 
-def _ranks_samples(eval_args):
-    """Whether a part is ranked against sampled items, as ``mode: uni100`` asks for."""
+def _teacher_models(layers: Layers, checkpoints: Sequence[Mapping[str, Any] | None]) -> list[str | None]:
+    """Each teacher's model: its checkpoint's, else the one that is named, else the student's; None for scores."""
+    models: list[str | None] = []
+    for entry, checkpoint in zip(layers.teachers, checkpoints, strict=True):
+        named = model_reference(checkpoint) if checkpoint and checkpoint.get("model") else entry.model
+        models.append(named or (None if entry.scores else layers.student_model))
+    return models
+
+
+def _defaults_of(keys: Mapping[str, Key], layers: Layers) -> dict[str, Any]:
+    """The defaults of the method's keys; smaller evaluation batches where sampled items are ranked."""
+    defaults = {name: key.default for name, key in keys.items()}
+    if _ranks_samples(layers.plain.get("eval_args")):
+        defaults["eval_batch_size"] = min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)
+    return defaults
+
+
+def _ranks_samples(eval_args: Any) -> bool:
+    """Whether a part is ranked against sampled items, as ``mode: uni100`` requests."""
     mode = eval_args.get("mode") if isinstance(eval_args, dict) else None
     modes = mode.values() if isinstance(mode, dict) else [mode]
-    return any(str(one).startswith(("uni", "pop")) for one in modes)
+    return any(str(value).startswith(("uni", "pop")) for value in modes)
 
 
-def _teacher_config(layers, entry, model, found, below):
-    """The plain Config of one teacher: a checkpoint's own keys over the entry's over the block's over the shared."""
+def _teacher_config(
+    layers: Layers, entry: TeacherEntry, model: str | None, checkpoint: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> RecBoleConfig | None:
+    """The plain Config of one teacher, None for a file of scores.
+
+    The model's keys in its checkpoint override the entry's keys, those the block's, those the keys of all sides.
+    """
     if model is None:
         return None
-    plain = {key: value for key, value in layers.plain.items() if key not in student_only_keys()}
-    fixed = {key: value for key, value in found.items() if key in model_keys(model)}
-    above = copy.deepcopy(
-        {**plain, **layers.block("teacher"), **entry.keys, **fixed}
-    )  # RecBole fills up what is nested
-    if get_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
-        below = {**below, "eval_batch_size": min(below["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
-    return without_wandb(plain_config(_TeacherConfig(model, layers.dataset, below, above)))
+    of_student = student_only_keys(layers.student_model, model)
+    settings = {
+        **{key: value for key, value in layers.plain.items() if key not in of_student},
+        **layers.block("teacher"),
+        **entry.keys,
+        **{key: value for key, value in checkpoint.items() if key in model_keys(model)},
+    }
+    if resolve_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
+        defaults = {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
+    # a copy, because RecBole completes nested values in place
+    return without_wandb(plain_config(ModelConfig(model, layers.dataset, defaults, copy.deepcopy(settings))))
 
 
-def _teacher_keys(entries, models):
-    """The keys that say who teaches, as they stand in the config."""
+def _teacher_keys(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> dict[str, Any]:
+    """The keys that name the teachers, as the config holds them."""
     names = models[0] if len(models) == 1 else [model for model in models if model] or None
     return {"teacher_path": None, "teachers": None, **entries_to_keys(entries), "teacher_model": names}
 
 
-def _check_weights(weights, teachers):
+def _check_weights(weights: Any, teachers: Sequence[TeacherSpec]) -> None:
     if weights is None:
         return
-    numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one < math.inf for one in weights)
+    numbers = all(
+        isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0 < weight < math.inf
+        for weight in weights
+    )
     if len(teachers) < 2 or len(weights) != len(teachers) or not numbers:
         raise KDError(
             f"ensemble_weights={weights!r} is out of range: it takes a number above 0 for each of several teachers, "
@@ -219,11 +283,15 @@ def _check_weights(weights, teachers):
         )
 
 
-def _teacher_labels(entries, models):
-    """The model's name, or the file's; where that is not enough to tell them apart, with what does."""
-    short = [model or Path(str(entry.scores)).name for entry, model in zip(entries, models, strict=True)]
-    found = []
-    for entry, name in zip(entries, short, strict=True):
-        more = [f"{key}={value}" for key, value in entry.keys.items()] + ([Path(entry.path).name] if entry.path else [])
-        found.append(" ".join([name, *more]) if short.count(name) > 1 else name)
-    return found
+def _teacher_labels(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> list[str]:
+    """A label for each teacher: its model's name, or its file's; with its keys and file where names are equal."""
+    names = [
+        class_name(model) if model else Path(str(entry.scores)).name
+        for entry, model in zip(entries, models, strict=True)
+    ]
+    labels = []
+    for entry, name in zip(entries, names, strict=True):
+        details = [f"{key}={value}" for key, value in entry.keys.items()]
+        details += [Path(entry.path).name] if entry.path else []
+        labels.append(" ".join([name, *details]) if names.count(name) > 1 else name)
+    return labels

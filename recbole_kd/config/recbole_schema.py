@@ -4,21 +4,21 @@ import functools
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
-import recbole
-from recbole.utils import get_model
+from recbole.utils import argument_list
 
+from recbole_kd.config.model_names import is_model_path, model_file, resolve_model
+from recbole_kd.config.recbole_files import RECBOLE, RECBOLE_PROPERTIES, top_level_keys
 from recbole_kd.config.yaml_loader import read_yaml
 
-RECBOLE = Path(recbole.__file__).parent
-RECBOLE_PROPERTIES = RECBOLE / "properties"
+# folders of RecBole that every model passes through
+COMMON_FOLDERS = ("config", "data", "evaluator", "sampler", "utils")
 
 
 @functools.cache
-def recbole_keys():
+def recbole_keys() -> frozenset[str]:
     """The keys in RecBole's lists and YAML files."""
-    from recbole.utils import argument_list
-
     names = {"model", "dataset", "config_files", "MODEL_TYPE", "MODEL_INPUT_TYPE"}
     for values in vars(argument_list).values():
         names |= set(values) if isinstance(values, list) else set()
@@ -28,60 +28,74 @@ def recbole_keys():
     return frozenset(names)
 
 
-def model_keys(model):
-    """The keys in a RecBole model's own YAML; empty where it has none."""
-    path = RECBOLE_PROPERTIES / "model" / f"{model}.yaml"
-    return top_level_keys(path) if path.exists() else set()
+def model_keys(model: str) -> set[str]:
+    """The keys in the YAML file of a model; empty where it has none."""
+    path = model_file(model)
+    return top_level_keys(path) if path.is_file() else set()
 
 
-def top_level_keys(path):
-    return set(re.findall(r"^(\w+)\s*:", path.read_text(encoding="utf-8"), re.M))
-
-
-@functools.cache
-def recbole_reads(key):
-    """Whether RecBole's source reads a key that stands in none of its lists (``encoding``, ``tail_ratio``, …)."""
-    pattern = re.compile(rf"""config(?:_dict)?(?:\[|\.get\()\s*["']{re.escape(key)}["']""")
-    return any(pattern.search(path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
-
-
-SHARED_FOLDERS = (
-    "config",
-    "data",
-    "evaluator",
-    "sampler",
-    "utils",
-)  # folders of RecBole's that every model goes through
-
-
-def source_reads(key, text):
-    return re.search(rf"""config(?:_dict)?(?:\[|\.get\()\s*["']{re.escape(key)}["']""", text) is not None
+def _reads(key: str, source: str) -> bool:
+    return re.search(rf"""config(?:_dict)?(?:\[|\.get\()\s*["']{re.escape(key)}["']""", source) is not None
 
 
 @functools.cache
-def model_source(model):
-    """The text of RecBole's files that a model's class and those above it stand in."""
-    kinds = (kind for kind in get_model(model).__mro__ if kind.__module__.startswith("recbole."))
-    return "".join(Path(file).read_text(encoding="utf-8") for file in {inspect.getfile(kind) for kind in kinds})
+def recbole_reads(key: str) -> bool:
+    """Whether RecBole's source reads a key, listed or not (``encoding`` and ``tail_ratio`` are not)."""
+    return any(_reads(key, path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
+
+
+def model_reads(model: str, key: str) -> bool:
+    """Whether a model can read a key: its YAML file has it, or its source or RecBole's common source reads it."""
+    return key in model_keys(model) or _reads(key, _model_source(model)) or _reads(key, _common_source())
 
 
 @functools.cache
-def shared_source():
-    files = (
-        file for folder in SHARED_FOLDERS for file in (RECBOLE / folder).rglob("*.py") if file.stem != "argument_list"
-    )
-    return "".join(file.read_text(encoding="utf-8") for file in files)
+def _model_source(model: str) -> str:
+    """The source of a model's class and its base classes, without torch's."""
+    package = model.partition(":")[0] if is_model_path(model) else "recbole"
+    modules = ("recbole", package.partition(".")[0])
+    classes = (base for base in resolve_model(model).__mro__ if base.__module__.partition(".")[0] in modules)
+    return "".join(Path(file).read_text(encoding="utf-8") for file in {inspect.getfile(base) for base in classes})
 
 
 @functools.cache
-def recbole_numbers():
-    """RecBole's shared keys that are numbers, by its own YAML's comments. dict of name to ``int`` or ``float``."""
+def _common_source() -> str:
+    files = (file for folder in COMMON_FOLDERS for file in (RECBOLE / folder).rglob("*.py"))
+    return "".join(file.read_text(encoding="utf-8") for file in files if file.stem != "argument_list")
+
+
+@functools.cache
+def recbole_numbers() -> dict[str, str]:
+    """RecBole's shared keys that are numbers: name to ``int`` or ``float``, by the comments in its YAML file."""
     text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
     return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
 
 
 @functools.cache
-def recbole_defaults(file="overall"):
-    """What RecBole's YAML for all models, or ``model/BPR``, say, sets, a dict; empty where there is none."""
-    path = RECBOLE_PROPERTIES / f"{file}.yaml"
+def recbole_defaults(file: str = "overall") -> dict[str, Any]:
+    """What a YAML file in RecBole's properties sets, ``overall`` or ``dataset/sample``."""
+    return read_yaml(RECBOLE_PROPERTIES / f"{file}.yaml")
+
+
+@functools.cache
+def model_defaults(model: str) -> dict[str, Any]:
+    """What the YAML file of a model sets; empty where it has none."""
+    path = model_file(model)
     return read_yaml(path) if path.is_file() else {}
+
+
+@functools.cache
+def learning_keys(*models: str) -> frozenset[str]:
+    """The keys that say how a model is built and learns: a plain one of these reaches the student alone.
+
+    Args:
+        models: names of models of other packages, whose YAML files are read too.
+    """
+    names = {"learner", "learning_rate", "weight_decay"}
+    common = top_level_keys(RECBOLE_PROPERTIES / "overall.yaml")
+    common |= top_level_keys(RECBOLE_PROPERTIES / "dataset/sample.yaml")
+    for path in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
+        names |= top_level_keys(path) - common
+    for model in models:
+        names |= model_keys(model) - common if is_model_path(model) else set()
+    return frozenset(names)

@@ -1,180 +1,153 @@
-"""The keys of recbole_kd, read with their types, ranges and meanings from the comments of our YAML files."""
+"""The keys of recbole_kd, by method, with their types, ranges and meanings, read from our YAML files."""
 
 import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from recbole_kd.config.recbole_schema import RECBOLE, RECBOLE_PROPERTIES, recbole_keys, top_level_keys
+from recbole_kd.config.key_files import PROPERTIES, Key, read_keys
+from recbole_kd.config.plugins import broken_entry_points, cache_until_method_added, method_plugins
+from recbole_kd.config.recbole_files import is_recbole_model
+from recbole_kd.config.recbole_schema import learning_keys, recbole_keys
 from recbole_kd.errors import KDError, did_you_mean
 
-PACKAGE = Path(__file__).resolve().parent.parent
-# inside an installed package, beside it in a checkout
-PROPERTIES = next(path for path in (PACKAGE / "properties", PACKAGE.parent / "properties") if path.is_dir())
-_KEY_LINE = re.compile(
-    r"^(?P<name>\w+):.*?#\s*\((?P<type>\w+)\)\s*(?P<range>[\[(][^\])]*,[^\])]*[\])]|\{[^}]*\})?\s*(?P<meaning>.*)$",
-    re.M,
-)
-_TYPES: dict[str, Any] = {
-    "int": int,
-    "float": (int, float),
-    "str": str,
-    "path": str,
-    "bool": bool,
-    "list": (list, tuple),
-    "names": (str, list, tuple),  # one or several
-    "paths": (str, list, tuple),
-}
-# keys of ours that are of a model, distilled or not: a plain Config keeps them where they are set
+__all__ = [
+    "MODEL_LEVEL_KEYS",
+    "ONE_SIDE_KEYS",
+    "PROPERTIES",
+    "RUN_LEVEL_KEYS",
+    "check_method_name",
+    "describe_method",
+    "explain_keys",
+    "is_default",
+    "is_recbole_model",
+    "kd_keys",
+    "method_keys",
+    "method_names",
+    "resolve_terms",
+    "space_file",
+    "student_only_keys",
+    "term_names",
+]
+
+# our keys that belong to a model, distilled or not: a plain Config keeps them where they are set
 MODEL_LEVEL_KEYS = ("eval_mask", "init_std", "kd_reduction")
-ONE_SIDE_KEYS = ("init_std", "kd_reduction")  # those that may stand in the block of one side
-RUN_LEVEL_KEYS = ("dataset", "config_files", "gpu_id", "use_gpu")  # keys of RecBole's that all models of a run share
-_ONE_OR_MORE = {"names": "name, or a list of names", "paths": "path, or a list of paths"}
+ONE_SIDE_KEYS = ("init_std", "kd_reduction")  # those that the block of one side may set
+RUN_LEVEL_KEYS = ("dataset", "config_files", "gpu_id", "use_gpu")  # keys of RecBole that all models of a run share
 
 
-@dataclass(frozen=True)
-class Key:
-    """One of our keys, as its YAML line says."""
-
-    name: str
-    default: object
-    type: str
-    range: str
-    meaning: str
-
-    def check(self, value):
-        """Return ``value``; raise KDError where type or range does not fit."""
-        if value is None and self.default is None:
-            return value
-        fits = isinstance(value, _TYPES[self.type]) and (self.type == "bool" or not isinstance(value, bool))
-        if fits and self.type in _ONE_OR_MORE and not isinstance(value, str):
-            fits = all(isinstance(inner, str) for inner in value)
-        if fits and self.range.startswith("{"):
-            fits = value in self.range[1:-1].split(", ")
-        elif fits and self.range:
-            fits = _in_interval(value, self.range)
-        if not fits:
-            wanted = (
-                f"value of type {self.type} in {self.range}" if self.range else _ONE_OR_MORE.get(self.type, self.type)
-            )
-            raise KDError(f"{self.name}={value!r} is out of range: it takes a {wanted} (default {self.default!r})")
-        return value
+def _method_file(method: str) -> Path:
+    plugin = method_plugins().get(method)
+    return plugin.method_yaml if plugin else PROPERTIES / "method" / f"{method}.yaml"
 
 
-def _in_interval(value, interval):
-    low, high = (float(bound) for bound in interval[1:-1].split(","))
-    above = value > low or (interval[0] == "[" and value == low)
-    below = value < high or (interval[-1] == "]" and value == high)
-    return above and below  # false for NaN; an open bound of inf keeps inf out
+def space_file(name: str) -> Path:
+    """The file of what ``tune`` searches for a method, ``alone`` or ``teacher``; it need not exist."""
+    plugin = method_plugins().get(name)
+    return plugin.space_yaml if plugin and plugin.space_yaml else PROPERTIES / "space" / f"{name}.yaml"
 
 
-@functools.cache
-def read_keys(path):
-    text = path.read_text(encoding="utf-8")
-    defaults = yaml.safe_load(text) or {}
-    keys = {}
-    for match in _KEY_LINE.finditer(text):
-        keys[match["name"]] = Key(
-            match["name"], defaults[match["name"]], match["type"], match["range"] or "", match["meaning"]
-        )
-    undocumented = set(defaults) - set(keys)
-    if undocumented:
-        raise KDError(f"{path}: {sorted(undocumented)} lacks a comment of the form '# (type) range meaning'")
-    return keys
+def method_names() -> list[str]:
+    """The names that ``--model=`` takes: our methods and those of other packages, in alphabetical order."""
+    return sorted({path.stem for path in (PROPERTIES / "method").glob("*.yaml")} | set(method_plugins()))
 
 
-def _yaml_of(method):
-    return PROPERTIES / "method" / f"{method}.yaml"
+def check_method_name(name: object) -> None:
+    """Refuse a name that is not a method's. Raises KDError, with the nearest name or the reason."""
+    if name in method_names():
+        return
+    if str(name) in broken_entry_points():
+        raise KDError(broken_entry_points()[str(name)])
+    if is_recbole_model(name):
+        raise KDError(f"'{name}' is a RecBole model, not a method: write --model=MKD --student_model={name}")
+    raise KDError(f"unknown method '{name}'{did_you_mean(str(name), method_names())}")
 
 
-def method_names():
-    """The names that ``--model=`` takes: one YAML each."""
-    return sorted(path.stem for path in (PROPERTIES / "method").glob("*.yaml"))
+def term_names(method: str) -> tuple[str, ...]:
+    """The terms of a method, in the order of its YAML file.
 
-
-def term_names(method):
-    """The terms of a method, in the order of its YAML; a method without ``terms`` is one term of its own name. None
-    where the user names them.
+    A method without the key ``terms`` is one term of the same name. Empty where the user names the terms.
     """
-    terms = read_keys(_yaml_of(method)).get("terms")
-    return tuple(terms.default) if terms else (method,)
+    terms = read_keys(_method_file(method)).get("terms")
+    return (method,) if terms is None else tuple(terms.default)
 
 
-def resolve_terms(method, asked):
-    """The terms of a method for a user who ``asked`` for some, or for nothing where None. Raises KDError."""
+def resolve_terms(method: str, terms: Any) -> tuple[str, ...]:
+    """The terms of a method, where the user's ``terms`` are given, or None.
+
+    Raises:
+        KDError: the method has other terms, or takes terms and these are not a list of different ones.
+    """
     fixed = term_names(method)
     if fixed:
-        if asked is not None and asked != list(fixed):
-            raise KDError(f"terms={asked!r}: {method} is made of {', '.join(fixed)}")
+        if terms is not None and terms != list(fixed):
+            raise KDError(f"terms={terms!r}: {method} is made of {', '.join(fixed)}")
         return fixed
-    terms = [name for name in method_names() if term_names(name) == (name,)]
-    if not isinstance(asked, (list, tuple)) or not asked or len(set(map(str, asked))) < len(asked):
-        raise KDError(f"terms={asked!r}: {method} takes a list of different terms, such as ['NKD', 'SLD']")
-    for name in asked:
-        if name not in terms:
-            raise KDError(f"terms={asked!r}: nobody knows the term {name!r}{did_you_mean(str(name), terms)}")
-    return tuple(asked)
+    known = [name for name in method_names() if term_names(name) == (name,)]
+    if not isinstance(terms, (list, tuple)) or not terms or len(set(map(str, terms))) < len(terms):
+        raise KDError(f"terms={terms!r}: {method} takes a list of different terms, such as ['NKD', 'SLD']")
+    for name in terms:
+        if name not in known:
+            raise KDError(f"terms={terms!r}: unknown term {name!r}{did_you_mean(str(name), known)}")
+    return tuple(terms)
 
 
-def method_keys(method, terms=None):
-    """The keys of a method: what all share, its terms', its own. Of a key that several have the later one wins, its own
-    above all; among the terms of ``kd_rows`` the smallest, in whatever order they stand. dict of name to Key.
+def method_keys(method: str, terms: Sequence[str] | None = None) -> dict[str, Key]:
+    """The keys of a method by name: those of all methods, those of its terms, its own.
+
+    Where several have a key the later one wins, the method's own above all. Among the terms the smallest default of
+    ``kd_rows`` wins, in whatever order they are given.
+
+    Args:
+        method: a method's name.
+        terms: the terms of a free mix; the method's own where None.
     """
     keys = dict(read_keys(PROPERTIES / "overall.yaml"))
-    shared, those = keys["kd_rows"], [read_keys(_yaml_of(name)) for name in terms or term_names(method)]
-    for own in those:
-        keys.update(own)
-    keys["kd_rows"] = min((own.get("kd_rows", shared) for own in those), key=lambda key: key.default, default=shared)
-    keys.update(read_keys(_yaml_of(method)))
+    default_rows = keys["kd_rows"]
+    of_terms = [read_keys(_method_file(name)) for name in terms or term_names(method)]
+    for term_keys in of_terms:
+        keys.update(term_keys)
+    rows = (term_keys.get("kd_rows", default_rows) for term_keys in of_terms)
+    keys["kd_rows"] = min(rows, key=lambda key: key.default, default=default_rows)
+    keys.update(read_keys(_method_file(method)))
     return keys
 
 
-def is_default(name, value):
-    """Whether one of the keys OF_MODELS says what RecBole does anyway."""
+def is_default(name: str, value: Any) -> bool:
+    """Whether a value of one of our keys for all methods is its default, which changes nothing."""
     return value in (None, read_keys(PROPERTIES / "overall.yaml")[name].default)
 
 
-def describe_method(method):
-    """The head of a method's YAML: what it does, its paper, how sure its form is. Three sentences."""
-    head = re.match(r"# \w+: (.*)\n# Paper: (.*)\n# Sure: (.*)\n", _yaml_of(method).read_text(encoding="utf-8"))
-    return head.groups() if head else ("", "", "")
+def describe_method(method: str) -> tuple[str, str, str]:
+    """Three sentences from the head of a method's YAML file: what it does, its paper, how faithful its form is."""
+    text = _method_file(method).read_text(encoding="utf-8")
+    head = re.match(r"# \w+: (.*)\n# Paper: (.*)\n# Sure: (.*)\n", text)
+    return (head[1], head[2], head[3]) if head else ("", "", "")
 
 
-def explain_keys(method, terms=None):
-    """The keys of a method, a line each: name, default, type and range, meaning."""
+def explain_keys(method: str, terms: Sequence[str] | None = None) -> list[tuple[str, str, str, str]]:
+    """The keys of a method, a row each: name, default, type and range, meaning."""
     return [
         (key.name, "" if key.default is None else str(key.default), f"{key.type} {key.range}".strip(), key.meaning)
         for key in method_keys(method, terms).values()
     ]
 
 
-@functools.cache
-def kd_keys():
-    """All keys of ours, whatever the method, RecBole's own keys left out."""
+@cache_until_method_added
+def kd_keys() -> frozenset[str]:
+    """All keys of ours, whatever the method, without RecBole's own keys."""
     names = set(read_keys(PROPERTIES / "overall.yaml")) | {"terms"}
     for method in method_names():
-        names |= set(read_keys(_yaml_of(method)))
+        names |= set(read_keys(_method_file(method)))
     return frozenset(names - recbole_keys())
 
 
 @functools.cache
-def student_only_keys():
-    """RecBole's keys that say how a model is and learns; a plain one of these reaches the student alone."""
-    names = {"learner", "learning_rate", "weight_decay", *ONE_SIDE_KEYS}
-    for path in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
-        names |= top_level_keys(path)
-    shared = top_level_keys(RECBOLE_PROPERTIES / "overall.yaml") | top_level_keys(
-        RECBOLE_PROPERTIES / "dataset/sample.yaml"
-    )
-    return frozenset((names - shared) | {"learner", "learning_rate", "weight_decay"})
+def student_only_keys(*models: str) -> frozenset[str]:
+    """RecBole's keys that say how a model is built and learns: a plain one of these reaches the student alone.
 
-
-def is_recbole_model(name):
-    """Whether RecBole brings a model class of this very name."""
-    if not isinstance(name, str) or name in method_names() or not name.isidentifier():
-        return False
-    files = (RECBOLE / "model").glob(f"*_recommender/{name.lower()}.py")
-    return any(f"class {name}(" in file.read_text(encoding="utf-8") for file in files)
+    Args:
+        models: names of models of other packages, whose keys belong here too.
+    """
+    return learning_keys(*models) | set(ONE_SIDE_KEYS)

@@ -5,11 +5,16 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-from recbole_kd.config.recbole_schema import recbole_defaults, recbole_numbers
+from recbole.config import Config as RecBoleConfig
+
+from recbole_kd.config.model_names import model_reference
+from recbole_kd.config.recbole_schema import model_defaults, recbole_defaults, recbole_numbers
 from recbole_kd.errors import KDError, did_you_mean
 
-_LIMITS = {  # of its numbers, which its comments don't give
+# the limits of RecBole's numbers, which its comments do not give
+_LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "epochs": (1, math.inf),
     "train_batch_size": (1, math.inf),
@@ -19,19 +24,20 @@ _LIMITS = {  # of its numbers, which its comments don't give
     "loss_decimal_place": (0, 16),
     "metric_decimal_place": (0, 16),
 }
-_CLIP_ARGUMENTS = {
+_CLIP_ARGUMENTS: dict[str, tuple[type, ...]] = {
     "max_norm": (int, float),
     "norm_type": (int, float),
     "error_if_nonfinite": (bool,),
     "foreach": (bool,),
 }
-_NUMBER_TYPES: dict = {"int": int, "float": (int, float)}
+_NUMBER_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float)}
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _EVAL_MODE = re.compile(r"full|labeled|(uni|pop)0*[1-9]\d*")
+_METRICS_WITHOUT_TOPK = ("auc", "gauc", "logloss", "mae", "rmse")
 
 
-def check_values(config):
-    """Refuse values of one model's Config that RecBole would fail over, or pass over in silence. Raises KDError."""
+def check_values(config: RecBoleConfig) -> None:
+    """Refuse values of one model's Config that make RecBole fail, or that it ignores silently. Raises KDError."""
     for name in recbole_numbers():
         _check_number(name, config[name])
     for name, default in (recbole_defaults() | recbole_defaults("dataset/sample")).items():
@@ -47,120 +53,141 @@ def check_values(config):
     check_valid_metric(config)
 
 
-def _check_switch(name, value):
-    """Raise KDError where what turns something on or off is a word: RecBole takes any for True, 'no' among them."""
-    if value not in (None, True, False):  # 0 and 1 among these
+def _check_switch(name: str, value: Any) -> None:
+    """Raise KDError where a switch is a word: RecBole takes any word for True, 'no' among them."""
+    if value not in (None, True, False):  # 0 and 1 are equal to two of these
         raise KDError(f"{name}={value!r} is out of range: it takes True or False")
 
 
-def _check_kinds(config):
-    """Raise KDError where a key of a model's own is no number and RecBole's value is one, or no switch likewise."""
-    for name, default in recbole_defaults(f"model/{config['model']}").items():
+def _check_kinds(config: RecBoleConfig) -> None:
+    """Raise KDError where the model's YAML file has a number or a switch for a key, and the value is neither."""
+    for name, default in model_defaults(model_reference(config)).items():
         value = config[name]
         if isinstance(default, bool):
             _check_switch(name, value)
         elif isinstance(default, (int, float)) and not isinstance(value, (int, float, type(None))):
-            raise KDError(f"{name}={value!r} is no number, and {config['model']}'s {name} is one, {default} by default")
+            raise KDError(
+                f"{name}={value!r} is not a number, and {config['model']}'s {name} is one, {default} by default"
+            )
 
 
-def _check_number(name, value):
-    """Raise KDError where one of RecBole's numbers is none, or a count of nothing."""
-    if name == "loss_decimal_place" and value is None:  # 4, to RecBole
+def _check_number(name: str, value: Any) -> None:
+    """Raise KDError where one of RecBole's numbers is something else, or out of its limits."""
+    if name == "loss_decimal_place" and value is None:  # RecBole takes 4 then
         return
     kind = recbole_numbers()[name]
     low, high = _LIMITS.get(name, (-math.inf, math.inf))
-    number = isinstance(value, _NUMBER_TYPES[kind]) and not isinstance(value, bool)
-    if not number or not low <= value <= high or value == math.inf:  # false for NaN
+    is_number = isinstance(value, _NUMBER_TYPES[kind]) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or value == math.inf:  # False for NaN
         limits = f"[{low}, {high}{')' if math.isinf(high) else ']'}"
         raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in {limits}")
 
 
-def _check_clip(value):
-    """Raise KDError where RecBole's clip_grad_norm is no dict of what torch's function takes."""
+def _check_clip(value: Any) -> None:
+    """Raise KDError where clip_grad_norm is no dict of what torch's function takes."""
     if value is None:
         return
     if not isinstance(value, Mapping):
-        raise KDError(f"clip_grad_norm={value!r} is no dict: write {{max_norm: {value}}}")
-    given = {key: inner for key, inner in value.items() if (key, inner) != ("norm_type", "inf")}  # torch takes the word
-    if "max_norm" not in value or not all(
-        isinstance(inner, _CLIP_ARGUMENTS.get(key, ())) for key, inner in given.items()
-    ):
+        raise KDError(f"clip_grad_norm={value!r} is not a dict: write {{max_norm: {value}}}")
+    # torch takes the word inf as a norm
+    arguments = {key: argument for key, argument in value.items() if (key, argument) != ("norm_type", "inf")}
+    fits = all(isinstance(argument, _CLIP_ARGUMENTS.get(key, ())) for key, argument in arguments.items())
+    if "max_norm" not in value or not fits:
         raise KDError(
             f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP_ARGUMENTS)[1:]}"
         )
 
 
-def check_user_values(keys):
-    """Refuse what RecBole would fail over while it makes a Config; ``keys``: as the user gives them. Raises KDError."""
+def check_user_values(keys: Mapping[str, Any]) -> None:
+    """Refuse values that make RecBole fail while it builds a Config.
+
+    Args:
+        keys: the keys of one block, as the user gives them.
+
+    Raises:
+        KDError: the first such value.
+    """
     if keys.get("metrics", True) in ([], (), ""):
         raise KDError(f"metrics={keys['metrics']!r} measure nothing: write [NDCG], say")
     for name, default in recbole_defaults().items():
         if isinstance(default, Mapping) and isinstance(keys.get(name), Mapping):
-            for key in keys[name]:
-                if key not in default:
-                    hint = did_you_mean(str(key), default) or f": it takes {', '.join(default)}"
-                    raise KDError(f"nobody knows the key '{key}' in {name}{hint}")
-                if isinstance(default[key], bool):
-                    _check_switch(f"{name}: {key}", keys[name][key])
+            _check_nested(name, default, keys[name])
     for name in ("load_col", "unload_col"):
         if keys.get(name) is not None and not isinstance(keys[name], Mapping):
-            raise KDError(f"{name}={keys[name]!r} is no dict: write {{inter: [user_id, item_id]}}, say")
-    asked = keys.get("eval_args")
-    mode = asked.get("mode") if isinstance(asked, Mapping) else None
+            raise KDError(f"{name}={keys[name]!r} is not a dict: write {{inter: [user_id, item_id]}}, say")
+    _check_eval_mode(keys.get("eval_args"))
+
+
+def _check_nested(name: str, default: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+    """Check the keys and switches inside one of RecBole's dicts."""
+    for key, setting in value.items():
+        if key not in default:
+            hint = did_you_mean(str(key), default) or f": it takes {', '.join(default)}"
+            raise KDError(f"unknown key '{key}' in {name}{hint}")
+        if isinstance(default[key], bool):
+            _check_switch(f"{name}: {key}", setting)
+
+
+def _check_eval_mode(eval_args: Any) -> None:
+    mode = eval_args.get("mode") if isinstance(eval_args, Mapping) else None
     for part in mode if isinstance(mode, Mapping) else ():
         if part not in ("valid", "test"):
-            raise KDError(f"eval_args: mode: nobody knows the part '{part}': it takes valid and test")
-    for one in mode.values() if isinstance(mode, Mapping) else [mode]:
-        if one is not None and not (isinstance(one, str) and _EVAL_MODE.fullmatch(one)):
-            raise KDError(f"eval_args: mode: {one} is none of RecBole's: write full, or uni100 or pop100, say")
+            raise KDError(f"eval_args: mode: unknown part '{part}': it takes valid and test")
+    for value in mode.values() if isinstance(mode, Mapping) else [mode]:
+        if value is not None and not (isinstance(value, str) and _EVAL_MODE.fullmatch(value)):
+            raise KDError(f"eval_args: mode: RecBole has no mode {value}: write full, or uni100 or pop100, say")
 
 
-def _check_learner(value):
+def _check_learner(value: Any) -> None:
     if str(value).lower() not in LEARNERS:  # RecBole would take Adam
-        raise KDError(f"learner={value!r} is none of {', '.join(LEARNERS)}{did_you_mean(str(value), LEARNERS)}")
+        raise KDError(f"learner={value!r} is not one of {', '.join(LEARNERS)}{did_you_mean(str(value), LEARNERS)}")
 
 
-def _check_intervals(config):
-    found = {name: config[name] for name in ("user_inter_num_interval", "item_inter_num_interval")}
+def _check_intervals(config: RecBoleConfig) -> None:
+    intervals = {name: config[name] for name in ("user_inter_num_interval", "item_inter_num_interval")}
     values = config["val_interval"] if isinstance(config["val_interval"], Mapping) else {}
-    # a list is of tokens that stay
-    found |= {f"val_interval: {name}": value for name, value in values.items() if isinstance(value, str)}
-    for name, value in found.items():
+    # a list names the tokens that stay
+    intervals |= {f"val_interval: {name}": value for name, value in values.items() if isinstance(value, str)}
+    for name, value in intervals.items():
         if value is not None and not all(map(_is_interval, str(value).split(";"))):  # RecBole would leave it out
-            raise KDError(f"{name}={value!r} is no interval: write '[5,inf)', say, or several parted by ';'")
+            raise KDError(f"{name}={value!r} is not an interval: write '[5,inf)', say, or several separated by ';'")
 
 
-def _is_interval(text):
+def _is_interval(text: str) -> bool:
     text = text.strip()
-    ends = text[1:-1].split(",")
     try:
-        numbers = [float(end) for end in ends]
+        bounds = [float(bound) for bound in text[1:-1].split(",")]
     except ValueError:
         return False
-    return len(numbers) == 2 and text[0] in "[(" and text[-1] in "])"
+    return len(bounds) == 2 and text[0] in "[(" and text[-1] in "])"
 
 
-def _check_negatives(args):
-    if args.get("distribution", "none") == "none":
-        return  # RecBole writes words where numbers stand else
-    asked = [("sample_num", (int,), 1, "an int in [1, inf)"), ("alpha", (int, float), -sys.float_info.max, "a number")]
-    if args.get("dynamic"):
-        asked.append(("candidate_num", (int,), 1, "an int in [1, inf) where dynamic is True"))
-    for name, kinds, least, takes in asked:
-        value = args.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < math.inf:
-            raise KDError(f"train_neg_sample_args: {name}: {value!r} is out of range: it takes {takes}")
+def _check_negatives(arguments: Mapping[str, Any]) -> None:
+    if arguments.get("distribution", "none") == "none":
+        return  # RecBole has words in place of the numbers then
+    checks: list[tuple[str, tuple[type, ...], float, str]] = [
+        ("sample_num", (int,), 1, "an int in [1, inf)"),
+        ("alpha", (int, float), -sys.float_info.max, "a number"),
+    ]
+    if arguments.get("dynamic"):
+        checks.append(("candidate_num", (int,), 1, "an int in [1, inf) where dynamic is True"))
+    for name, types, least, allowed in checks:
+        value = arguments.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, types) or not least <= value < math.inf:
+            raise KDError(f"train_neg_sample_args: {name}: {value!r} is out of range: it takes {allowed}")
 
 
-def check_valid_metric(config):
+def check_valid_metric(config: RecBoleConfig) -> None:
     """Refuse an unknown metric: RecBole looks it up only after the first epoch. Raises KDError."""
     names = metric_names(config)
     if config["valid_metric"].lower() not in names:
         raise KDError(f"valid_metric={config['valid_metric']} is not among metrics at topk: {', '.join(names)}")
 
 
-def metric_names(config):
-    """What RecBole will call the metrics that it evaluates, ``ndcg@10``, say."""
-    whole = ("auc", "gauc", "logloss", "mae", "rmse")
-    names = [name.lower() for name in config["metrics"]]
-    return [n for name in names for n in ([name] if name in whole else [f"{name}@{k}" for k in config["topk"]])]
+def metric_names(config: RecBoleConfig) -> list[str]:
+    """RecBole's names of the metrics that it evaluates, such as ``ndcg@10``."""
+    names: list[str] = []
+    for metric in config["metrics"]:
+        name = metric.lower()
+        names += [name] if name in _METRICS_WITHOUT_TOPK else [f"{name}@{k}" for k in config["topk"]]
+    return names

@@ -1,6 +1,8 @@
 """YAML files as RecBole reads them."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import yaml
 from recbole.config import Config as RecBoleConfig
@@ -8,8 +10,16 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.errors import KDError
 
 
-def read_yaml(file, what="config file"):
-    """The keys in a YAML file, as RecBole reads them: 1e-3 is a number. Raises KDError, which says ``what`` it is."""
+def read_yaml(file: Path | str, what: str = "config file") -> dict[str, Any]:
+    """The keys in a YAML file, typed as RecBole types them: 1e-3 is a number.
+
+    Args:
+        file: the file.
+        what: what the file is for, in messages.
+
+    Raises:
+        KDError: the file cannot be read, or does not hold keys.
+    """
     loader = RecBoleConfig._build_yaml_loader(None)
     try:
         with open(file, encoding="utf-8") as stream:

@@ -1,10 +1,8 @@
 """The methods made of several terms that share a module."""
 
-from collections.abc import Sequence
-
 from recbole_kd.config.configurator import Config
 from recbole_kd.knowledge.base import BaseKnowledge
-from recbole_kd.method.distiller import Distiller
+from recbole_kd.method.distiller import Distiller, TermClasses
 from recbole_kd.term.base import Term
 
 
@@ -19,7 +17,7 @@ class MKD(Distiller):
 
     @classmethod
     def build_terms(
-        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
     ) -> list[Term]:
         nkd, cpd, *others = super().build_terms(term_classes, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
@@ -35,7 +33,7 @@ class PCKD(Distiller):
 
     @classmethod
     def build_terms(
-        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
     ) -> list[Term]:
         de, cpd = super().build_terms(term_classes, config, knowledge, width)
         cpd.share(de)  # type: ignore[operator]  # CPD has this method

@@ -30,6 +30,8 @@ from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 
+TermClasses = Sequence[type[Term]]  # inside Distiller, type is RecBole's ModelType
+
 
 class Distiller(GeneralRecommender):
     """A RecBole model around a student: the losses of a method's terms join the student's own.
@@ -81,7 +83,7 @@ class Distiller(GeneralRecommender):
 
     @classmethod
     def build_terms(
-        cls, term_classes: Sequence[type[Term]], config: Config, knowledge: BaseKnowledge, width: int
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
     ) -> list[Term]:
         """The terms of the method. A composed method whose terms share a module overrides this.
 
