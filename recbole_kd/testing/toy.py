@@ -92,14 +92,13 @@ class World:
         pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
         self.knowledge = ModelKnowledge(FactorBackbone(self.teacher), tuple(pairs))
         self.backbone = FactorBackbone(self.student)
-        self.term: Any = self.make(kind, seed)
-        self.trained_module: nn.Module = self.term
+        self.term = self.trained_module = self.make(kind, seed)
         self.early = replay(self.term)
         self.before = numbers(self.student, self.term)
         self.term.start_epoch(epoch, self.backbone)
         self.epoch = epoch
 
-    def make(self, kind: Any, seed: int = 1) -> nn.Module:
+    def make(self, kind: Any, seed: int = 1) -> Any:
         """A new term of this world."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
