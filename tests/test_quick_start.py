@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recbole_kd.testing.conformance import same_weights
+from recbole_kd.testing import same_weights
 from recbole.quick_start import load_data_and_model, run_recbole
 from recbole.utils import ModelType, get_model, get_trainer
 from recbole.utils.case_study import full_sort_scores, full_sort_topk

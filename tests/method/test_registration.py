@@ -6,7 +6,7 @@ import types
 
 import pytest
 import recbole.trainer
-from recbole_kd.testing.conformance import Conformance
+from recbole_kd.testing import Conformance
 
 from recbole_kd import register
 from recbole_kd.config import schema
