@@ -80,6 +80,7 @@ class Experiment:
     Args:
         config: the run's Config.
         split: its split; prepared now where None.
+        knowledge: what is read of the teachers; theirs where None.
 
     Attributes:
         student_config: the plain RecBole Config of the student.
@@ -91,8 +92,9 @@ class Experiment:
         ``with Experiment.open(make_config("MKD", "ml-100k")) as experiment: experiment.distil().file``
     """
 
-    def __init__(self, config: Config, split: Split | None = None) -> None:
+    def __init__(self, config: Config, split: Split | None = None, knowledge: BaseKnowledge | None = None) -> None:
         self.config = config
+        self._knowledge = knowledge
         self.student_config = plain_config(config)
         self.split = prepare_split(self.student_config) if split is None else split
 
@@ -125,10 +127,12 @@ class Experiment:
         """The teachers: read from files, found where they were trained before, or trained now."""
         return provide_teachers(self.config, self.split, self.given_teachers)
 
-    @cached_property
+    @property
     def knowledge(self) -> BaseKnowledge:
         """What the terms read of the teachers."""
-        return load_knowledge(self.config, self.split, self.teachers)
+        if self._knowledge is None:
+            self._knowledge = load_knowledge(self.config, self.split, self.teachers)
+        return self._knowledge
 
     @property
     def teachers_name(self) -> str:

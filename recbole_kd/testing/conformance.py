@@ -17,7 +17,7 @@ from recbole_kd.backbone import sparse_graph
 from recbole_kd.config.recbole_schema import recbole_keys
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.metrics import evaluate
-from recbole_kd.experiment import get_student_alone, make_config, train_one
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.testing.isolation import working_directory
 from recbole_kd.testing.measures import AllocationCounter, id_tables, padding_gradients, same_weights
@@ -166,7 +166,8 @@ class MethodConformance:
         again = self.new_run(class_settings).trained(workdir / "again.pth")
         assert same_weights(distilled.content["state_dict"], again["state_dict"])
         keys = {**class_settings, "student_model": self.student, **self.keys, "seed": 7}
-        train_one("method", make_config(self.method, config_dict=keys), run.knowledge, workdir / "other.pth")
+        other_seed = make_config(self.method, config_dict=keys)
+        Experiment(other_seed, run.data, run.knowledge).train_side("method", workdir / "other.pth")
         other = torch.load(workdir / "other.pth", weights_only=False)
         assert not same_weights(distilled.content["state_dict"], other["state_dict"])
 
@@ -252,7 +253,7 @@ class MethodConformance:
         gains = []
         for seed in (1, 2, 3):
             run = ConformanceRun(self.method, {**gate, "seed": seed}, **keys)
-            alone, _ = get_student_alone(run.config, run.student_config, run.data)
+            alone = run.experiment.train_alone().model
             run.trained(workdir / "x.pth")
             distilled = load_weights(run.student_config, run.data.train._dataset, workdir / "x.pth")
             before, after = (

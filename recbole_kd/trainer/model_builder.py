@@ -1,10 +1,11 @@
 """Building RecBole models, and loading their weights."""
 
 import torch
-from recbole.utils import get_model, init_seed
+from recbole.utils import init_seed
 
 from recbole_kd.backbone.sparse_graph import use_row_product
 from recbole_kd.checkpoint.reader import read_checkpoint, restore_arrays, to_device
+from recbole_kd.config.model_names import model_class_of
 from recbole_kd.errors import KDError, error_sentence
 
 
@@ -71,7 +72,7 @@ def build_model(config, dataset):
     Raises:
         KDError: ``init_std`` for a model that has no table.
     """
-    model = get_model(config["model"])(config, dataset)
+    model = model_class_of(config)(config, dataset)
     if config["init_std"]:
         tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
         if not tables:

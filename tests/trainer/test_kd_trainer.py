@@ -9,7 +9,7 @@ from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import get_student_alone, make_config
+from recbole_kd.experiment import make_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.kd_trainer import KDTrainer
@@ -158,10 +158,10 @@ def test_under_a_sum_the_student_alone_is_what_is_distilled_at_weight_zero(setti
     decay = {"kd_reduction": "sum", "kd_rows": 0, "weight_decay": 1.0, "student_model": student}
     bench = Bench("SLD", settings, sld_weight=0.0, **decay)
     distilled = bench.trained(workdir / "x.pth")["state_dict"]
-    alone = read_checkpoint(get_student_alone(bench.config, bench.student_config, bench.data)[1])["state_dict"]
+    alone = read_checkpoint(bench.experiment.train_alone().file)["state_dict"]
     assert all(torch.equal(alone[name], distilled[name]) for name in distilled)
     mean = Bench("SLD", settings, **{**decay, "kd_reduction": "mean"})
-    other = read_checkpoint(get_student_alone(mean.config, mean.student_config, mean.data)[1])["state_dict"]
+    other = read_checkpoint(mean.experiment.train_alone().file)["state_dict"]
     assert not any(torch.equal(alone[name], other[name]) for name in alone)  # the same decay weighs more beside a mean
 
 

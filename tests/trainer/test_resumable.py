@@ -100,7 +100,7 @@ def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdi
     argv = command(settings, workdir / "saved", "--resume=True", f"--result_file={workdir / 'r.json'}")
     assert main(argv) == 0
     first = json.loads((workdir / "r.json").read_text())
-    monkeypatch.setattr("recbole_kd.experiment._distil", None)
+    monkeypatch.setattr("recbole_kd.experiment.Experiment._distil_to", None)
     assert main(argv) == 0
     assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
 
