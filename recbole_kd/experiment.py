@@ -27,14 +27,15 @@ from recbole_kd.method.terms import max_list_length, method_terms
 from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
 from recbole_kd.term import get_term
 from recbole_kd.trainer.cache_key import run_key
-from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer, check_same_data
+from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.options import TrainingOptions
+from recbole_kd.trainer.rank_agreement import check_same_data
 from recbole_kd.trainer.training import (
     describe_failure,
     read_done_marker,
     read_trained,
-    resume_options,
     run_trainer,
     train,
 )
@@ -128,7 +129,7 @@ def get_student_alone(config, student, data):
     else:
         logger.info(f"training the student alone, in plain RecBole: {student['model']}")
         with describe_failure(f"the student {student['model']} alone"):
-            train(without_wandb(student), file, **resume_options(config))
+            train(without_wandb(student), file, options=TrainingOptions.from_config(config))
     return load_weights(student, data.train._dataset, file, read_trained(file)), str(file)
 
 
@@ -163,7 +164,7 @@ def train_one(side, config, knowledge, file, watch=None):
     else:
         own = config.teacher if side == "teacher" else plain_config(config)
         with describe_failure(f"the {'teacher' if side == 'teacher' else 'student'} {own['model']}"):
-            train(own, file, **resume_options(config), watch=watch)
+            train(own, file, options=TrainingOptions.from_config(config, on_epoch=watch))
 
 
 def _distil(config, knowledge, file, watch=None):
@@ -174,4 +175,4 @@ def _distil(config, knowledge, file, watch=None):
         model = method_class(config.method)(config, fresh.train._dataset, knowledge)
     kind = DistributedKDTrainer if process_count() > 1 else KDTrainer
     with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
-        run_trainer(kind(config, model), fresh, file, **resume_options(config), watch=watch)
+        run_trainer(kind, config, model, fresh, file, TrainingOptions.from_config(config, on_epoch=watch))

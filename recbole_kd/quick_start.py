@@ -20,8 +20,9 @@ from recbole_kd.errors import KDError
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import _distil, get_distilled, make_config, opened, run_experiment, taught
 from recbole_kd.method.checks import check_distributable
-from recbole_kd.trainer.ddp_trainer import check_same_settings, silence_rank
+from recbole_kd.trainer.ddp_trainer import silence_rank
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.rank_agreement import check_same_settings
 
 SAVED = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")  # where RecBole looks for what it has saved
 SAVES = ("save_dataset", "save_dataloaders")

@@ -23,6 +23,7 @@ from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
+from recbole_kd.trainer.options import TrainingFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,7 +190,7 @@ class Conformance:
 
         class Dying(KDTrainer):
             def _check_nan(self, loss):
-                if self.epoch == 1 and self.view == 2:
+                if self.epoch == 1 and self.step == 2:
                     raise Killed
                 super()._check_nan(loss)
 
@@ -197,10 +198,8 @@ class Conformance:
             data = prepare_split(bench.student_config)
             init_seed(bench.config["seed"], True)
             model = method_class(self.method)(bench.config, data.train._dataset, bench.knowledge)
-            made = kind(bench.config, model)
-            made.saved_model_file, made.resume_file = str(workdir / "cut.pth"), str(workdir / "cut.resume")
-            made.resume_interval = 0
-            return made, data
+            files = TrainingFiles(workdir / "cut.pth", workdir / "cut.resume", resume_interval=0)
+            return kind(bench.config, model, files), data
 
         first, data = trainer(Dying)
         with pytest.raises(Killed):
