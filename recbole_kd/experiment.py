@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -37,16 +37,14 @@ from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer, check_same_data
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.options import EpochCallback, TrainingOptions
 from recbole_kd.trainer.training import (
     describe_failure,
     read_done_marker,
     read_trained,
-    resume_options,
     run_trainer,
     train,
 )
-
-EpochCallback = Callable[[int, float, bool], None]
 
 
 class TrainedModel(NamedTuple):
@@ -186,7 +184,7 @@ class Experiment:
         config = self.config.teacher if side == "teacher" else self.student_config
         whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
         with describe_failure(whose):
-            train(without_wandb(config), file, **resume_options(self.config), watch=callback)
+            train(without_wandb(config), file, options=TrainingOptions.from_config(self.config, on_epoch=callback))
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
         config, split = self.config, prepare_split(self.student_config)
@@ -194,9 +192,10 @@ class Experiment:
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
             model = method_class(config.method)(config, split.train._dataset, self.knowledge)
-        trainer = (DistributedKDTrainer if process_count() > 1 else KDTrainer)(config, model)
+        trainer_class = DistributedKDTrainer if process_count() > 1 else KDTrainer
+        options = TrainingOptions.from_config(config, on_epoch=callback)
         with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
-            run_trainer(trainer, split, file, **resume_options(config), watch=callback)
+            run_trainer(trainer_class, config, model, split, file, options)
 
     def _load(self, file: Path) -> TrainedModel:
         config, content = self.student_config, read_trained(file)

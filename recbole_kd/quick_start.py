@@ -22,8 +22,9 @@ from recbole_kd.errors import KDError
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.checks import check_distributable
-from recbole_kd.trainer.ddp_trainer import check_same_settings, silence_rank
+from recbole_kd.trainer.ddp_trainer import silence_rank
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.rank_agreement import check_same_settings
 
 # where RecBole looks for datasets and loaders that it has saved, and what makes it save them
 SAVED_DATA_KEYS = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")

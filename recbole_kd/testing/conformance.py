@@ -25,6 +25,7 @@ from recbole_kd.testing.plain_recbole import PlainRecBoleProcess
 from recbole_kd.testing.run import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
+from recbole_kd.trainer.options import TrainingFiles
 
 Settings = dict[str, Any]
 
@@ -198,10 +199,8 @@ class MethodConformance:
     def test_resume_is_bit_equal(self, run: ConformanceRun, distilled: DistilledStudent, workdir: Path) -> None:
         def trainer(kind: type[KDTrainer]) -> tuple[KDTrainer, Any]:
             data = prepare_split(run.student_config)
-            result = kind(run.config, run.new_model())
-            result.saved_model_file, result.resume_file = str(workdir / "cut.pth"), str(workdir / "cut.resume")
-            result.resume_interval = 0
-            return result, data
+            files = TrainingFiles(workdir / "cut.pth", workdir / "cut.resume", resume_interval=0)
+            return kind(run.config, run.new_model(), files), data
 
         first, data = trainer(InterruptedTrainer)
         with pytest.raises(Interrupted):

@@ -15,15 +15,14 @@ from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.options import TrainingFiles, TrainingOptions
 from recbole_kd.trainer.training import run_trainer
 
 
 def trainer_of(bench, file):
     init_seed(bench.config["seed"], True)
     model = method_class(bench.config.method)(bench.config, bench.data.train._dataset, bench.knowledge)
-    trainer = KDTrainer(bench.config, model)
-    trainer.saved_model_file = str(file)
-    return trainer
+    return KDTrainer(bench.config, model, TrainingFiles(file))
 
 
 def test_each_loss_is_logged_by_its_name(settings, workdir, caplog):
@@ -192,12 +191,19 @@ def test_a_single_epoch_runs_without_fit(settings, workdir):
 
 def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
     bench = Bench("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
-    trainer, told = trainer_of(bench, workdir / "x.pth"), []
-    kind = type(trainer.model)
+    model, trainers, reported = trainer_of(bench, workdir / "x.pth").model, [], []
+
+    class Recorded(KDTrainer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            trainers.append(self)
+
+    model_class = type(model)
+    options = TrainingOptions(on_epoch=lambda epoch, score, phases_done: reported.append(phases_done))
     try:
-        kind.last_phase = property(lambda model: 2 if trainer.epoch >= 2 else 10**9)
-        data = prepare_split(bench.student_config)
-        run_trainer(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
+        model_class.last_phase = property(lambda model: 2 if trainers[0].epoch >= 2 else 10**9)
+        split = prepare_split(bench.student_config)
+        run_trainer(Recorded, bench.config, model, split, workdir / "x.pth", options)
     finally:
-        del kind.last_phase
-    assert told == [False, False, True, True]
+        del model_class.last_phase
+    assert reported == [False, False, True, True]
