@@ -8,7 +8,7 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.capabilities import FACTOR_MODEL, SCORER
 from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun
 from recbole_kd.trainer.model_builder import build_seeded_model
 
 
@@ -130,7 +130,7 @@ def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_fo
 
 
 def test_scores_of_all_items_are_of_single_precision_under_autocast(settings):
-    bench = Bench("KD", settings)
+    bench = ConformanceRun("KD", settings)
     users, items = torch.tensor([1, 5, 2]), torch.tensor([3, 9])
     with bench.model().backbone.eval_view() as view:
         wanted = view.score_all(users), view.score_cross(users, items)
@@ -141,7 +141,7 @@ def test_scores_of_all_items_are_of_single_precision_under_autocast(settings):
 
 
 def test_asking_a_teacher_moves_no_random_numbers_and_takes_no_half_precision(settings):
-    bench = Bench("KD", settings, teacher_model="NeuMF")
+    bench = ConformanceRun("KD", settings, teacher_model="NeuMF")
     knowledge, users = bench.knowledge, torch.tensor([1, 5, 2])
     wanted = knowledge.score_all(users)
     stock = knowledge.backbone.score_all
@@ -155,7 +155,7 @@ def test_asking_a_teacher_moves_no_random_numbers_and_takes_no_half_precision(se
 
 
 def test_a_step_propagates_a_graph_once_and_with_gradient(settings):
-    bench = Bench("MKD", settings, student_model="LightGCN")
+    bench = ConformanceRun("MKD", settings, student_model="LightGCN")
     model, calls = bench.model(), []
     propagate = type(model.student).forward
     model.student.forward = lambda: calls.append(1) or propagate(model.student)
@@ -166,7 +166,7 @@ def test_a_step_propagates_a_graph_once_and_with_gradient(settings):
 
 
 def test_an_evaluation_before_the_step_does_not_cut_the_gradient(settings):
-    bench = Bench("SLD", settings, student_model="LightGCN")
+    bench = ConformanceRun("SLD", settings, student_model="LightGCN")
     model = bench.model()
     with torch.no_grad():
         model.full_sort_predict({model.USER_ID: torch.tensor([1])})  # fills RecBole's cache of detached tables

@@ -53,7 +53,7 @@ from recbole_kd.quick_start import _run_rank, objective_function, run_kd
 from recbole_kd.teacher import provider
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term.nkd import NKD
-from recbole_kd.testing.conformance import Bench, same_weights
+from recbole_kd.testing import ConformanceRun, same_weights
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.ddp_trainer import (
     DistributedKDTrainer,
@@ -122,7 +122,7 @@ def half(batch):
 def bench_of(method, settings, **keys):
     """The first process trains the teacher, as in a run."""
     with rank0_first():
-        return Bench(method, settings, **keys)
+        return ConformanceRun(method, settings, **keys)
 
 
 def gradients(settings, method, keys):
@@ -282,7 +282,7 @@ def alone(folder, module_settings):
 
 
 def mean_of_halves(settings, method, keys):
-    bench = Bench(method, settings, **keys)
+    bench = ConformanceRun(method, settings, **keys)
     factor = 1.0 if keys.get("kd_reduction") == "sum" else 0.5
     parts = []
     for rank in (0, 1):
@@ -349,7 +349,7 @@ def test_the_first_process_alone_writes(method, found):
 
 def test_metrics_are_of_all_users_each_once(found, folder, module_settings, monkeypatch):
     monkeypatch.chdir(folder)
-    bench = Bench("SLD", module_settings, **MEASURED)
+    bench = ConformanceRun("SLD", module_settings, **MEASURED)
     model = model_of(bench)
     wanted, _ = evaluate(bench.student_config, model.student, bench.data)
     (some, mine), (rest, theirs) = found[0]["evaluation"], found[1]["evaluation"]

@@ -23,7 +23,7 @@ from recbole_kd.knowledge.score_file import FileKnowledge
 from recbole_kd.ops.ranking import rank_weights
 from recbole_kd.quick_start import run_kd
 from recbole_kd.teacher.provider import provide_teachers
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun
 from recbole_kd.trainer import training
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
 from tests.ops.test_ranking import slow_consensus
@@ -33,7 +33,7 @@ THREE = ["BPR", "EASE", "NeuMF"]
 
 @pytest.fixture
 def bench(settings):
-    return Bench("RRD", settings, teacher_model=THREE)
+    return ConformanceRun("RRD", settings, teacher_model=THREE)
 
 
 def test_the_consensus_is_that_of_the_members_lists(bench):
@@ -66,7 +66,7 @@ def test_items_that_were_trained_on_are_in_no_list_and_lead_the_other(bench):
 
 
 def test_seen_items_stand_as_the_teacher_scores_them(settings):
-    knowledge = Bench("RRD", settings).knowledge
+    knowledge = ConformanceRun("RRD", settings).knowledge
     seen = knowledge.top_seen(6)
     for user in (1, 30):
         items = seen[user][seen[user] > 0].long()
@@ -75,7 +75,7 @@ def test_seen_items_stand_as_the_teacher_scores_them(settings):
 
 
 def test_scores_are_the_mean_of_standardised_ones(settings):
-    knowledge = Bench("SLD", settings, teacher_model=THREE, ensemble="score").knowledge
+    knowledge = ConformanceRun("SLD", settings, teacher_model=THREE, ensemble="score").knowledge
     users = torch.tensor([3, 4, 11])
     expected = []
     for member in knowledge.members:
@@ -92,8 +92,8 @@ def test_scores_are_the_mean_of_standardised_ones(settings):
 
 def test_a_teacher_counts_as_much_as_its_weight_says(settings):
     weights = [1, 0.5, 2.0]
-    ranks = Bench("RRD", settings, teacher_model=THREE, ensemble_weights=weights).knowledge
-    scores = Bench("SLD", settings, teacher_model=THREE, ensemble="score", ensemble_weights=weights).knowledge
+    ranks = ConformanceRun("RRD", settings, teacher_model=THREE, ensemble_weights=weights).knowledge
+    scores = ConformanceRun("SLD", settings, teacher_model=THREE, ensemble="score", ensemble_weights=weights).knowledge
     members, user = [member.top_items(89).ids[5].tolist() for member in ranks.members], torch.tensor([5])
     shares = [weight * value for weight in weights for value in rank_weights(89, 10.0).tolist()]
     ids, values = slow_consensus([item for own in members for item in own], shares, 10)
@@ -108,12 +108,12 @@ def test_a_teacher_counts_as_much_as_its_weight_says(settings):
 
 def test_weights_have_a_store_of_their_own_and_none_is_as_before(settings):
     def run(**keys):
-        bench = Bench("RRD", settings, teacher_model=THREE, **keys)
+        bench = ConformanceRun("RRD", settings, teacher_model=THREE, **keys)
         return bench.knowledge.store, run_key(bench.config, bench.data.fingerprint)
 
     plain, weighted, others = run(), run(ensemble_weights=[1, 1, 2]), run(ensemble_weights=[1, 2, 1])
     assert len({plain, weighted, others}) == 3 and plain[0].name == teachers_name(
-        Bench("RRD", settings, teacher_model=THREE).teachers
+        ConformanceRun("RRD", settings, teacher_model=THREE).teachers
     )
     assert "ensemble_weights" not in outcome_settings(make_config("RRD", config_dict=settings).final_config_dict)
 
@@ -131,12 +131,12 @@ def test_one_teacher_has_no_weight(settings):
 
 @pytest.mark.parametrize("method", ["CD", "DCD", "IRRRD", "KD", "RCEKD", "SLD", "UnKD"])
 def test_every_term_that_needs_scores_takes_an_ensemble_of_them(settings, method):
-    bench = Bench(method, settings, teacher_model=["BPR", "EASE"], ensemble="score")
+    bench = ConformanceRun(method, settings, teacher_model=["BPR", "EASE"], ensemble="score")
     bench.model().calculate_loss(bench.batch())
 
 
 def test_users_of_an_item_stand_as_the_mean_scores_them(settings):
-    knowledge = Bench("DCD", settings, teacher_model=["BPR", "EASE"], ensemble="score").knowledge
+    knowledge = ConformanceRun("DCD", settings, teacher_model=["BPR", "EASE"], ensemble="score").knowledge
     top, scores = knowledge.top_users(5), knowledge.score_all(torch.arange(61))
     scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf
     best = scores[1:, 7].topk(5)
@@ -186,7 +186,7 @@ def test_the_result_has_a_row_for_each_teacher_and_one_for_all(settings, workdir
 
 
 def test_lists_are_evaluated_as_the_model_that_they_are_read_of(settings):
-    bench = Bench("RRD", settings)
+    bench = ConformanceRun("RRD", settings)
     model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
     assert evaluate(bench.student_config, model, bench.data) == evaluate(
         bench.teacher.config, bench.teacher.model, bench.data
@@ -201,7 +201,7 @@ def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
 
 def test_sampled_evaluation_reads_the_same_order(settings):
     eval_args = {"mode": {"valid": "uni20", "test": "uni20"}}
-    bench = Bench("RRD", settings, eval_args=eval_args)
+    bench = ConformanceRun("RRD", settings, eval_args=eval_args)
     model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
     lists, own = (
         evaluate(config, one, bench.data)[1]
@@ -254,7 +254,7 @@ def test_two_of_one_class_are_two_teachers(settings):
 
 
 def test_one_file_under_two_names_is_refused(settings, workdir):
-    file = Bench("RRD", settings).teacher.file
+    file = ConformanceRun("RRD", settings).teacher.file
     (workdir / "copy.pth").write_bytes((workdir / file).read_bytes())
     keys = {key: value for key, value in settings.items() if key != "teacher"}
     with pytest.raises(KDError, match="twice"):
@@ -262,7 +262,7 @@ def test_one_file_under_two_names_is_refused(settings, workdir):
 
 
 def test_a_checkpoint_of_another_split_is_refused_among_several(settings):
-    own, other = Bench("RRD", settings).teacher.file, Bench("RRD", settings, seed=5).teacher.file
+    own, other = ConformanceRun("RRD", settings).teacher.file, ConformanceRun("RRD", settings, seed=5).teacher.file
     keys = {key: value for key, value in settings.items() if key != "teacher"}
     with pytest.raises(KDError, match="test pairs"):
         run_kd("RRD", config_dict={**keys, "teacher_path": [own, other]})
@@ -296,7 +296,7 @@ def states(settings, workdir):
     from recbole_kd.io import atomic_write as write_whole
     from recbole_kd.io import torch_bytes as to_bytes
 
-    bench = Bench("RRD", {**settings, "epochs": 1})
+    bench = ConformanceRun("RRD", {**settings, "epochs": 1})
     content = bench.teacher.file
     import torch as t
 
@@ -389,7 +389,7 @@ def test_a_folder_beside_a_given_checkpoint_is_left_alone(states, workdir):
 @pytest.fixture
 def ranks(settings, workdir):
     """The lists of a BPR as a file: (function that writes it, the knowledge that it is of, settings)."""
-    bench = Bench("RRD", settings)
+    bench = ConformanceRun("RRD", settings)
     top = bench.knowledge.top_items(40)
     users, items = bench.data.tokens
 
@@ -525,7 +525,7 @@ def test_an_ensemble_says_what_it_is(bench):
 
 
 def test_what_a_model_holds_is_counted_once(settings):
-    bench = Bench("RRD", settings, teacher_model=["LightGCN", "EASE"])
+    bench = ConformanceRun("RRD", settings, teacher_model=["LightGCN", "EASE"])
     graph, solved = (teacher.model for teacher in bench.teachers)
     evaluate(bench.teachers[0].config, graph, bench.data)  # leaves propagated tables behind
     assert model_size(graph) == (

@@ -13,13 +13,13 @@ from recbole_kd.ops.blocks import BLOCK_SIZE
 from recbole_kd.ops.ranking import top_k_of_chunks
 from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.ops.top_lists import MIN_ROWS
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun
 from recbole_kd.testing.toy import D_T, ITEMS, SEEN, USERS, Toy
 
 
 @pytest.fixture
 def bench(settings):
-    return Bench("SLD", settings)
+    return ConformanceRun("SLD", settings)
 
 
 def test_top_items_are_the_best_unseen_ones(bench):
@@ -71,7 +71,7 @@ def test_scores_of_chosen_items(bench):
 
 
 def test_a_scorer_gives_the_same_kinds_of_knowledge(settings):
-    bench = Bench("SLD", settings, teacher_model="EASE")
+    bench = ConformanceRun("SLD", settings, teacher_model="EASE")
     assert bench.knowledge.capabilities == SCORER and bench.knowledge.width is None
     top = bench.knowledge.top_items(5)
     full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))

@@ -16,7 +16,7 @@ from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import result_table
-from recbole_kd.testing.conformance import Bench, same_weights
+from recbole_kd.testing import ConformanceRun, same_weights
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
 
 
@@ -95,11 +95,11 @@ def test_items_without_length_and_a_teacher_that_knows_nothing_are_finite():
 
 @pytest.fixture
 def bench(settings):
-    return Bench("SLD", settings, neighbour_weight=0.8)
+    return ConformanceRun("SLD", settings, neighbour_weight=0.8)
 
 
 def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
-    own = Bench("SLD", settings).knowledge
+    own = ConformanceRun("SLD", settings).knowledge
     knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
     assert knowledge.width == own.width and knowledge.capabilities == FACTOR_MODEL
     for side in ("user", "item"):
@@ -130,7 +130,7 @@ def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench
 
 
 def test_each_weight_has_a_store_and_runs_of_its_own_and_none_is_as_before(settings, bench):
-    runs = [Bench("SLD", settings, **keys) for keys in ({}, {"neighbour_weight": 0.4})] + [bench]
+    runs = [ConformanceRun("SLD", settings, **keys) for keys in ({}, {"neighbour_weight": 0.4})] + [bench]
     stores = {run.knowledge.store for run in runs}
     keys = {run_key(run.config, run.data.fingerprint) for run in runs}
     assert len(stores) == len(keys) == 3

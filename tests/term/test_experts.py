@@ -149,7 +149,7 @@ def test_an_expert_starts_as_a_linear_layer_of_its_own_would():
 
 
 def test_no_tensor_holds_every_experts_answer():
-    from recbole_kd.testing.conformance import Largest
+    from recbole_kd.testing import Largest
 
     n, d_out, number = 50, 40, 10
     part = Experts(D_IN, d_out, 4, number)

@@ -13,7 +13,7 @@ from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.method.configuration import build_config
 from recbole_kd.term.hetcomp import HetComp, _joined
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun
 from recbole_kd.testing.toy import (
     D_T,
     ITEMS,
@@ -154,7 +154,7 @@ def test_longer_lists_are_nested_tails():
 
 
 def test_a_tenth_as_many_training_items_are_taught(settings):
-    term = Bench("HetComp", settings, hetcomp_k=20).model().terms[0]
+    term = ConformanceRun("HetComp", settings, hetcomp_k=20).model().terms[0]
     assert (term.k, term.upper, term.tenth, term.seen.shape[1]) == (20, 10, 2, 2)
 
 

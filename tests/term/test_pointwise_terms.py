@@ -22,8 +22,7 @@ from recbole_kd.term.cd import CD
 from recbole_kd.term.rcekd import RCEKD
 from recbole_kd.term.rd import RD
 from recbole_kd.term.unkd import UnKD
-from recbole_kd.testing import toy
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun, toy
 from recbole_kd.testing.toy import (
     APART,
     ITEMS,
@@ -737,7 +736,7 @@ def test_a_term_is_found_by_its_name(name, needs):
 
 @pytest.mark.parametrize("name", ["RCEKD", "UnKD", "CD", "RD"])
 def test_a_teacher_without_factors_will_do(settings, name):
-    bench = Bench(name, settings, teacher_model="EASE")
+    bench = ConformanceRun(name, settings, teacher_model="EASE")
     model = bench.model()
     losses = model.calculate_loss(bench.batch())
     assert bench.knowledge.capabilities == SCORER and all(torch.isfinite(loss) and loss > 0 for loss in losses)

@@ -11,7 +11,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.method.registry import method_class
-from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_seeded_model
@@ -26,7 +26,7 @@ def trainer_of(bench, file):
 
 
 def test_each_loss_is_logged_by_its_name(settings, workdir, caplog):
-    bench = Bench("MKD", settings)
+    bench = ConformanceRun("MKD", settings)
     trainer = trainer_of(bench, workdir / "x.pth")
     scalars = []
     trainer.tensorboard.add_scalar = lambda tag, value, epoch: scalars.append(tag)
@@ -37,7 +37,7 @@ def test_each_loss_is_logged_by_its_name(settings, workdir, caplog):
 
 
 def test_the_progress_bar_shows_each_loss(settings, workdir, capsys):
-    bench = Bench("MKD", {**settings, "train_batch_size": 16, "epochs": 1})
+    bench = ConformanceRun("MKD", {**settings, "train_batch_size": 16, "epochs": 1})
     trainer_of(bench, workdir / "x.pth").fit(bench.data.train, bench.data.valid, show_progress=True)
     bar = capsys.readouterr().err
     assert "Train     0" in bar and "base=" in bar and "SLD=" in bar
@@ -46,7 +46,7 @@ def test_the_progress_bar_shows_each_loss(settings, workdir, capsys):
 @pytest.mark.parametrize("warmup", [0, 6])
 def test_early_stopping_counts_after_the_last_phase_only(settings, workdir, monkeypatch, warmup):
     keys = {"epochs": 30, "stopping_step": 2, "sld_warmup": warmup}
-    bench = Bench("SLD", {**settings, **keys})
+    bench = ConformanceRun("SLD", {**settings, **keys})
     trainer = trainer_of(bench, workdir / "x.pth")
     assert trainer.model.last_phase == warmup
     scores = iter([0.9] + [0.1] * 40)  # the first evaluation is never reached again
@@ -57,12 +57,12 @@ def test_early_stopping_counts_after_the_last_phase_only(settings, workdir, monk
 
 
 def test_terms_without_a_schedule_end_no_phase(settings):
-    assert Bench("NKD", settings).model().last_phase == 0
-    assert Bench("SLD", settings, sld_mode="union").model().last_phase == 0
+    assert ConformanceRun("NKD", settings).model().last_phase == 0
+    assert ConformanceRun("SLD", settings, sld_mode="union").model().last_phase == 0
 
 
 def test_the_optimiser_in_the_checkpoint_is_the_students_alone(settings, workdir):
-    bench = Bench("MKD", settings)
+    bench = ConformanceRun("MKD", settings)
     optimiser = bench.trained(workdir / "x.pth")["optimizer"]
     plain = build_seeded_model(bench.student_config, bench.data.train._dataset)
     again = torch.optim.Adam(plain.parameters())
@@ -72,7 +72,7 @@ def test_the_optimiser_in_the_checkpoint_is_the_students_alone(settings, workdir
 
 
 def test_the_terms_step_is_adams_and_every_parameter_takes_one(settings, workdir):
-    bench = Bench("MKD", settings)
+    bench = ConformanceRun("MKD", settings)
     trainer = trainer_of(bench, workdir / "x.pth")
     students, others = (group["params"] for group in trainer.optimizer.param_groups)
     assert [*map(id, students)] == [*map(id, trainer.model.student.parameters())]
@@ -90,17 +90,17 @@ def test_the_terms_step_is_adams_and_every_parameter_takes_one(settings, workdir
 
 
 def test_stock_resuming_of_a_distilled_checkpoint_is_refused(settings, workdir):
-    bench = Bench("SLD", settings)
+    bench = ConformanceRun("SLD", settings)
     with pytest.raises(KDError, match="resume=True"):
         trainer_of(bench, workdir / "x.pth").resume_checkpoint("x.pth")
 
 
 def test_the_base_weight_and_the_sum_reduction(settings):
-    bench = Bench("SLD", settings, kd_rows=0)
+    bench = ConformanceRun("SLD", settings, kd_rows=0)
     batch = bench.batch()
     mean = bench.model().calculate_loss(batch)
-    half = Bench("SLD", settings, kd_rows=0, kd_base_weight=0.5).model().calculate_loss(batch)
-    total = Bench("SLD", settings, kd_rows=0, kd_reduction="sum").model().calculate_loss(batch)
+    half = ConformanceRun("SLD", settings, kd_rows=0, kd_base_weight=0.5).model().calculate_loss(batch)
+    total = ConformanceRun("SLD", settings, kd_rows=0, kd_reduction="sum").model().calculate_loss(batch)
     assert float(half[0].detach()) == pytest.approx(0.5 * float(mean[0].detach()))
     assert float(total[0].detach()) == pytest.approx(len(batch) * float(mean[0].detach()), rel=1e-5)
     users = len(batch[bench.data.dataset.uid_field].unique())
@@ -114,7 +114,7 @@ USERS = [("SLD", {}), ("RRD", {}), ("HetComp", {"hetcomp_items": 0})]
 
 @pytest.mark.parametrize(("method", "keys"), ROWS + USERS)
 def test_a_sum_runs_over_rows_where_the_paper_does_and_over_users_elsewhere(settings, method, keys):
-    model, batch = _of_one_loss(Bench(method, settings, kd_rows=0, kd_reduction="sum", **keys))
+    model, batch = _of_one_loss(ConformanceRun(method, settings, kd_rows=0, kd_reduction="sum", **keys))
     users = batch["user_id"]
     assert len(users.unique()) < len(users)
     first = [int((users == user).nonzero()[0]) for user in users.unique()]
@@ -126,18 +126,18 @@ def test_a_sum_runs_over_rows_where_the_paper_does_and_over_users_elsewhere(sett
 
 def test_a_sum_over_rows_is_estimated_from_some_users_without_bias(settings):
     keys = {"kd_items": "all", "kd_reduction": "sum"}
-    whole, batch = _of_one_loss(Bench("KD", settings, kd_rows=0, **keys))
-    some, _ = _of_one_loss(Bench("KD", settings, kd_rows=8, **keys))
+    whole, batch = _of_one_loss(ConformanceRun("KD", settings, kd_rows=0, **keys))
+    some, _ = _of_one_loss(ConformanceRun("KD", settings, kd_rows=8, **keys))
     found = torch.tensor([float(some.calculate_loss(batch)[1].detach()) for _ in range(2000)])
     expected = float(whole.calculate_loss(batch)[1].detach())
     assert found.std() > 0 and abs(float(found.mean()) - expected) < 4 * float(found.std()) / 2000**0.5
 
 
 def test_rows_of_several_negatives_count_once_in_a_sum(settings):
-    one = Bench("KD", settings, kd_rows=0, kd_reduction="sum")
+    one = ConformanceRun("KD", settings, kd_rows=0, kd_reduction="sum")
     three = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
              "candidate_num": 0}}  # fmt: skip
-    several = Bench("KD", settings, kd_rows=0, kd_reduction="sum", **three)
+    several = ConformanceRun("KD", settings, kd_rows=0, kd_reduction="sum", **three)
     model, batch = one.model(), one.batch()
     again = several.model()
     again.load_state_dict(model.state_dict())
@@ -155,11 +155,11 @@ def _of_one_loss(bench):
 @pytest.mark.parametrize("student", ["BPR", "LightGCN"])
 def test_under_a_sum_the_student_alone_is_what_is_distilled_at_weight_zero(settings, workdir, student):
     decay = {"kd_reduction": "sum", "kd_rows": 0, "weight_decay": 1.0, "student_model": student}
-    bench = Bench("SLD", settings, sld_weight=0.0, **decay)
+    bench = ConformanceRun("SLD", settings, sld_weight=0.0, **decay)
     distilled = bench.trained(workdir / "x.pth")["state_dict"]
     alone = read_checkpoint(bench.experiment.train_alone().file)["state_dict"]
     assert all(torch.equal(alone[name], distilled[name]) for name in distilled)
-    mean = Bench("SLD", settings, **{**decay, "kd_reduction": "mean"})
+    mean = ConformanceRun("SLD", settings, **{**decay, "kd_reduction": "mean"})
     other = read_checkpoint(mean.experiment.train_alone().file)["state_dict"]
     assert not any(torch.equal(alone[name], other[name]) for name in alone)  # the same decay weighs more beside a mean
 
@@ -183,14 +183,14 @@ def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
 
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):
-    bench = Bench("RRD", settings)
+    bench = ConformanceRun("RRD", settings)
     trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost/epoch.py times one
     losses = trainer._train_epoch(prepare_split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 
 
 def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
-    bench = Bench("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
+    bench = ConformanceRun("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
     model, trainers, reported = trainer_of(bench, workdir / "x.pth").model, [], []
 
     class Recorded(KDTrainer):

@@ -18,7 +18,7 @@ from recbole_kd.cli import main
 from recbole_kd.errors import KDError
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
-from recbole_kd.testing.conformance import Bench, same_weights
+from recbole_kd.testing import ConformanceRun, same_weights
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.options import TrainingFiles
 from recbole_kd.trainer.resumable import ResumableTrainer
@@ -159,7 +159,7 @@ def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
 
 @pytest.mark.parametrize("junk", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02]q\x00."])
 def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workdir):
-    bench = Bench("RRD", settings)
+    bench = ConformanceRun("RRD", settings)
     trainer = KDTrainer(bench.config, bench.model(), TrainingFiles(workdir / "x.pth", workdir / "x.pth.resume"))
     (workdir / "x.pth.resume").write_bytes(junk)
     with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged.*remove it"):
@@ -188,15 +188,15 @@ def test_a_full_disk_is_named_with_the_file(monkeypatch, tmp_path):
 
 
 def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):
-    bench = Bench("RRD", settings)
+    bench = ConformanceRun("RRD", settings)
     mark = workdir / f"{bench.teacher.file}.json"
     mark.write_bytes(mark.read_bytes()[:7])
     assert read_done_marker(bench.teacher.file) is None
-    assert read_done_marker(Bench("RRD", settings).teacher.file)["epochs"] == 2  # trained again
+    assert read_done_marker(ConformanceRun("RRD", settings).teacher.file)["epochs"] == 2  # trained again
 
 
 def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
-    bench = Bench("MKD", settings)
+    bench = ConformanceRun("MKD", settings)
     trainer = KDTrainer(bench.config, bench.model(), TrainingFiles(workdir / "x.pth", workdir / "x.pth.resume"))
     trainer._write_resume_point(1)
     assert trainer.resume() == 1

@@ -12,7 +12,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.loader import load_knowledge
 from recbole_kd.teacher.provider import provide_teachers
-from recbole_kd.testing.conformance import Bench, same_weights
+from recbole_kd.testing import ConformanceRun, same_weights
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import TrainingFiles, TrainingOptions
 from recbole_kd.trainer.resumable import ResumableTrainer
@@ -74,11 +74,11 @@ def test_more_states_after_a_kill_are_those_of_a_training_without_one(long, monk
 
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", dies)
     with pytest.raises(KeyboardInterrupt):
-        Bench("HetComp", {**long, "teacher_states": 2, "checkpoint_dir": "killed"}, hetcomp_k=10)
+        ConformanceRun("HetComp", {**long, "teacher_states": 2, "checkpoint_dir": "killed"}, hetcomp_k=10)
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
     asked = {**long, "teacher_states": 4}
     found = [
-        Bench("HetComp", {**asked, **own}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+        ConformanceRun("HetComp", {**asked, **own}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
         for own in ({"checkpoint_dir": "killed", "resume": True}, {"checkpoint_dir": "whole"})
     ]
     assert torch.equal(*found)
@@ -90,7 +90,7 @@ def long(settings):
 
 
 def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
-    bench = Bench("HetComp", long, hetcomp_k=10)
+    bench = ConformanceRun("HetComp", long, hetcomp_k=10)
     best = read_checkpoint(bench.teacher.file)["epoch"] + 1
     (lists,) = bench.knowledge.trajectories(4, 10)
     assert len(lists) == min(4, best)
@@ -115,22 +115,22 @@ def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
 
 
 def test_they_are_kept_as_lists_and_found_again(long, workdir):
-    bench = Bench("HetComp", long, hetcomp_k=10)
+    bench = ConformanceRun("HetComp", long, hetcomp_k=10)
     assert not list((workdir / "saved" / "teacher").glob("*.states"))
     folder = workdir / "saved" / "knowledge" / bench.teacher.name
     assert (folder / "trajectory-4").is_dir()
     stamp = (workdir / bench.teacher.file).stat().st_mtime_ns
-    again = Bench("HetComp", long, hetcomp_k=10)
+    again = ConformanceRun("HetComp", long, hetcomp_k=10)
     assert (workdir / bench.teacher.file).stat().st_mtime_ns == stamp
     for one, other in zip(bench.knowledge.trajectories(4, 10), again.knowledge.trajectories(4, 10), strict=True):
         assert torch.equal(one, other)
 
 
 def test_a_teacher_without_its_trajectory_is_trained_again_to_the_same_weights(long, caplog):
-    first = Bench("RRD", long)
+    first = ConformanceRun("RRD", long)
     before = read_checkpoint(first.teacher.file)["state_dict"]
     with caplog.at_level("INFO"):
-        second = Bench("HetComp", long, hetcomp_k=10)
+        second = ConformanceRun("HetComp", long, hetcomp_k=10)
     assert "not its trajectory" in caplog.text
     assert second.teacher.file == first.teacher.file
     assert same_weights(before, read_checkpoint(second.teacher.file)["state_dict"])
@@ -138,7 +138,7 @@ def test_a_teacher_without_its_trajectory_is_trained_again_to_the_same_weights(l
 
 
 def test_a_checkpoint_and_a_model_without_epochs_are_one_state(long):
-    file = Bench("RRD", long).teacher.file
+    file = ConformanceRun("RRD", long).teacher.file
     config = make_config("HetComp", config_dict={
         **{key: value for key, value in long.items() if key != "teacher_model"}, "hetcomp_k": 10,
         "teachers": [{"path": file}, {"model": "ItemKNN"}],
@@ -183,25 +183,25 @@ def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, work
 
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", dying)
     with pytest.raises(Killed):
-        Bench("HetComp", long, hetcomp_k=10)
+        ConformanceRun("HetComp", long, hetcomp_k=10)
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
-    Bench("RRD", long, resume=True)
-    found = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+    ConformanceRun("RRD", long, resume=True)
+    found = ConformanceRun("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
-    assert torch.equal(found, Bench("HetComp", undisturbed, hetcomp_k=10).knowledge.trajectories(4, 10)[0])
+    assert torch.equal(found, ConformanceRun("HetComp", undisturbed, hetcomp_k=10).knowledge.trajectories(4, 10)[0])
 
 
 def test_a_damaged_trajectory_is_made_again(long, workdir):
-    bench = Bench("HetComp", long, hetcomp_k=10)
+    bench = ConformanceRun("HetComp", long, hetcomp_k=10)
     (before,) = bench.knowledge.trajectories(4, 10)
     file = workdir / "saved" / "knowledge" / bench.teacher.name / "trajectory-4" / "ids.npy"
     file.write_bytes(file.read_bytes()[:50])
-    (after,) = Bench("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)
+    (after,) = ConformanceRun("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)
     assert torch.equal(before, after)
 
 
 def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, workdir):
-    bench = Bench("RRD", long)
+    bench = ConformanceRun("RRD", long)
     done = []
     other = threading.Thread(target=lambda: done.append(provide_teachers(bench.config, bench.data)))
     with filelock.FileLock(workdir / f"{bench.teacher.file}.lock"):
@@ -216,6 +216,6 @@ def test_states_that_were_kept_for_fewer_are_not_taken_for_more(long, workdir):
     long = {**long, "epochs": 12, "hetcomp_k": 10}
     config = make_config("HetComp", config_dict={**long, "teacher_states": 2})
     provide_teachers(config, prepare_split(plain_config(config)))  # stopped before they were read
-    found = Bench("HetComp", long).knowledge.trajectories(4, 10)[0]
+    found = ConformanceRun("HetComp", long).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
-    assert torch.equal(found, Bench("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])
+    assert torch.equal(found, ConformanceRun("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])
