@@ -93,7 +93,7 @@ def test_a_number_beyond_all_floats_is_a_number():
 
 
 def test_what_the_recipes_say_reaches_something():
-    files = [file for file in (PROPERTIES / "recipe").rglob("*.yaml")]
+    files = list((PROPERTIES / "recipe").rglob("*.yaml"))
     assert len(files) > 30
     for file in files:
         method = file.name.partition("-")[0]
