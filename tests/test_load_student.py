@@ -1,23 +1,26 @@
-"""A fresh process that only loads a student: what a serving script does."""
+"""A fresh process that only loads a student, as a serving script does."""
 
 import subprocess
 import sys
+from pathlib import Path
 
-from recbole_kd.testing.conformance import ROOT, Bench
+import recbole_kd
+from recbole_kd.testing import ConformanceRun
+
+CODE = """
+import recbole_kd
+from recbole.trainer import Trainer
+from recbole.utils.case_study import full_sort_topk
+config, model, dataset, train, valid, test = recbole_kd.load_student('x.pth')
+trainer = Trainer(config, model)
+trainer.eval_collector.data_collect(train)
+assert trainer.evaluate(test, load_best_model=False)['recall@10'] >= 0
+assert full_sort_topk([1, 2], model, test, k=3)[1].shape == (2, 3)
+"""
 
 
 def test_a_fresh_process_loads_evaluates_and_ranks(settings, workdir):
-    Bench("SLD", settings).trained(workdir / "x.pth")
-    code = (
-        "import recbole_kd\n"
-        "from recbole.trainer import Trainer\n"
-        "from recbole.utils.case_study import full_sort_topk\n"
-        "config, model, dataset, train, valid, test = recbole_kd.load_student('x.pth')\n"
-        "trainer = Trainer(config, model)\n"
-        "trainer.eval_collector.data_collect(train)\n"
-        "assert trainer.evaluate(test, load_best_model=False)['recall@10'] >= 0\n"
-        "assert full_sort_topk([1, 2], model, test, k=3)[1].shape == (2, 3)\n"
-    )
-    env = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    run = subprocess.run([sys.executable, "-c", code], cwd=workdir, env=env, capture_output=True, text=True)
+    ConformanceRun("SLD", settings).trained(workdir / "x.pth")
+    env = {"PYTHONPATH": str(Path(recbole_kd.__file__).parents[1]), "PATH": ""}
+    run = subprocess.run([sys.executable, "-c", CODE], cwd=workdir, env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -15,9 +15,7 @@ from recbole_kd.errors import KDError
 __all__ = ["Backbone", "Capability", "View", "backbone_of", "register_backbone"]
 
 GROUP = "recbole_kd.backbones"
-FAMILIES: tuple[type[Backbone], ...] = (
-    SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone
-)
+FAMILIES: tuple[type[Backbone], ...] = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone)
 _registered: list[type[Backbone]] = []
 
 

@@ -16,9 +16,7 @@ class MKD(Distiller):
     """
 
     @classmethod
-    def build_terms(
-        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
-    ) -> list[Term]:
+    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
         nkd, cpd, *others = super().build_terms(term_classes, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
             cpd.share(nkd)  # type: ignore[operator]  # CPD has this method
@@ -32,9 +30,7 @@ class PCKD(Distiller):
     """
 
     @classmethod
-    def build_terms(
-        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
-    ) -> list[Term]:
+    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
         de, cpd = super().build_terms(term_classes, config, knowledge, width)
         cpd.share(de)  # type: ignore[operator]  # CPD has this method
         return [de, cpd]

@@ -82,9 +82,7 @@ class Distiller(GeneralRecommender):
         self.losses = {}
 
     @classmethod
-    def build_terms(
-        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int
-    ) -> list[Term]:
+    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
         """The terms of the method. A composed method whose terms share a module overrides this.
 
         Args:
