@@ -156,7 +156,7 @@ def test_a_recipe_that_is_no_name_is_refused(value):
 
 
 def test_a_recipe_in_a_file_is_refused(tmp_path):
-    with pytest.raises(KDError, match="recipe in .*command line"):
+    with pytest.raises(KDError, match=r"recipe in .*command line"):
         read_layers("MKD", "toy", [yaml_file(tmp_path, "recipe: citeulike/MKD\n")])
 
 
