@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -37,16 +37,14 @@ from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer, check_same_data
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.options import EpochCallback, TrainingOptions
 from recbole_kd.trainer.training import (
     describe_failure,
     read_done_marker,
     read_trained,
-    resume_options,
     run_trainer,
     train,
 )
-
-EpochCallback = Callable[[int, float, bool], None]
 
 
 class TrainedModel(NamedTuple):
@@ -80,6 +78,7 @@ class Experiment:
     Args:
         config: the run's Config.
         split: its split; prepared now where None.
+        knowledge: what is read of the teachers; theirs where None.
 
     Attributes:
         student_config: the plain RecBole Config of the student.
@@ -91,8 +90,9 @@ class Experiment:
         ``with Experiment.open(make_config("MKD", "ml-100k")) as experiment: experiment.distil().file``
     """
 
-    def __init__(self, config: Config, split: Split | None = None) -> None:
+    def __init__(self, config: Config, split: Split | None = None, knowledge: BaseKnowledge | None = None) -> None:
         self.config = config
+        self._knowledge = knowledge
         self.student_config = plain_config(config)
         self.split = prepare_split(self.student_config) if split is None else split
 
@@ -125,10 +125,12 @@ class Experiment:
         """The teachers: read from files, found where they were trained before, or trained now."""
         return provide_teachers(self.config, self.split, self.given_teachers)
 
-    @cached_property
+    @property
     def knowledge(self) -> BaseKnowledge:
         """What the terms read of the teachers."""
-        return load_knowledge(self.config, self.split, self.teachers)
+        if self._knowledge is None:
+            self._knowledge = load_knowledge(self.config, self.split, self.teachers)
+        return self._knowledge
 
     @property
     def teachers_name(self) -> str:
@@ -182,7 +184,7 @@ class Experiment:
         config = self.config.teacher if side == "teacher" else self.student_config
         whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
         with describe_failure(whose):
-            train(without_wandb(config), file, **resume_options(self.config), watch=callback)
+            train(without_wandb(config), file, options=TrainingOptions.from_config(self.config, on_epoch=callback))
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
         config, split = self.config, prepare_split(self.student_config)
@@ -190,9 +192,10 @@ class Experiment:
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
             model = method_class(config.method)(config, split.train._dataset, self.knowledge)
-        trainer = (DistributedKDTrainer if process_count() > 1 else KDTrainer)(config, model)
+        trainer_class = DistributedKDTrainer if process_count() > 1 else KDTrainer
+        options = TrainingOptions.from_config(config, on_epoch=callback)
         with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
-            run_trainer(trainer, split, file, **resume_options(config), watch=callback)
+            run_trainer(trainer_class, config, model, split, file, options)
 
     def _load(self, file: Path) -> TrainedModel:
         config, content = self.student_config, read_trained(file)

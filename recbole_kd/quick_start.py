@@ -12,7 +12,7 @@ from recbole.data.dataset import Dataset
 from recbole.utils import init_seed
 
 from recbole_kd.checkpoint.reader import load_for_recbole, read_checkpoint
-from recbole_kd.config.schema import is_recbole_model
+from recbole_kd.config.model_names import is_known_model
 from recbole_kd.data.eval_mask import mask_training
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import NO_PATH, distinct_pairs, read_tokens, require_part
@@ -22,8 +22,9 @@ from recbole_kd.errors import KDError
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.checks import check_distributable
-from recbole_kd.trainer.ddp_trainer import check_same_settings, silence_rank
+from recbole_kd.trainer.ddp_trainer import silence_rank
 from recbole_kd.trainer.model_builder import load_weights
+from recbole_kd.trainer.rank_agreement import check_same_settings
 
 # where RecBole looks for datasets and loaders that it has saved, and what makes it save them
 SAVED_DATA_KEYS = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")
@@ -123,7 +124,7 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
 def _student_config(model_file: str, settings: Mapping, data_path: str | None) -> RecBoleConfig:
     """The RecBole Config in a checkpoint, whose model and dataset names were checked. Raises KDError."""
     model, dataset = settings["model"], settings.get("dataset")
-    if not is_recbole_model(model) or model == "KD_DAGFM":
+    if not is_known_model(settings) or model == "KD_DAGFM":
         raise KDError(f"'{model_file}' holds a {model}, which cannot be loaded as a student")
     if not isinstance(dataset, str) or os.path.basename(dataset) != dataset:
         raise KDError(f"'{model_file}' names a dataset {dataset!r}, which is not the name of a folder")

@@ -22,7 +22,6 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed
 from recbole_kd.experiment import make_config
 from recbole_kd.quick_start import load_student, objective_function, run_kd
-from recbole_kd.testing import same_weights
 from recbole_kd.testing.conformance import same_weights
 from recbole_kd.trainer import training
 from recbole_kd.trainer.cache_key import run_key

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from recbole.config import Config
-from recbole.utils import get_model
 
 from recbole_kd.checkpoint.rebuilders import Array, Record, StorageType
 from recbole_kd.checkpoint.unpickler import Unpickler, check_bounds
-from recbole_kd.config.schema import is_recbole_model
+from recbole_kd.config.model_names import is_known_model, model_class_of
 from recbole_kd.errors import KDError
 
 
@@ -53,7 +52,7 @@ def load_for_recbole(file, map_location="cpu", **_):
         config.__dict__.update(content["config"].state)
         # two classes that the file only names; a model of the user's own cannot be looked up
         config.yaml_loader = Config._build_yaml_loader(config)
-        config.model_class = get_model(config["model"]) if is_recbole_model(config["model"]) else None
+        config.model_class = model_class_of(config) if is_known_model(config) else None
         if str(config["device"]).startswith("cuda") and not torch.cuda.is_available():
             config["device"] = torch.device("cpu")  # trained on a GPU, served without one
         content["config"] = config

@@ -14,7 +14,7 @@ from recbole_kd.data.split import prepare_split, require_part
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.loader import check_list_lengths
-from recbole_kd.method.checks import check_run
+from recbole_kd.method.checks import check_split
 from recbole_kd.method.terms import max_list_length
 from recbole_kd.teacher.feasibility import check_measures, measurement_settings
 from recbole_kd.teacher.provider import read_given_teachers
@@ -189,7 +189,7 @@ def check_datasets(runs):
                 _check_split(config, first, split)
                 _check_measures(config, first)
                 if run.method is not None:
-                    check_run(config, split)
+                    check_split(config, split)
                 else:
                     check_measures(config)
             except KDError as error:

@@ -21,10 +21,9 @@ from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import evaluate, unrounded
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
-from recbole_kd.experiment import get_distilled, get_student_alone, make_config
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.io import atomic_write
-from recbole_kd.knowledge.loader import load_knowledge, teachers_name
-from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
+from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
 
@@ -34,12 +33,12 @@ def load_trained(config, name, data):
     student = plain_config(config)
     if name == ALONE:
         with _config_lock(student):
-            return student, *get_student_alone(config, student, data)
-    teachers = provide_teachers(config, data)
-    knowledge = load_knowledge(config, data, teachers)
+            return Experiment(config, data).train_alone()
+    experiment = Experiment(config, data)
+    teachers, knowledge = experiment.teachers, experiment.knowledge
     if name not in ENDS:
         with _config_lock(config):
-            return student, *get_distilled(config, data, knowledge, teachers_name(teachers))
+            return experiment.distil()
     if name == TEACHER and len(teachers) == 1 and teachers[0].model is not None:
         return teachers[0].config, teachers[0].model, teachers[0].file
     # several, a file, or one with its neighbours: as the knowledge ranks

@@ -1,8 +1,10 @@
-"""Size and latency of models."""
+"""The size and the latency of models."""
 
 import math
 import statistics
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +14,20 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.scorer import PairBackbone
 
 USERS_PER_BATCH = 256
+USERS_PER_PAIR_BATCH = 8  # of a model that scores pair by pair
+WARM_UP_ROUNDS = 2  # they fill caches: LightGCN propagates once
 
 
-def model_size(model):
-    """What a model holds: (numbers, bytes). Its parameters, and the matrices that EASE and its like are solved into; a
-    graph model's propagated tables are made of its parameters.
+def model_size(model: Any) -> tuple[int, int]:
+    """The size of a model: its parameters, and the matrices that EASE and similar models are solved into.
+
+    The propagated tables of a graph model do not count: they are computed from its parameters.
+
+    Args:
+        model: a RecBole model.
+
+    Returns:
+        The number of numbers, and the number of bytes.
     """
     weights = list(model.parameters())
     counts = [(weight.numel(), weight.numel() * weight.element_size()) for weight in weights]
@@ -28,35 +39,44 @@ def model_size(model):
             counts.append((array.nnz, array.data.nbytes + array.indices.nbytes + array.indptr.nbytes))
         elif isinstance(array, (np.ndarray, torch.Tensor)):
             counts.append((math.prod(array.shape), array.nbytes))
-    return tuple(sum(part) for part in zip((0, 0), *counts, strict=True))
+    return sum(numbers for numbers, _ in counts), sum(nbytes for _, nbytes in counts)
 
 
-def _solved_arrays(model):
-    """What a model holds beside its parameters, by name; ADMMSLIM and NCEPLRec, with one number for a parameter, name
-    nothing of it.
+def _solved_arrays(model: Any) -> Mapping[str, Any]:
+    """What a model holds beside its parameters, by name.
+
+    ADMMSLIM and NCEPLRec, which have one dummy number as a parameter, name none of it, so that their attributes are
+    searched.
     """
     named = model.other_parameter() or {}
-    solved = sum(weight.numel() for weight in model.parameters()) == 1
-    return vars(model) if solved and not named else named
+    is_solved = sum(weight.numel() for weight in model.parameters()) == 1
+    return vars(model) if is_solved and not named else named
 
 
 @torch.no_grad()
-def latencies(models, users, k, rounds=15):
-    """Milliseconds a user for ranking the whole catalogue: median over rounds that take the models in turn.
+def latencies(models: Mapping[Any, Any], users: torch.Tensor, k: int, rounds: int = 15) -> dict[Any, float]:
+    """The latency of ranking the whole catalogue, in milliseconds per user.
+
+    The models take turns in each round, so that a disturbance of the machine affects all of them alike.
 
     Args:
-        models: name to RecBole model.
-        users: ids, of which up to 256 are ranked in one batch; 8 by a model that scores pair by pair.
-        k: length of the list that is taken.
+        models: RecBole models by name.
+        users: user ids, of which up to 256 are ranked in one batch; 8 by a model that scores pair by pair.
+        k: length of the list.
+        rounds: number of measured rounds.
+
+    Returns:
+        The median over the rounds, by name.
     """
-    times: dict[str, list[float]] = {name: [] for name in models}
+    times: dict[Any, list[float]] = {name: [] for name in models}
     backbones = {name: backbone_of(model.eval()) for name, model in models.items()}
-    for round_ in range(rounds + 2):
+    for round_ in range(rounds + WARM_UP_ROUNDS):
         for name, backbone in backbones.items():
-            batch = users[: 8 if isinstance(backbone, PairBackbone) else USERS_PER_BATCH].to(models[name].device)
-            began = time.perf_counter()
+            size = USERS_PER_PAIR_BATCH if isinstance(backbone, PairBackbone) else USERS_PER_BATCH
+            batch = users[:size].to(models[name].device)
+            started = time.perf_counter()
             scores = backbone.score_all(batch)
             scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu()
-            if round_ >= 2:  # the first ones warm caches: LightGCN propagates once
-                times[name].append(1000 * (time.perf_counter() - began) / len(batch))
+            if round_ >= WARM_UP_ROUNDS:
+                times[name].append(1000 * (time.perf_counter() - started) / len(batch))
     return {name: statistics.median(values) for name, values in times.items()}

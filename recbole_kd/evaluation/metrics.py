@@ -1,45 +1,68 @@
 """RecBole's metrics of a model on the parts of a split."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
+from recbole.config import Config as RecBoleConfig
 from recbole.evaluator import smaller_metrics
 from recbole.utils import get_trainer, init_seed
 
 from recbole_kd.config.configurator import without_wandb
+from recbole_kd.data.split import Split
 
 DIGITS = 16  # RecBole rounds metrics to 4
 
-
-def evaluate(config, model, data):
-    """RecBole's metrics of a model on the validation and the test part, two dicts of floats."""
-    return _evaluate_parts(config, model, data, (data.valid, data.test))
+Metrics = dict[str, float]
+"""Values of metrics by RecBole's name, "ndcg@10" for example."""
 
 
-def evaluate_validation(config, model, data):
-    """RecBole's metrics of a model on the validation part; the test part is not looked at."""
-    return _evaluate_parts(config, model, data, (data.valid,))[0]
+def evaluate(config: RecBoleConfig, model: Any, split: Split) -> tuple[Metrics, Metrics]:
+    """RecBole's metrics of a model on the validation and on the test part.
+
+    Args:
+        config: the plain RecBole Config of the model.
+        model: a RecBole model.
+        split: the split of the run.
+
+    Returns:
+        The metrics on validation, and those on test.
+    """
+    valid, test = _evaluate_loaders(config, model, split, (split.valid, split.test))
+    return valid, test
 
 
-def _evaluate_parts(config, model, data, loaders):
-    kind = get_trainer(config["MODEL_TYPE"], config["model"])
-    trainer = kind(without_wandb(config), model)
-    trainer.eval_collector.data_collect(data.train)
+def evaluate_validation(config: RecBoleConfig, model: Any, split: Split) -> Metrics:
+    """RecBole's metrics of a model on the validation part; the test part is not read. Arguments as of ``evaluate``."""
+    return _evaluate_loaders(config, model, split, (split.valid,))[0]
+
+
+def _evaluate_loaders(config: RecBoleConfig, model: Any, split: Split, loaders: Iterable[Any]) -> list[Metrics]:
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(without_wandb(config), model)
+    trainer.eval_collector.data_collect(split.train)
     results = []
-    for part in loaders:
-        # the run's: where negatives are sampled they are the same for every model
-        init_seed(data.dataset.config["seed"], config["reproducibility"])
-        found = trainer.evaluate(part, load_best_model=False) or {}
-        results.append({name: float(value) for name, value in found.items()})
-    return tuple(results)
+    for loader in loaders:
+        # the seed of the run: where negatives are sampled, they are the same for every model
+        init_seed(split.dataset.config["seed"], config["reproducibility"])
+        metrics = trainer.evaluate(loader, load_best_model=False) or {}
+        results.append({name: float(value) for name, value in metrics.items()})
+    return results
 
 
-def unrounded(config):
-    """The same Config, whose metrics are not rounded; the training's stays as it is."""
-    found = copy.copy(config)
-    found.final_config_dict = {**config.final_config_dict, "metric_decimal_place": DIGITS}
-    return found
+def unrounded(config: RecBoleConfig) -> RecBoleConfig:
+    """A copy of a Config with metrics that are not rounded; the original keeps its ``metric_decimal_place``."""
+    result = copy.copy(config)
+    result.final_config_dict = {**config.final_config_dict, "metric_decimal_place": DIGITS}
+    return result
 
 
-def smaller_is_better(metric):
-    """Whether less of a metric, by RecBole's name with or without @k, is better."""
+def smaller_is_better(metric: str) -> bool:
+    """Whether a smaller value of a metric is better.
+
+    Args:
+        metric: RecBole's name, with or without @k.
+
+    >>> smaller_is_better("ndcg@10"), smaller_is_better("averagepopularity@5")
+    (False, True)
+    """
     return metric.partition("@")[0] in smaller_metrics

@@ -1,22 +1,100 @@
 """The result of a run: metrics, size and latency of all its models side by side."""
 
-import platform
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
 import numpy as np
-import recbole
 import torch
+from recbole.config import Config as RecBoleConfig
 
-from recbole_kd._version import __version__
-from recbole_kd.config.configurator import plain_config
+from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.data.split import Split
 from recbole_kd.evaluation.cost import latencies, model_size
 from recbole_kd.evaluation.list_recommender import ListRecommender
-from recbole_kd.evaluation.metrics import evaluate, smaller_is_better, unrounded
+from recbole_kd.evaluation.metrics import Metrics, evaluate, smaller_is_better, unrounded
+from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice
+from recbole_kd.evaluation.versions import versions
+from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.trainer.training import read_done_marker
 
+TrainedModel = tuple[RecBoleConfig, Any, str]
+"""A plain RecBole Config, the model, and the file of its checkpoint."""
 
-def model_row(model, file, valid_result, test_result, ms_per_user):
-    """One row of the result: metrics, size and speed of a plain RecBole model; of lists, which have neither, None."""
+
+class ModelRow(TypedDict, total=False):
+    """One model of a run.
+
+    Attributes:
+        test_result: RecBole's metrics on the test part, by name.
+        valid_result: RecBole's metrics on the validation part, by name.
+        parameters: how many numbers the model holds; None for a file of scores.
+        bytes: how many bytes these take; None for a file of scores.
+        ms_per_user: milliseconds for ranking the whole catalogue for one user; None for a file of scores.
+        checkpoint: the file of the model; None for a row that combines several models.
+        label: the name of a teacher; in the rows of teachers only.
+        warning: why ``teacher_check: warn`` was needed for a teacher; in the rows of such teachers only.
+        method: the name of the method; in the row of the distilled student only.
+    """
+
+    test_result: Metrics
+    valid_result: Metrics
+    parameters: int | None
+    bytes: int | None
+    ms_per_user: float | None
+    checkpoint: str | None
+    label: str
+    warning: str
+    method: str
+
+
+class RunResult(TypedDict, total=False):
+    """The result of a run.
+
+    Attributes:
+        teacher: the teacher, of a run with one teacher.
+        teachers: the teachers, of a run with several teachers, in the order of the config.
+        ensemble: the combined ranking of several teachers. Its size and its latency are the sums over the teachers.
+        with_neighbours: the ranking of one teacher with its item neighbours, where ``neighbour_weight`` is set.
+        student_alone: the student trained without a teacher; missing where ``baseline`` is off.
+        distilled: the distilled student.
+        recovered_share: by test metric, the share of the distance from the student alone to the teacher (or to the
+            ensemble) that the distilled student covers; None where the teacher is not better. Missing where
+            ``baseline`` is off.
+        neighbours_worth: what the teacher's lists would gain by its item neighbours, where that can be measured.
+        progress: what the terms of the method reported during the training: lists of [epoch, number] by name.
+        teacher_config: the settings of the teacher, of a run with one teacher; None for a file of scores.
+        teacher_configs: the same for several teachers, in the order of the config.
+        config: the settings of the run.
+        versions: the versions of the packages, by name.
+    """
+
+    teacher: ModelRow
+    teachers: list[ModelRow]
+    ensemble: ModelRow
+    with_neighbours: ModelRow
+    student_alone: ModelRow
+    distilled: ModelRow
+    recovered_share: dict[str, float | None]
+    neighbours_worth: NeighbourAdvice
+    progress: dict[str, list[list[float]]]
+    teacher_config: dict[str, Any] | None
+    teacher_configs: list[dict[str, Any] | None]
+    config: dict[str, Any]
+    versions: dict[str, str]
+
+
+def model_row(
+    model: Any, file: str | None, valid_result: Metrics, test_result: Metrics, ms_per_user: float | None
+) -> ModelRow:
+    """One row of the result.
+
+    Args:
+        model: a plain RecBole model, or a ListRecommender, which has no size.
+        file: its checkpoint.
+        valid_result: its metrics on validation.
+        test_result: its metrics on test.
+        ms_per_user: its latency.
+    """
     parameters, nbytes = (None, None) if isinstance(model, ListRecommender) else model_size(model)
     return {
         "test_result": test_result,
@@ -28,74 +106,111 @@ def model_row(model, file, valid_result, test_result, ms_per_user):
     }
 
 
-def build_result(config, data, teachers, knowledge, alone, distilled):
-    """The result of a run, a dict of plain values, as run_kd describes it.
+def build_result(
+    config: Config,
+    split: Split,
+    teachers: Sequence[Teacher],
+    knowledge: Any,
+    alone: TrainedModel | None,
+    distilled: TrainedModel,
+) -> RunResult:
+    """Evaluate and time the models of a run.
 
     Args:
-        config: the run's Config.
-        data: its Split.
-        teachers: its Teachers.
-        knowledge: what was read of them.
-        alone, distilled: (plain Config, model, file); ``alone`` may be None.
+        config: the Config of the run.
+        split: its split.
+        teachers: its teachers.
+        knowledge: what is read from them.
+        alone: the student trained alone, or None.
+        distilled: the distilled student.
+
+    Returns:
+        The result, plain values that JSON can hold; without ``neighbours_worth``.
     """
-    student, members = plain_config(config), getattr(knowledge, "members", [knowledge])
-    rows: dict[Any, tuple] = {}
-    for place, (teacher, read) in enumerate(zip(teachers, members, strict=True)):
-        model = teacher.model or ListRecommender(
-            read, student, data.train._dataset
-        )  # a file of scores ranks as it says
-        rows[place] = (teacher.config or student, model, teacher.file)
-    rows |= {"student_alone": alone} if alone else {}
-    found = _measure_rows({**rows, "distilled": distilled}, data, max(config["topk"]))
-    ours = [{"label": teacher.label, **_warning(teacher), **found.pop(place)} for place, teacher in enumerate(teachers)]
-    result: dict[str, Any] = {"teacher": ours[0]} if len(ours) == 1 else {"teachers": ours}
-    if len(ours) > 1:
-        result["ensemble"] = _combined_row(ours, ListRecommender(knowledge, student, data.train._dataset), data)
-    elif config["neighbour_weight"]:
-        result["with_neighbours"] = _combined_row([], ListRecommender(knowledge, student, data.train._dataset), data)
-    result |= found
+    student = plain_config(config)
+    models = _teacher_models(student, split, teachers, knowledge)
+    models |= {"student_alone": alone} if alone else {}
+    rows = _measure_rows({**models, "distilled": distilled}, split, max(config["topk"]))
+    teacher_rows = [_teacher_row(teacher, rows.pop(index)) for index, teacher in enumerate(teachers)]
+    result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
+    if len(teachers) > 1 or config["neighbour_weight"]:
+        lists = ListRecommender(knowledge, student, split.train._dataset)
+        name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
+        rows = {name: _combined_row(members, lists, split), **rows}
+    result |= rows
     result["distilled"]["method"] = config.method
     if alone:
-        result["recovered_share"] = _shares(result)  # of metrics that are not rounded yet
-    for row in (*ours, *(result[name] for name in ("ensemble", "with_neighbours", *found) if name in result)):
-        for part in ("valid_result", "test_result"):
-            row[part] = {name: round(value, config["metric_decimal_place"]) for name, value in row[part].items()}
+        result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
+    _round_metrics([*teacher_rows, *rows.values()], config["metric_decimal_place"])
     progress = (read_done_marker(distilled[2]) or {}).get("progress")
     result |= {"progress": progress} if progress else {}
-    theirs = [_readable(plan.config) if plan.config is not None else None for plan in config.teachers]
-    result |= {"teacher_config": theirs[0]} if len(theirs) == 1 else {"teacher_configs": theirs}
-    return result | {"config": _readable(config), "versions": versions()}
+    settings = [None if spec.config is None else _plain_settings(spec.config) for spec in config.teachers]
+    result |= {"teacher_config": settings[0]} if len(settings) == 1 else {"teacher_configs": settings}
+    return cast(RunResult, result | {"config": _plain_settings(config), "versions": versions()})
 
 
-def _warning(teacher):
-    return {"warning": teacher.warning} if teacher.warning else {}
+def _teacher_models(
+    student: RecBoleConfig, split: Split, teachers: Sequence[Teacher], knowledge: Any
+) -> dict[Any, TrainedModel]:
+    """The models of the teachers by their index. A file of scores has none, so that its lists take its place."""
+    models: dict[Any, TrainedModel] = {}
+    members = getattr(knowledge, "members", [knowledge])
+    for index, (teacher, member) in enumerate(zip(teachers, members, strict=True)):
+        model = teacher.model or ListRecommender(member, student, split.train._dataset)
+        models[index] = (teacher.config or student, model, teacher.file)
+    return models
 
 
-def _measure_rows(rows, data, k):
-    """Rows of name to (plain Config, model, file), evaluated and timed."""
-    models = {name: model for name, (_, model, _) in rows.items() if not isinstance(model, ListRecommender)}
-    speeds = latencies(models, torch.arange(1, data.dataset.user_num), k)
-    found = {}
-    for name, (config, model, file) in rows.items():
-        valid, test = evaluate(unrounded(config), model, data)
-        found[name] = model_row(model, file, valid, test, speeds.get(name))
-    return found
+def _teacher_row(teacher: Teacher, row: ModelRow) -> ModelRow:
+    warning = {"warning": teacher.warning} if teacher.warning else {}
+    return cast(ModelRow, {"label": teacher.label, **warning, **row})
 
 
-def _combined_row(teachers, model, data):
-    """The row of what is read of teachers together: what their consensus scores, and what asking all of them costs."""
-    valid, test = evaluate(unrounded(model.config), model, data)
-    row = model_row(model, None, valid, test, None)
+def _measure_rows(models: Mapping[Any, TrainedModel], split: Split, k: int) -> dict[Any, ModelRow]:
+    """A row for each model: timed together, then evaluated one after the other."""
+    timed = {name: model for name, (_, model, _) in models.items() if not isinstance(model, ListRecommender)}
+    speeds = latencies(timed, torch.arange(1, split.dataset.user_num), k)
+    rows = {}
+    for name, (config, model, file) in models.items():
+        valid, test = evaluate(unrounded(config), model, split)
+        rows[name] = model_row(model, file, valid, test, speeds.get(name))
+    return rows
+
+
+def _combined_row(members: Sequence[ModelRow], lists: ListRecommender, split: Split) -> ModelRow:
+    """The row of a ranking that combines models: the metrics of its lists, and the sum of the costs of its members."""
+    valid, test = evaluate(unrounded(lists.config), lists, split)
+    row: dict[str, Any] = {**model_row(lists, None, valid, test, None)}
     for cost in ("parameters", "bytes", "ms_per_user"):
-        known = [one[cost] for one in teachers if one[cost] is not None]  # nobody knows those of a file
-        row[cost] = sum(known) if known else None
-    return row
+        costs = [member[cost] for member in members if member[cost] is not None]  # None: a file of scores
+        row[cost] = sum(costs) if costs else None
+    return cast(ModelRow, row)
 
 
-def recovered_share(method, alone, teacher, smaller=False):
-    """(method - alone) / (teacher - alone) of the means over the same seeds; None where the teacher is no better.
+def _round_metrics(rows: Iterable[ModelRow], digits: int) -> None:
+    for row in rows:
+        row["valid_result"] = {name: round(value, digits) for name, value in row["valid_result"].items()}
+        row["test_result"] = {name: round(value, digits) for name, value in row["test_result"].items()}
 
-    ``smaller``: less of the metric is better.
+
+def recovered_share(
+    method: Sequence[float], alone: Sequence[float], teacher: Sequence[float], smaller: bool = False
+) -> float | None:
+    """The share of the distance from the student alone to its teacher that a method covers.
+
+    (method - alone) / (teacher - alone), of the means over the same seeds.
+
+    Args:
+        method: values of a metric, one for each seed.
+        alone: the same for the student alone.
+        teacher: the same for the teacher.
+        smaller: whether a smaller value is better.
+
+    Returns:
+        The share; None without values, and where the teacher is not better than the student alone.
+
+    >>> round(recovered_share([0.3], [0.2], [0.4]), 4)
+    0.5
     """
     if not len(method):
         return None
@@ -103,22 +218,16 @@ def recovered_share(method, alone, teacher, smaller=False):
     return float(np.mean(method) - np.mean(alone)) / gap if (gap < 0 if smaller else gap > 0) else None
 
 
-def _shares(result):
-    """The recovered share of each test metric, several teachers taken together."""
-    ends = ("distilled", "student_alone", "ensemble" if "ensemble" in result else "teacher")
-    own, alone, teacher = (result[name]["test_result"] for name in ends)
+def _recovered_shares(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """The recovered share of each test metric; several teachers count as their ensemble."""
+    names = ("distilled", "student_alone", "ensemble" if "ensemble" in result else "teacher")
+    method, alone, teacher = (result[name]["test_result"] for name in names)
     return {
-        metric: recovered_share([own[metric]], [alone[metric]], [teacher[metric]], smaller_is_better(metric))
-        for metric in own
+        metric: recovered_share([method[metric]], [alone[metric]], [teacher[metric]], smaller_is_better(metric))
+        for metric in method
     }
 
 
-def versions():
-    """What a result was made with."""
-    found = {"recbole_kd": __version__, "recbole": recbole.__version__, "torch": torch.__version__}
-    return {**found, "numpy": np.__version__, "python": platform.python_version()}
-
-
-def _readable(config):
-    kinds = (str, int, float, bool, type(None), list, dict)
-    return {key: value if isinstance(value, kinds) else str(value) for key, value in config.final_config_dict.items()}
+def _plain_settings(config: RecBoleConfig) -> dict[str, Any]:
+    plain = (str, int, float, bool, type(None), list, dict)
+    return {key: value if isinstance(value, plain) else str(value) for key, value in config.final_config_dict.items()}

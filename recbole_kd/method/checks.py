@@ -6,12 +6,13 @@ import operator
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
-from recbole.utils import InputType, ModelType, get_model, get_trainer
+from recbole.utils import InputType, ModelType, get_trainer
 
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
+from recbole_kd.config.model_names import resolve_model
 from recbole_kd.config.unused_keys import refuse_unused_keys
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
@@ -44,7 +45,7 @@ def check_model_types(student: str, teacher: str) -> None:
 
 def _model_type(name: str) -> ModelType:
     try:
-        return get_model(name).type
+        return resolve_model(name).type
     except ImportError:  # LightGBM and XGBoost import packages of these names
         return ModelType.DECISIONTREE
 

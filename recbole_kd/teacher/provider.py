@@ -21,6 +21,7 @@ from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store
 from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
+from recbole_kd.trainer.options import TrainingOptions
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
@@ -28,7 +29,6 @@ from recbole_kd.trainer.training import (
     is_resumable,
     read_done_marker,
     read_trained,
-    resume_options,
     train,
 )
 
@@ -180,10 +180,10 @@ def _find_or_train(config, data, plan, file):
         Snapshots(file, 1).remove()  # of a training that was stopped: from here on some would be missing
     try:
         with describe_failure(f"the teacher {plan.label}"):
-            train(teacher, file, own, states=states, **resume_options(config))
+            train(teacher, file, own, TrainingOptions.from_config(config, states))
             if states is not None and not states.is_complete(read_done_marker(file)["epochs"]):
                 # it went on from a training that kept fewer
-                train(teacher, file, states=states, **{**resume_options(config), "resume": False})
+                train(teacher, file, options=replace(TrainingOptions.from_config(config, states), resume=False))
     except ImportError as error:  # NCL asks for faiss when its training begins
         raise missing_package(teacher, error) from error
 

@@ -17,7 +17,7 @@ from recbole_kd.backbone import sparse_graph
 from recbole_kd.config.recbole_schema import recbole_keys
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.metrics import evaluate
-from recbole_kd.experiment import get_student_alone, make_config, train_one
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.testing.isolation import working_directory
 from recbole_kd.testing.measures import AllocationCounter, id_tables, padding_gradients, same_weights
@@ -25,6 +25,7 @@ from recbole_kd.testing.plain_recbole import PlainRecBoleProcess
 from recbole_kd.testing.run import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
+from recbole_kd.trainer.options import TrainingFiles
 
 Settings = dict[str, Any]
 
@@ -166,7 +167,8 @@ class MethodConformance:
         again = self.new_run(class_settings).trained(workdir / "again.pth")
         assert same_weights(distilled.content["state_dict"], again["state_dict"])
         keys = {**class_settings, "student_model": self.student, **self.keys, "seed": 7}
-        train_one("method", make_config(self.method, config_dict=keys), run.knowledge, workdir / "other.pth")
+        other_seed = make_config(self.method, config_dict=keys)
+        Experiment(other_seed, run.data, run.knowledge).train_side("method", workdir / "other.pth")
         other = torch.load(workdir / "other.pth", weights_only=False)
         assert not same_weights(distilled.content["state_dict"], other["state_dict"])
 
@@ -197,10 +199,8 @@ class MethodConformance:
     def test_resume_is_bit_equal(self, run: ConformanceRun, distilled: DistilledStudent, workdir: Path) -> None:
         def trainer(kind: type[KDTrainer]) -> tuple[KDTrainer, Any]:
             data = prepare_split(run.student_config)
-            result = kind(run.config, run.new_model())
-            result.saved_model_file, result.resume_file = str(workdir / "cut.pth"), str(workdir / "cut.resume")
-            result.resume_interval = 0
-            return result, data
+            files = TrainingFiles(workdir / "cut.pth", workdir / "cut.resume", resume_interval=0)
+            return kind(run.config, run.new_model(), files), data
 
         first, data = trainer(InterruptedTrainer)
         with pytest.raises(Interrupted):
@@ -252,7 +252,7 @@ class MethodConformance:
         gains = []
         for seed in (1, 2, 3):
             run = ConformanceRun(self.method, {**gate, "seed": seed}, **keys)
-            alone, _ = get_student_alone(run.config, run.student_config, run.data)
+            alone = run.experiment.train_alone().model
             run.trained(workdir / "x.pth")
             distilled = load_weights(run.student_config, run.data.train._dataset, workdir / "x.pth")
             before, after = (

@@ -8,13 +8,10 @@ from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
-from recbole_kd.experiment import make_config, train_one
-from recbole_kd.knowledge.loader import load_knowledge
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.distiller import Distiller
 from recbole_kd.method.registry import method_class
-from recbole_kd.teacher.provider import provide_teachers
 
 
 class ConformanceRun:
@@ -26,6 +23,7 @@ class ConformanceRun:
         keys: further keys, which win.
 
     Attributes:
+        experiment: the Experiment behind the others.
         config: the Config of the run.
         student_config: the plain RecBole Config of the student.
         data: the split.
@@ -35,12 +33,10 @@ class ConformanceRun:
     """
 
     def __init__(self, method: str, settings: Mapping[str, Any], **keys: Any) -> None:
-        self.config = make_config(method, config_dict={**settings, **keys})
-        self.student_config = plain_config(self.config)
-        self.data = prepare_split(self.student_config)
-        self.teachers = provide_teachers(self.config, self.data)
-        self.teacher = self.teachers[0]
-        self.knowledge = load_knowledge(self.config, self.data, self.teachers)
+        self.experiment = Experiment(make_config(method, config_dict={**settings, **keys}))
+        self.config, self.student_config = self.experiment.config, self.experiment.student_config
+        self.data, self.teachers = self.experiment.split, self.experiment.teachers
+        self.teacher, self.knowledge = self.teachers[0], self.experiment.knowledge
 
     def new_model(self) -> Distiller:
         """A new Distiller of the method, seeded."""
@@ -59,5 +55,5 @@ class ConformanceRun:
 
     def trained(self, file: Path | str) -> dict[str, Any]:
         """Distil a student to a file and return the checkpoint's content."""
-        train_one("method", self.config, self.knowledge, file)
+        self.experiment.train_side("method", file)
         return read_checkpoint(file)

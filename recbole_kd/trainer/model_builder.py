@@ -1,19 +1,30 @@
-"""Building RecBole models, and loading their weights."""
+"""Build RecBole models, and load their weights."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
-from recbole.utils import get_model, init_seed
+from recbole.config import Config as RecBoleConfig
+from recbole.utils import init_seed
+from torch import nn
 
 from recbole_kd.backbone.sparse_graph import use_row_product
 from recbole_kd.checkpoint.reader import read_checkpoint, restore_arrays, to_device
+from recbole_kd.config.model_names import model_class_of
 from recbole_kd.errors import KDError, error_sentence
 
 
-def build_seeded_model(config, dataset):
-    """A model as ``run_recbole`` builds it: seeded, then constructed, then moved. ``dataset``: the training part.
+def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
+    """Build a model as ``run_recbole`` does: seed first, then construct, then move to the device.
+
+    Args:
+        config: a plain RecBole Config.
+        dataset: the training part of the split.
 
     Raises:
-        KDError: there is no such model with these settings.
-        ImportError: it needs a package that is not there.
+        KDError: the model cannot be constructed with these settings.
+        ImportError: the model needs a package that is not installed.
     """
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     try:
@@ -24,18 +35,29 @@ def build_seeded_model(config, dataset):
         raise build_error(config, error) from error
 
 
-def build_error(config, error):
-    """What is raised where a model stumbles over a key of the wrong kind, somewhere."""
+def build_error(config: RecBoleConfig, error: Exception) -> KDError:
+    """The error for a model whose constructor fails, on a setting of the wrong kind for example."""
     return KDError(f"a {config['model']} cannot be made with these settings: {error_sentence(error)}")
 
 
-def missing_package(config, error):
-    """What is raised where a model imports a package that is not there."""
+def missing_package(config: RecBoleConfig, error: ImportError | str) -> KDError:
+    """The error for a model that imports a package that is not installed."""
     return KDError(f"{config['model']} needs a package that is not installed: {error}")
 
 
-def load_weights(config, dataset, file, content=None):
-    """A model with the weights of a checkpoint, in evaluation mode.
+def load_weights(
+    config: RecBoleConfig, dataset: Any, file: str | Path, content: Mapping[str, Any] | None = None
+) -> Any:
+    """Build a model and load the weights of a checkpoint into it.
+
+    Args:
+        config: a plain RecBole Config.
+        dataset: the training part of the split.
+        file: the checkpoint.
+        content: the content of the checkpoint, where it was read before.
+
+    Returns:
+        The RecBole model, in evaluation mode.
 
     Raises:
         KDError: the weights do not fit the model that the config describes, or are not finite.
@@ -53,40 +75,49 @@ def load_weights(config, dataset, file, content=None):
     broken = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
     if broken is not None:
         raise KDError(f"the weights in '{file}' are not all finite numbers, those of {broken} for one: train it again")
-    other = restore_arrays(content.get("other_parameter")) or {}
-    if not isinstance(other, dict):
-        raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is none")
-    names = getattr(model, "other_parameter_name", ())
-    other = {name: value for name, value in other.items() if name in names}
-    model.load_other_parameter(to_device(config["device"], other) or None)
+    _load_other_parameter(model, config["device"], content, file)
     return model.eval()
 
 
-def build_model(config, dataset):
-    """A RecBole model of a config, on its device. ``dataset``: the training part.
+def _load_other_parameter(model: Any, device: torch.device, content: Mapping[str, Any], file: str | Path) -> None:
+    """Load what RecBole models such as EASE keep outside their parameters."""
+    other = restore_arrays(content.get("other_parameter")) or {}
+    if not isinstance(other, dict):
+        raise KDError(f"'{file}' is not a RecBole checkpoint: its other_parameter is not a dict")
+    names = getattr(model, "other_parameter_name", ())
+    other = {name: value for name, value in other.items() if name in names}
+    model.load_other_parameter(to_device(device, other) or None)
 
-    With ``init_std`` its embedding tables are drawn again, from a generator of their own: the draws of the model and
-    all that follow them are the same with and without.
+
+def build_model(config: RecBoleConfig, dataset: Any) -> Any:
+    """Build a RecBole model, on the device of its config.
+
+    With ``init_std`` its embedding tables are drawn again, from a separate generator. The draws of the model and all
+    draws that follow are therefore the same with and without it.
+
+    Args:
+        config: a plain RecBole Config, or the Config of a run for its student.
+        dataset: the training part of the split.
 
     Raises:
-        KDError: ``init_std`` for a model that has no table.
+        KDError: ``init_std`` is set for a model that has no embedding table.
     """
-    model = get_model(config["model"])(config, dataset)
+    model = model_class_of(config)(config, dataset)
     if config["init_std"]:
-        tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+        tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
         if not tables:
             raise KDError(no_tables_message(config))
         _redraw_tables(tables, config["init_std"], config["seed"])
     return use_row_product(model.to(config["device"]))
 
 
-def no_tables_message(config):
-    """The sentence for a model that has none."""
+def no_tables_message(config: RecBoleConfig) -> str:
+    """The message for a model that has no embedding table which ``init_std`` could initialise."""
     std, model = config["init_std"], config["model"]
-    return f"init_std={std} says how embedding tables begin, and {model} has none: leave it out for that side"
+    return f"init_std={std} sets how embedding tables are initialised, and {model} has none: leave it out for that side"
 
 
-def _redraw_tables(tables, std, seed):
+def _redraw_tables(tables: Iterable[nn.Embedding], std: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for table in tables:

@@ -1,26 +1,40 @@
 """The state of the global random number generators: save, restore, preserve."""
 
 import random
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def rng_state(loaders=()):
-    """Where every global source of randomness stands, and those of the loaders: plain values and tensors."""
+def rng_state(loaders: Sequence[Any] = ()) -> dict[str, Any]:
+    """The state of all global random number generators, and of those of some data loaders.
+
+    Args:
+        loaders: data loaders, which may have a generator of torch each.
+
+    Returns:
+        Plain values and tensors, which ``torch.load`` reads with ``weights_only``.
+    """
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, cached),
         "torch": torch.get_rng_state(),
-        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of the GPU that is used
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of the current GPU
         "loaders": [loader.generator and loader.generator.get_state() for loader in loaders],
     }
 
 
-def restore_rng(state, loaders=()):
-    """The same, back."""
+def restore_rng(state: Mapping[str, Any], loaders: Sequence[Any] = ()) -> None:
+    """Restore what ``rng_state`` returned.
+
+    Args:
+        state: the result of ``rng_state``.
+        loaders: as many data loaders as were given to ``rng_state``, in the same order.
+    """
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     np.random.set_state(tuple(state["numpy"]))
@@ -33,8 +47,8 @@ def restore_rng(state, loaders=()):
 
 
 @contextmanager
-def preserve_rng():
-    """Leave Python's, numpy's and torch's global generators as they were: they are RecBole's."""
+def preserve_rng() -> Iterator[None]:
+    """Restore the global generators of Python, numpy and torch afterwards: RecBole draws from them."""
     state = rng_state()
     try:
         yield
@@ -43,8 +57,8 @@ def preserve_rng():
 
 
 @contextmanager
-def seeded_rng(seed):
-    """torch's global generator, seeded for a moment: what is drawn inside does not move RecBole's."""
+def seeded_rng(seed: int) -> Iterator[None]:
+    """Seed torch's global generator inside the block, and restore all global generators afterwards."""
     with preserve_rng():
         torch.manual_seed(seed)
         yield

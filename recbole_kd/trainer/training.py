@@ -1,17 +1,21 @@
-"""Training a model to a checkpoint, and finding it again."""
+"""Train a model to a checkpoint, and find the checkpoint again."""
 
 import json
 import logging
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from recbole.config import Config as RecBoleConfig
 from recbole.trainer import Trainer
 from recbole.utils import get_trainer
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.data.split import prepare_split
+from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.distributed.process_group import process_rank
 from recbole_kd.errors import (
     MEMORY_HINT,
@@ -24,108 +28,139 @@ from recbole_kd.errors import (
 )
 from recbole_kd.io import atomic_write, torch_bytes
 from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
 from recbole_kd.trainer.resumable import ResumableTrainer
 
 
 @contextmanager
-def describe_failure(whose):
-    """What may stop a training, in a sentence that says ``whose`` it was. Raises TrainingFailed."""
+def describe_failure(subject: str) -> Iterator[None]:
+    """Turn an unexpected error of a training into a TrainingFailed that names what was trained.
+
+    Args:
+        subject: what is trained, "the teacher BPR" for example.
+
+    Raises:
+        TrainingFailed: the block raised an error that does not describe itself.
+    """
     try:
         yield
     except (KDError, NonFiniteLoss, TrainingStopped, ImportError, OSError):
         raise
     except Exception as error:
-        logging.getLogger().debug("what stopped it:", exc_info=True)
-        said = f"too little memory: {error}; {MEMORY_HINT}" if is_out_of_memory(error) else error_sentence(error)
-        raise TrainingFailed(f"the training of {whose} failed: {said}") from error
+        logging.getLogger().debug("the traceback of the failed training:", exc_info=True)
+        reason = f"too little memory: {error}; {MEMORY_HINT}" if is_out_of_memory(error) else error_sentence(error)
+        raise TrainingFailed(f"the training of {subject} failed: {reason}") from error
 
 
-def is_resumable(config):
-    """Whether a model's training can be stopped and gone on with: RecBole's Trainer trains it, epoch by epoch."""
+def is_resumable(config: RecBoleConfig) -> bool:
+    """Whether the training of a model can be resumed: RecBole's plain Trainer trains it, epoch by epoch."""
     return get_trainer(config["MODEL_TYPE"], config["model"]) is Trainer
 
 
-def train(config, file, own_split=None, states=None, **how):
-    """Train a model in plain RecBole and leave its best state in ``file``, marked as complete by ``file``.json.
+def train(
+    config: RecBoleConfig, file: str | Path, split: Split | None = None, options: TrainingOptions | None = None
+) -> None:
+    """Train a model in plain RecBole. Its best state goes to ``file``; ``file``.json marks it as complete.
 
     Args:
         config: a plain RecBole Config.
         file: the checkpoint to write.
-        own_split: the config's split, where it was just made and nothing was drawn since.
-        states: States, which are kept while it trains, or None.
-        resuming: ``resume`` and ``resume_interval``, as ``run`` takes them.
+        split: the split of the config, where it was just prepared and nothing was drawn since; prepared where None.
+        options: how to train. Snapshots are stored of resumable models alone.
+
+    Raises:
+        KDError, NonFiniteLoss, TrainingStopped: as ``run_trainer``.
     """
-    data = own_split or prepare_split(config)
-    model = build_seeded_model(config, data.train._dataset)
-    if not is_resumable(config):  # a trainer of a model's own may do more between epochs than a resume point holds
-        return run_trainer(get_trainer(config["MODEL_TYPE"], config["model"])(config, model), data, file, **how)
-    if states is not None and not states.folder.is_dir():
-        how["resume"] = False  # what it would go on from kept no states
-    trainer = ResumableTrainer(config, model)
-    trainer.snapshots = states
-    return run_trainer(trainer, data, file, **how)
+    split, options = split or prepare_split(config), options or TrainingOptions()
+    if options.snapshots is not None and not options.snapshots.folder.is_dir():
+        options = replace(options, resume=False)  # the training that left the resume point stored no snapshots
+    model = build_seeded_model(config, split.train._dataset)
+    # a model with a special trainer may do more between epochs than a resume point holds
+    trainer_class = ResumableTrainer if is_resumable(config) else get_trainer(config["MODEL_TYPE"], config["model"])
+    run_trainer(trainer_class, config, model, split, file, options)
 
 
-def resume_options(config):
-    """How a training of this run is resumed: keywords of ``run``."""
-    return {"resume": config["resume"], "resume_interval": config["resume_interval"]}
+def run_trainer(
+    trainer_class: type[Trainer],
+    config: RecBoleConfig,
+    model: torch.nn.Module,
+    split: Split,
+    file: str | Path,
+    options: TrainingOptions | None = None,
+) -> Any:
+    """Construct a trainer and train a model with it on a fresh split.
 
+    A ``ResumableTrainer`` writes resume points to ``file``.resume in the meantime. After the training, ``file``.json
+    marks the checkpoint as complete. Of several processes the first one alone writes.
 
-def run_trainer(trainer, data, file, resume=False, resume_interval=15.0, watch=None):
-    """Run a trainer over a fresh split: resume points while it goes, a mark beside the checkpoint when it has ended.
+    Args:
+        trainer_class: a RecBole trainer class.
+        config: the Config that the trainer is constructed with.
+        model: the model.
+        split: a split from whose loaders nothing has been drawn.
+        file: the checkpoint to write.
+        options: how to train.
 
-    ``watch(epoch, score, settled)`` is called after each evaluated epoch, ``settled`` where the model's last scheduled
-    phase has begun; Stopped, which it may raise, ends the training, without a mark.
+    Returns:
+        The trainer, after the training.
+
+    Raises:
+        KDError: the trainer leaves no checkpoint, or the resume point cannot be used.
+        NonFiniteLoss: a loss became NaN or infinite.
+        TrainingStopped: raised by ``options.on_epoch``; the checkpoint is not marked as complete.
     """
-    config, can_resume = trainer.config, isinstance(trainer, ResumableTrainer)
-    extra = {"fingerprint": vars(data.fingerprint)}
-    trainer.saved_model_file = str(file)
-    # RecBole's own bound; its TraditionalTrainer leaves one epoch afterwards, which would not be evaluated, nor kept
-    trainer.eval_step = min(trainer.eval_step, trainer.epochs)
-    writes = process_rank() == 0
-    if writes:
+    options = options or TrainingOptions()
+    trainer = _make_trainer(trainer_class, config, model, split, file, options)
+    if process_rank() == 0:
         Path(f"{file}.json").unlink(missing_ok=True)
-    if can_resume:
-        trainer.checkpoint_entries, trainer.resume_file, trainer.resume_interval = (
-            extra,
-            f"{file}.resume",
-            resume_interval,
+    if options.resume and isinstance(trainer, ResumableTrainer) and trainer.resume() is not None:
+        logging.getLogger().info(f"resuming at epoch {trainer.start_epoch}")
+    started = time.perf_counter()
+    score = _fit(trainer, split, options.on_epoch)
+    if process_rank() == 0:
+        _complete(trainer, split, file, float(score), time.perf_counter() - started)
+    return trainer
+
+
+def _make_trainer(
+    trainer_class: type[Trainer],
+    config: RecBoleConfig,
+    model: torch.nn.Module,
+    split: Split,
+    file: str | Path,
+    options: TrainingOptions,
+) -> Any:
+    if issubclass(trainer_class, ResumableTrainer):
+        files = TrainingFiles(
+            file, f"{file}.resume", options.resume_interval, options.snapshots, _fingerprint_entry(split)
         )
-        if resume and trainer.resume() is not None:
-            logging.getLogger().info(f"going on at epoch {trainer.start_epoch}")
-    began = time.perf_counter()
-    score = _fit(trainer, data, watch)
-    if not writes:
-        return
-    if not Path(file).is_file():
-        raise KDError(f"{config['model']} has a trainer of its own that leaves no checkpoint: take another model")
-    if not can_resume:
-        _add_entries(file, extra)
-    epochs = len(trainer.train_loss_dict)
-    seconds = trainer.seconds if can_resume else time.perf_counter() - began
-    scores = [[epoch, score] for epoch, score in trainer.valid_scores.items()] if can_resume else []
-    mark = {"best_valid_score": float(score), "epochs": epochs, "seconds": seconds, "valid_scores": scores}
-    if can_resume and trainer.history:
-        mark["progress"] = trainer.history
-    atomic_write(f"{file}.json", json.dumps(mark, indent=1).encode())
-    if can_resume:
-        trainer.remove_resume_point()
+        trainer = trainer_class(config, model, files=files)
+    else:
+        trainer = trainer_class(config, model)
+        trainer.saved_model_file = str(file)  # RecBole's trainers take it in no other way
+    # RecBole's own bound; its TraditionalTrainer leaves one epoch afterwards, which would not be evaluated or saved
+    trainer.eval_step = min(trainer.eval_step, trainer.epochs)
+    return trainer
 
 
-def _fit(trainer, data, watch):
-    """RecBole's fit; what it would stumble over is said in a sentence. Returns the best validation score."""
+def _fingerprint_entry(split: Split) -> dict[str, Any]:
+    return {"fingerprint": vars(split.fingerprint)}
+
+
+def _fit(trainer: Any, split: Split, on_epoch: EpochCallback | None) -> float:
+    """RecBole's ``fit``, with messages for errors that RecBole does not describe. Returns the best validation score."""
     config = trainer.config
+    callback = None if on_epoch is None else _epoch_callback(trainer.model, on_epoch)
     try:
         score, _ = trainer.fit(
-            data.train, data.valid, saved=True, show_progress=config["show_progress"],
-            callback_fn=watch and _epoch_callback(trainer.model, watch),
-        )  # fmt: skip
+            split.train, split.valid, saved=True, show_progress=config["show_progress"], callback_fn=callback
+        )
     except ValueError as error:
-        if "nan" in str(error):  # of a trainer of a model's own
+        if "nan" in str(error):  # raised by a special trainer of RecBole
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error
         raise
     except RuntimeError as error:
-        # RecBole casts all of a model, its sparse products too, which torch cannot all do in half precision
+        # RecBole casts the whole model, its sparse products too, which torch cannot all compute in half precision
         if config["enable_amp"] and any(kind in str(error) for kind in ("BFloat16", "Half")):
             raise KDError(
                 f"{config['model']} cannot be trained with enable_amp on this device: leave it out, or set it for one "
@@ -135,28 +170,60 @@ def _fit(trainer, data, watch):
     return score
 
 
-def _epoch_callback(model, watch):
-    # asked anew each time: HetComp's last phase begins when its users have got there
-    return lambda epoch, score: watch(epoch, float(score), epoch >= getattr(model, "last_phase", 0))
+def _epoch_callback(model: Any, on_epoch: EpochCallback) -> Callable[[int, float], None]:
+    # last_phase is read at each epoch: HetComp's last phase begins when its users have reached it
+    return lambda epoch, score: on_epoch(epoch, float(score), epoch >= getattr(model, "last_phase", 0))
 
 
-def _add_entries(file, extra):
-    # only for RecBole's own file, written a moment ago by this very process
+def _complete(trainer: Any, split: Split, file: str | Path, score: float, seconds: float) -> None:
+    """Mark the checkpoint of a training that has ended, and remove its resume point."""
+    if not Path(file).is_file():
+        raise KDError(
+            f"{trainer.config['model']} has a special trainer that leaves no checkpoint: choose another model"
+        )
+    epochs = len(trainer.train_loss_dict)
+    if not isinstance(trainer, ResumableTrainer):
+        _add_entries(file, _fingerprint_entry(split))
+        marker = {"best_valid_score": score, "epochs": epochs, "seconds": seconds, "valid_scores": []}
+        atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
+        return
+    scores = [[epoch, value] for epoch, value in trainer.valid_scores.items()]
+    marker = {"best_valid_score": score, "epochs": epochs, "seconds": trainer.seconds, "valid_scores": scores}
+    if trainer.history:
+        marker["progress"] = trainer.history
+    atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
+    trainer.remove_resume_point()
+
+
+def _add_entries(file: str | Path, entries: Mapping[str, Any]) -> None:
+    # weights_only=False is safe here: RecBole wrote this file a moment ago, in this process
     content = torch.load(file, map_location="cpu", weights_only=False)
-    atomic_write(file, torch_bytes({**content, **extra}))
+    atomic_write(file, torch_bytes({**content, **entries}))
 
 
-def read_done_marker(file):
-    """What the mark beside a checkpoint says, or None where its training has not ended."""
-    mark = Path(f"{file}.json")
+def read_done_marker(file: str | Path) -> dict[str, Any] | None:
+    """Read the marker beside a complete checkpoint.
+
+    Args:
+        file: the checkpoint.
+
+    Returns:
+        A dict with ``best_valid_score``, ``epochs``, ``seconds``, ``valid_scores`` (a list of [epoch, score]) and,
+        where a method reports it, ``progress``; None where the training has not ended or the marker is damaged.
+    """
+    marker = Path(f"{file}.json")
     try:
-        return json.loads(mark.read_text()) if Path(file).is_file() and mark.is_file() else None
-    except ValueError:  # damaged: as if it were not there
+        return json.loads(marker.read_text()) if Path(file).is_file() and marker.is_file() else None
+    except ValueError:
         return None
 
 
-def read_trained(file):
-    """A checkpoint that a run of this project left. Raises KDError, which says what to do."""
+def read_trained(file: str | Path) -> dict[str, Any]:
+    """Read a checkpoint that a run of this project left.
+
+    Raises:
+        KDError: the file cannot be read; the message says how to train the model again.
+    """
     try:
         return read_checkpoint(file)
     except KDError as error:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, TrainingStopped
-from recbole_kd.experiment import taught, train_one
+from recbole_kd.experiment import Experiment
 from recbole_kd.method.configuration import build_config
 from recbole_kd.tune.searchers import best_until
 from recbole_kd.tune.space import content_of, laid_over
@@ -17,17 +17,17 @@ class TrialRunner:
     Args:
         side: ``method``, ``alone`` or ``teacher``.
         layers: the user's Layers.
-        base: the Config that they make.
-        data: its Split.
+        experiment: the Experiment of their Config.
         space: name to Interval or Choice.
         record: the Record that the trials go to.
     """
 
-    def __init__(self, side, layers, base, data, space, record):
-        self.side, self.layers, self.base, self.data, self.space, self.record = side, layers, base, data, space, record
+    def __init__(self, side, layers, experiment, space, record):
+        self.side, self.layers, self.experiment, self.space, self.record = side, layers, experiment, space, record
+        self.base = base = experiment.config
         self.sign = 1 if base["valid_metric_bigger"] else -1
         self.file = Path(base["checkpoint_dir"]) / "tune" / f"{record.search['key']}.pth"
-        self._knowledge = None
+        self._teacher_is_recorded = False
 
     def make(self, settings, hopeless):
         """Train once.
@@ -53,7 +53,7 @@ class TrialRunner:
         self.file.parent.mkdir(exist_ok=True)
         state, reason = "finished", None
         try:
-            train_one(self.side, self.config(settings), knowledge, self.file, watch)
+            Experiment(self.config(settings), self.experiment.split, knowledge).train_side(self.side, self.file, watch)
         except TrainingStopped:
             state = "pruned"
         except (NonFiniteLoss, KDError, TrainingFailed) as error:
@@ -77,10 +77,12 @@ class TrialRunner:
 
     def knowledge(self):
         """What the terms read of the teacher; None where the method is not what is tuned."""
-        if self.side == "method" and self._knowledge is None:
-            self._knowledge, name = taught(self.base, self.data)
-            self.record.set_teacher(name)
-        return self._knowledge
+        if self.side != "method":
+            return None
+        if not self._teacher_is_recorded:
+            self.record.set_teacher(self.experiment.teachers_name)
+            self._teacher_is_recorded = True
+        return self.experiment.knowledge
 
     def defaults(self):
         """The values that the searched keys have where nothing is said."""

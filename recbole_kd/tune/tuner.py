@@ -12,7 +12,7 @@ from recbole_kd.config.recbole_schema import recbole_keys
 from recbole_kd.config.schema import kd_keys
 from recbole_kd.errors import KDError, NonFiniteLoss, did_you_mean
 from recbole_kd.evaluation.result import versions
-from recbole_kd.experiment import opened
+from recbole_kd.experiment import Experiment
 from recbole_kd.io import check_output_file
 from recbole_kd.method.configuration import build_config
 from recbole_kd.trainer.cache_key import run_key
@@ -54,11 +54,12 @@ def tune(model=None, dataset=None, config_file_list=None, config_dict=None, argv
     recipe = asked.output or f"tuned-{layers.method}-{layers.dataset}{_suffix(asked.side)}.yaml"
     check_output_file("output", recipe)
     seeker = SEARCHERS[asked.searcher](space, base["seed"], base["valid_metric_bigger"])
-    with opened(base) as data:
+    with Experiment.open(base) as experiment:
+        data = experiment.split
         if _side(base, asked)["eval_step"] < 1 or not len(data.pairs["valid"]):
             raise KDError("there is no validation to tune on: set eval_step to 1 or more and keep a validation part")
         record = SearchRecord(recipe, _search(layers, base, data, space, asked))
-        trials = TrialRunner(asked.side, layers, base, data, space, record)
+        trials = TrialRunner(asked.side, layers, experiment, space, record)
         if given:
             trials.knowledge()
         init_logger(plain_config(base))  # nothing can be refused any more

@@ -44,7 +44,7 @@ from recbole_kd.distributed.process_group import (
 from recbole_kd.distributed.sharding import ShardSampler, divided_threads, shard_loader
 from recbole_kd.errors import KDError
 from recbole_kd.evaluation.metrics import evaluate
-from recbole_kd.experiment import get_distilled, make_config
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.knowledge import base as knowledge_base
 from recbole_kd.method.checks import check_distributable
 from recbole_kd.method.distiller import Distiller
@@ -493,13 +493,14 @@ def test_searches_and_recboles_own_run_refuse_several_processes(settings, workdi
 def test_a_student_of_several_processes_is_stored_as_another_one(settings, here, monkeypatch):
     config = make_config("SLD", config_dict=settings)
     data, files = prepare_split(plain_config(config)), []
-    monkeypatch.setattr(experiment, "_distil", lambda config, knowledge, file: files.append(file))
+    monkeypatch.setattr(Experiment, "_distil_to", lambda self, file, callback: files.append(file))
+    monkeypatch.setattr(Experiment, "teachers_name", "teacher")
     monkeypatch.setattr(experiment, "read_trained", lambda file: None)
     monkeypatch.setattr(experiment, "load_weights", lambda *args: None)
     monkeypatch.setattr(experiment, "broadcast_object", lambda what=None: what)
     for world in (1, 2, 3):
         here(0, world)
-        get_distilled(config, data, None, "teacher")
+        Experiment(config, data).distil()
     assert len(set(files)) == 3
     several = make_config("SLD", config_dict={**settings, "nproc": 2, "port": 5000, "ip": "first"})
     assert run_key(several, data.fingerprint) == run_key(config, data.fingerprint)  # where, not how many

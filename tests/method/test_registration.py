@@ -12,7 +12,6 @@ from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.config import schema
 from recbole_kd.config.schema import kd_keys, method_names
 from recbole_kd.term.base import Term
-from recbole_kd.testing import Conformance
 from recbole_kd.testing.conformance import Conformance
 
 YAML = """# Pull: pulls the student's scores of the teacher's best items to the teacher's.

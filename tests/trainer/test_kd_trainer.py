@@ -9,21 +9,20 @@ from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import get_student_alone, make_config
+from recbole_kd.experiment import make_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.options import TrainingFiles, TrainingOptions
 from recbole_kd.trainer.training import run_trainer
 
 
 def trainer_of(bench, file):
     init_seed(bench.config["seed"], True)
     model = method_class(bench.config.method)(bench.config, bench.data.train._dataset, bench.knowledge)
-    trainer = KDTrainer(bench.config, model)
-    trainer.saved_model_file = str(file)
-    return trainer
+    return KDTrainer(bench.config, model, TrainingFiles(file))
 
 
 def test_each_loss_is_logged_by_its_name(settings, workdir, caplog):
@@ -158,10 +157,10 @@ def test_under_a_sum_the_student_alone_is_what_is_distilled_at_weight_zero(setti
     decay = {"kd_reduction": "sum", "kd_rows": 0, "weight_decay": 1.0, "student_model": student}
     bench = Bench("SLD", settings, sld_weight=0.0, **decay)
     distilled = bench.trained(workdir / "x.pth")["state_dict"]
-    alone = read_checkpoint(get_student_alone(bench.config, bench.student_config, bench.data)[1])["state_dict"]
+    alone = read_checkpoint(bench.experiment.train_alone().file)["state_dict"]
     assert all(torch.equal(alone[name], distilled[name]) for name in distilled)
     mean = Bench("SLD", settings, **{**decay, "kd_reduction": "mean"})
-    other = read_checkpoint(get_student_alone(mean.config, mean.student_config, mean.data)[1])["state_dict"]
+    other = read_checkpoint(mean.experiment.train_alone().file)["state_dict"]
     assert not any(torch.equal(alone[name], other[name]) for name in alone)  # the same decay weighs more beside a mean
 
 
@@ -192,12 +191,19 @@ def test_a_single_epoch_runs_without_fit(settings, workdir):
 
 def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
     bench = Bench("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
-    trainer, told = trainer_of(bench, workdir / "x.pth"), []
-    kind = type(trainer.model)
+    model, trainers, reported = trainer_of(bench, workdir / "x.pth").model, [], []
+
+    class Recorded(KDTrainer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            trainers.append(self)
+
+    model_class = type(model)
+    options = TrainingOptions(on_epoch=lambda epoch, score, phases_done: reported.append(phases_done))
     try:
-        kind.last_phase = property(lambda model: 2 if trainer.epoch >= 2 else 10**9)
-        data = prepare_split(bench.student_config)
-        run_trainer(trainer, data, workdir / "x.pth", watch=lambda epoch, score, settled: told.append(settled))
+        model_class.last_phase = property(lambda model: 2 if trainers[0].epoch >= 2 else 10**9)
+        split = prepare_split(bench.student_config)
+        run_trainer(Recorded, bench.config, model, split, workdir / "x.pth", options)
     finally:
-        del kind.last_phase
-    assert told == [False, False, True, True]
+        del model_class.last_phase
+    assert reported == [False, False, True, True]

@@ -7,7 +7,7 @@ from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import _distil, get_student_alone, make_config
+from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.knowledge.loader import load_knowledge
 from recbole_kd.quick_start import run_kd
 from recbole_kd.teacher.provider import provide_teachers
@@ -50,12 +50,12 @@ def test_the_student_alone_and_the_distilled_one_begin_alike_and_the_teacher_on_
 def test_at_weight_zero_the_distilled_student_is_the_student_alone(settings, workdir):
     config, data = made(settings, init_std=0.5, sld_weight=0.0)
     knowledge = load_knowledge(config, data, provide_teachers(config, data))
-    alone = get_student_alone(config, plain_config(config), data)[1]
-    _distil(config, knowledge, workdir / "x.pth")
+    alone = Experiment(config, data).train_alone().file
+    Experiment(config, data, knowledge).train_side("method", workdir / "x.pth")
     one, other = (read_checkpoint(file)["state_dict"] for file in (alone, workdir / "x.pth"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     stock, _ = made(settings, sld_weight=0.0)
-    plain = read_checkpoint(get_student_alone(stock, plain_config(stock), data)[1])["state_dict"]
+    plain = read_checkpoint(Experiment(stock, data).train_alone().file)["state_dict"]
     assert not torch.equal(plain["user_embedding.weight"], one["user_embedding.weight"])
 
 

@@ -20,6 +20,9 @@ from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
 from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.kd_trainer import KDTrainer
+from recbole_kd.trainer.options import TrainingFiles
+from recbole_kd.trainer.resumable import ResumableTrainer
+from recbole_kd.trainer.resume_point import counted_attributes, restore_attributes
 from recbole_kd.trainer.training import read_done_marker
 
 RUN = [sys.executable, str(Path(__file__).resolve().parents[2] / "run_kd.py")]
@@ -100,7 +103,7 @@ def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdi
     argv = command(settings, workdir / "saved", "--resume=True", f"--result_file={workdir / 'r.json'}")
     assert main(argv) == 0
     first = json.loads((workdir / "r.json").read_text())
-    monkeypatch.setattr("recbole_kd.experiment._distil", None)
+    monkeypatch.setattr("recbole_kd.experiment.Experiment._distil_to", None)
     assert main(argv) == 0
     assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
 
@@ -131,30 +134,25 @@ def test_a_resume_point_runs_no_code(tmp_path):
             return os.system, ("touch canary",)
 
     torch.save({"epoch": Evil()}, tmp_path / "x.resume")
-    from recbole_kd.trainer.resumable import ResumableTrainer
-
     trainer = object.__new__(ResumableTrainer)
-    trainer.resume_file = tmp_path / "x.resume"
+    trainer.files = TrainingFiles(tmp_path / "x.pth", tmp_path / "x.resume")
     with pytest.raises(KDError, match="is damaged") as caught:
         trainer.resume()
     assert "weights_only" in str(caught.value.__cause__)
 
 
 def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
-    from recbole_kd.trainer.resumable import _counted_attributes as _attributes
-    from recbole_kd.trainer.resumable import _restore_attributes as _put_back
-
     def model(order, place):
         made = torch.nn.Module()
         made.order, made.place, made.names = np.array(order), place, ["x"]
         made.values = torch.tensor([float(place)])
         return made
 
-    stored, fresh = _attributes(model([3, 1, 2], 2)), model([1, 2, 3], 0)
+    stored, fresh = counted_attributes(model([3, 1, 2], 2)), model([1, 2, 3], 0)
     buffer = io.BytesIO()
     torch.save(stored, buffer)
     buffer.seek(0)
-    _put_back(vars(fresh), torch.load(buffer, weights_only=True)[""])
+    restore_attributes(vars(fresh), torch.load(buffer, weights_only=True)[""])
     assert isinstance(fresh.order, np.ndarray) and fresh.order.tolist() == [3, 1, 2]
     assert fresh.place == 2 and fresh.values.item() == 2.0
 
@@ -162,8 +160,7 @@ def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
 @pytest.mark.parametrize("junk", [b"", b"junk", b"PK\x03\x04junk", b"\x80\x02]q\x00."])
 def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workdir):
     bench = Bench("RRD", settings)
-    trainer = KDTrainer(bench.config, bench.model())
-    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    trainer = KDTrainer(bench.config, bench.model(), TrainingFiles(workdir / "x.pth", workdir / "x.pth.resume"))
     (workdir / "x.pth.resume").write_bytes(junk)
     with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged.*remove it"):
         trainer.resume()
@@ -200,17 +197,18 @@ def test_a_damaged_mark_beside_a_checkpoint_counts_as_none(settings, workdir):
 
 def test_a_resume_point_of_another_version_is_refused_in_one_sentence(settings, workdir):
     bench = Bench("MKD", settings)
-    trainer = KDTrainer(bench.config, bench.model())
-    trainer.resume_file, trainer._loaders = str(workdir / "x.pth.resume"), []
+    trainer = KDTrainer(bench.config, bench.model(), TrainingFiles(workdir / "x.pth", workdir / "x.pth.resume"))
     trainer._write_resume_point(1)
     assert trainer.resume() == 1
-    state = torch.load(trainer.resume_file, weights_only=True)
+    state = torch.load(trainer.files.resume_point, weights_only=True)
     one_group = torch.optim.Adam(trainer.model.parameters()).state_dict()
     no_counter = {key: value for key, value in state.items() if key != "counters"}
     for other in ({**state, "optimizer": one_group}, {**state, "model": {}}, no_counter):
-        torch.save(other, trainer.resume_file)
+        torch.save(other, trainer.files.resume_point)
         with pytest.raises(KDError, match=r"x\.pth\.resume' is damaged, or of another version.*remove it"):
             trainer.resume()
-    torch.save({**state, "device": "cuda"}, trainer.resume_file)
-    with pytest.raises(KDError, match=r"x\.pth\.resume' was written on a cuda device, and this run is on cpu: go on"):
+    torch.save({**state, "device": "cuda"}, trainer.files.resume_point)
+    with pytest.raises(
+        KDError, match=r"x\.pth\.resume' was written on a cuda device, and this run is on cpu: resume it there"
+    ):
         trainer.resume()

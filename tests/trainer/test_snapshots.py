@@ -14,6 +14,7 @@ from recbole_kd.knowledge.loader import load_knowledge
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.options import TrainingFiles, TrainingOptions
 from recbole_kd.trainer.resumable import ResumableTrainer
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs, stride
 from recbole_kd.trainer.training import run_trainer, train
@@ -105,8 +106,7 @@ def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
     config = bench.config.teacher
     data = prepare_split(config)
     model = build_seeded_model(config, data.train._dataset)
-    trainer = Watching(config, model)
-    trainer.saved_model_file = str(workdir / "again.pth")
+    trainer = Watching(config, model, TrainingFiles(workdir / "again.pth"))
     trainer.fit(data.train, data.valid)
     for place, epochs in enumerate(choose_epochs(range(1, 9), best, 4)):
         model.load_state_dict(kept[epochs])
@@ -162,12 +162,12 @@ def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
                 raise Killed
             super()._check_nan(loss)
 
-    trainer = Dying(config, build_seeded_model(config, data.train._dataset))
+    model = build_seeded_model(config, data.train._dataset)
     with pytest.raises(Killed):
-        run_trainer(trainer, data, file, resume_interval=0)
-    states = Snapshots(file, 4)
-    train(config, file, states=states, resume=True, resume_interval=0)
-    assert min(states.saved_files()) == 1
+        run_trainer(Dying, config, model, data, file, TrainingOptions(resume_interval=0))
+    snapshots = Snapshots(file, 4)
+    train(config, file, options=TrainingOptions(resume=True, resume_interval=0, snapshots=snapshots))
+    assert min(snapshots.saved_files()) == 1
 
 
 def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, workdir, monkeypatch):

@@ -17,7 +17,7 @@ from recbole_kd.config.layering import read_layers
 from recbole_kd.config.schema import PROPERTIES, method_keys, method_names
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError, NonFiniteLoss
-from recbole_kd.experiment import train_one
+from recbole_kd.experiment import Experiment
 from recbole_kd.method.configuration import build_config
 from recbole_kd.quick_start import objective_function, run_kd
 from recbole_kd.tune.searchers import GRACE, STARTUP, RandomSearch, TPESearch, best_until
@@ -290,11 +290,11 @@ def test_that_the_test_part_would_be_seen(settings, no_test_part):
 
 def test_teacher_and_knowledge_are_made_once(settings, monkeypatch):
     made, used = [], []
-    taught, train = experiment.taught, train_one
-    monkeypatch.setattr("recbole_kd.tune.trial.taught", lambda *args: made.append(taught(*args)) or made[-1])
-    monkeypatch.setattr("recbole_kd.tune.trial.train_one", lambda *args: used.append(args[2]) or train(*args))
+    load, train = experiment.load_knowledge, Experiment.train_side
+    monkeypatch.setattr(experiment, "load_knowledge", lambda *args: made.append(load(*args)) or made[-1])
+    monkeypatch.setattr(Experiment, "train_side", lambda self, *args: used.append(self.knowledge) or train(self, *args))
     search(settings)
-    assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0][0] for knowledge in used)
+    assert len(made) == 1 and len(used) == 3 and all(knowledge is made[0] for knowledge in used)
 
 
 def test_a_given_teacher_of_another_split_is_refused_before_anything_is_written(settings, workdir):
@@ -333,7 +333,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
     whole = search(settings, 5)
     Path("out.json").rename("whole.json")
     Path("out.yaml").rename("whole.yaml")
-    train, count = train_one, []
+    train, count = Experiment.train_side, []
 
     def killed(*args):
         count.append(1)
@@ -342,7 +342,7 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
             raise KeyboardInterrupt
         return train(*args)
 
-    monkeypatch.setattr("recbole_kd.tune.trial.train_one", killed)
+    monkeypatch.setattr(Experiment, "train_side", killed)
     with pytest.raises(KeyboardInterrupt):
         search(settings, 5)
     assert len(json.loads(Path("out.json").read_text())["trials"]) == 2 and not Path("out.yaml").exists()
@@ -368,14 +368,14 @@ def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch
 
 
 def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, monkeypatch):
-    train = train_one
+    train = Experiment.train_side
 
     def breaking(side, config, *rest):
         if config["sld_weight"] != 1.0:
             raise NonFiniteLoss("the SLD loss is not finite")
         train(side, config, *rest)
 
-    monkeypatch.setattr("recbole_kd.tune.trial.train_one", breaking)
+    monkeypatch.setattr(Experiment, "train_side", breaking)
     found = search(settings, 3)
     assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
     assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
@@ -387,7 +387,7 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
     def breaking(*_):
         raise NonFiniteLoss("the SLD loss is not finite")
 
-    monkeypatch.setattr("recbole_kd.tune.trial.train_one", breaking)
+    monkeypatch.setattr(Experiment, "train_side", breaking)
     with pytest.raises(NonFiniteLoss, match="no trial ended"):
         search(settings, 2)
     assert not Path("out.yaml").exists()
@@ -396,7 +396,7 @@ def test_where_every_trial_diverges_there_is_no_recipe(settings, workdir, monkey
 def test_minutes_are_a_budget_too(settings, monkeypatch):
     clock = iter(range(0, 10000, 25))
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr("recbole_kd.tune.trial.train_one", lambda *args: args[-1](0, 0.5, True))
+    monkeypatch.setattr(Experiment, "train_side", lambda *args: args[-1](0, 0.5, True))
     assert len(search(settings, None, minutes=1)["trials"]) == 3  # 25 s each: the fourth would begin after 75 s
     assert len(search(settings, None, minutes=1.5)["trials"]) == 4
     assert len(search(settings, 5, minutes=100)["trials"]) == 5
