@@ -34,10 +34,11 @@ from recbole_kd.method.terms import max_list_length, method_terms
 from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
 from recbole_kd.term import get_term
 from recbole_kd.trainer.cache_key import run_key
-from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer, check_same_data
+from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.options import EpochCallback, TrainingOptions
+from recbole_kd.trainer.rank_agreement import check_same_data
 from recbole_kd.trainer.training import (
     describe_failure,
     read_done_marker,
