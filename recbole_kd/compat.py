@@ -1,8 +1,8 @@
 """What RecBole 1.2.1 needs to start and run on today's numpy, scipy, pandas and torch.
 
-The only file that changes anything of RecBole. Each mend looks first whether it is needed, and names the RecBole
-issue in which users report the fault. ``mend`` runs once, from ``recbole_kd/__init__.py``, before anything else of
-RecBole is imported; ``mend_loading`` follows when the safe checkpoint reader is there.
+The only file that changes RecBole. Each mend first checks whether it is needed, and names the RecBole issue in which
+users report the fault. ``mend`` runs once, from ``recbole_kd/__init__.py``, before anything else of RecBole is
+imported; ``mend_loading`` follows when the safe checkpoint reader is imported.
 """
 
 import contextlib
@@ -14,19 +14,21 @@ import socket
 import sys
 import types
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 INSTALL = "pip install --no-deps recbole==1.2.1"
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
 
 
-def require_recbole():
-    """Raise ImportError, with the line that helps, where RecBole is not installed."""
+def require_recbole() -> None:
+    """Raise ImportError, with the command that installs it, where RecBole is not installed."""
     if importlib.util.find_spec("recbole") is None:
         raise ImportError(f"recbole_kd needs RecBole, which is not installed: run `{INSTALL}`")
 
 
-def mend():
+def mend() -> None:
     """Make ``recbole`` importable and runnable; safe to call again."""
     require_recbole()
     _quiet_deprecations()
@@ -37,7 +39,7 @@ def mend():
     _mend_collector()
 
 
-def mend_loading(load):
+def mend_loading(load: Callable[..., Any]) -> None:
     """Let RecBole read its own checkpoints again, through a reader that executes nothing (2078, 2174).
 
     torch 2.6 made ``weights_only=True`` the default of ``torch.load``, which refuses the Config that RecBole pickles
@@ -69,9 +71,9 @@ def mend_loading(load):
         return
 
     @functools.wraps(stock)
-    def load_data_and_model(model_file):
-        # this function imports torch inside itself, so the name has to be swapped for the length of its call, in which
-        # RecBole may also unpickle loaders of its own: their tensors are read by torch.load too
+    def load_data_and_model(model_file: str) -> Any:
+        # this function imports torch inside itself, so torch.load is replaced while it runs. RecBole may also unpickle
+        # its saved loaders then, whose tensors go through torch.load too
         torch_load = torch.load
         torch.load = lambda file, *args, **kwargs: (load if file is model_file else torch_load)(file, *args, **kwargs)
         try:
@@ -86,15 +88,15 @@ def mend_loading(load):
 class _WithLoad(types.ModuleType):
     """A module, torch or numpy, with another ``load``."""
 
-    def __init__(self, module, load):
+    def __init__(self, module: types.ModuleType, load: Callable[..., Any]) -> None:
         super().__init__(module.__name__)
         self.load = load
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(sys.modules[self.__name__], name)
 
 
-def _quiet_deprecations():
+def _quiet_deprecations() -> None:
     # RecBole's calls, which its users cannot change: a new GradScaler warns once an epoch, pandas once a column
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\..*")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"recbole\..*")
@@ -102,7 +104,7 @@ def _quiet_deprecations():
     warnings.filterwarnings("ignore", message=r".*pkg_resources is deprecated.*")
 
 
-def _mend_dok_matrix():
+def _mend_dok_matrix() -> None:
     """LightGCN, NGCF, NCL, GCMC, SpectralCF, … build their graph by a private method that scipy 1.13 dropped (2155)."""
     from scipy.sparse import dok_matrix
 
@@ -110,14 +112,14 @@ def _mend_dok_matrix():
         dok_matrix._update = lambda self, entries: self._dict.update(entries)
 
 
-def _mend_config():
+def _mend_config() -> None:
     """RecBole uses names that numpy 1.24 removed; ``Config`` restores them, by names that numpy 2 removed (2187, 2212).
 
-    They are restored here as well: who loads a checkpoint never constructs a Config.
+    They are restored here as well: loading a checkpoint constructs no Config.
     """
     import numpy as np
 
-    def compatibility_settings(self=None):
+    def compatibility_settings(self: Any = None) -> None:
         aliases = {"bool": np.bool_, "int": np.int_, "float": np.float64, "complex": np.complex128}
         aliases |= {"object": np.object_, "str": np.str_, "long": np.int_, "unicode": np.str_}
         for name, kind in aliases.items():
@@ -131,10 +133,10 @@ def _mend_config():
         Config.compatibility_settings = compatibility_settings
 
 
-def _import_quick_start():
+def _import_quick_start() -> None:
     """``recbole.quick_start`` imports ray, for hyper-tuning alone (2215); ray has no wheel for Python >= 3.12.
 
-    Where ray cannot be imported, a stand-in takes its place during this one import and is gone afterwards.
+    Where ray cannot be imported, a stand-in takes its place during this one import and is removed afterwards.
     """
     if "recbole.quick_start" in sys.modules:
         return
@@ -158,8 +160,8 @@ def _import_quick_start():
         importlib.import_module("recbole.quick_start")
 
 
-def _mend_download():
-    """``Dataset._download`` ends in a barrier that raises in a single process, after the files are there."""
+def _mend_download() -> None:
+    """``Dataset._download`` ends in a barrier that raises in a single process, after the files are downloaded."""
     from recbole.data.dataset import Dataset
 
     stock = Dataset._download
@@ -167,7 +169,7 @@ def _mend_download():
         return
 
     @functools.wraps(stock)
-    def download(self):
+    def download(self: Any) -> None:
         import torch
 
         folder = Path(self.dataset_path)
@@ -178,7 +180,7 @@ def _mend_download():
             alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
             if alone and "process group" in str(error):
                 return
-            shutil.rmtree(folder, ignore_errors=True)  # it was not there before: leave nothing half-written
+            shutil.rmtree(folder, ignore_errors=True)  # it did not exist before: leave no incomplete files
             if not isinstance(error, Exception):
                 raise
             if "a known dataset name" in str(error):
@@ -194,9 +196,10 @@ def _mend_download():
     Dataset._download = download
 
 
-def _mend_collector():
-    """Metrics of the whole catalogue (GiniIndex, ItemCoverage, …) end in an error: ``Collector.get_data_struct`` moves
-    all that was collected to the CPU, counts that are no tensors too (2194, 2191).
+def _mend_collector() -> None:
+    """Metrics of the catalogue (GiniIndex, ItemCoverage, …) raise an error (2194, 2191).
+
+    ``Collector.get_data_struct`` moves everything collected to the CPU, and calls ``cpu`` on plain counts too.
     """
     from recbole.evaluator.collector import Collector
 
@@ -205,19 +208,19 @@ def _mend_collector():
         return
 
     @functools.wraps(stock)
-    def get_data_struct(self):
+    def get_data_struct(self: Any) -> Any:
         collected = self.data_struct._data_dict
         counts = {name: collected.pop(name) for name in list(collected) if not hasattr(collected[name], "cpu")}
-        found = stock(self)
+        data_struct = stock(self)
         collected.update(counts)
-        found._data_dict.update(counts)
-        return found
+        data_struct._data_dict.update(counts)
+        return data_struct
 
     Collector.get_data_struct = get_data_struct
 
 
 @contextlib.contextmanager
-def _socket_timeout(seconds):
+def _socket_timeout(seconds: float) -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,41 +1,51 @@
 """The exceptions of recbole_kd, and the sentences that its messages share."""
 
 import difflib
+from collections.abc import Iterable
 
 
 class KDError(ValueError):
-    """Bad input, said in one sentence: what, where, what would work. The command line ends with exit code 2."""
+    """Bad input, in one sentence: what is wrong, where, what works. The command line ends with exit code 2."""
 
 
-def error_sentence(error):
-    """What an exception of RecBole's says, on one line."""
+def error_sentence(error: BaseException) -> str:
+    """The message of an exception that RecBole raised, on one line."""
     text = " ".join(str(error).split())
     known = isinstance(error, (ValueError, OSError, NotImplementedError)) and text
     return text if known else f"RecBole failed with {type(error).__name__} {text}".strip()
 
 
-def did_you_mean(name, names, cutoff=0.6):
-    """' (did you mean 'x'?)' for the nearest of ``names``, or ''."""
+def did_you_mean(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message that suggests the nearest of ``names``; empty where none is near.
+
+    >>> did_you_mean("sld_wieght", ["sld_weight", "nkd_k"])
+    "; did you mean 'sld_weight'?"
+
+    Args:
+        name: the unknown name.
+        names: the names that exist.
+        cutoff: how similar the nearest one has to be, in [0, 1].
+    """
     by_lower = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss became NaN or infinite; says which one, at which epoch and step. The last good checkpoint stays."""
+    """A loss became NaN or infinite; the message names it, the epoch and the step. The last good checkpoint stays."""
 
 
 MEMORY_HINT = "a smaller train_batch_size, eval_batch_size or kd_rows takes less"
 
 
 class TrainingFailed(RuntimeError):
-    """A training in plain RecBole ended in an error of RecBole's or of the machine's; says whose it was."""
+    """A training in plain RecBole ended in an error of RecBole or of the machine; the message names the model."""
 
 
 class TrainingStopped(Exception):
-    """What a watcher raises to end a training."""
+    """Raised by a callback of a training to end it."""
 
 
-def is_out_of_memory(error):
-    """Whether an exception says that there is too little memory; torch's are RuntimeErrors."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception reports too little memory. torch raises RuntimeErrors for it."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))

@@ -3,8 +3,10 @@
 import io
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 import torch
@@ -12,8 +14,12 @@ import torch
 from recbole_kd.errors import KDError
 
 
-def atomic_write(path, content):
-    """Write bytes to a file, so that it holds all or what it held before; its folder is made. Raises OSError."""
+def atomic_write(path: Path | str, content: bytes) -> None:
+    """Write bytes to a file completely, or leave the file as it was. Its folder is created.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -30,44 +36,62 @@ def atomic_write(path, content):
         raise
 
 
-def torch_bytes(content, protocol=4):
-    """What ``torch.save`` would write; RecBole's pickle protocol is 4."""
+def torch_bytes(content: Any, protocol: int = 4) -> bytes:
+    """The bytes that ``torch.save`` writes. RecBole's pickle protocol is 4."""
     buffer = io.BytesIO()
     torch.save(content, buffer, pickle_protocol=protocol)
     return buffer.getvalue()
 
 
-def check_writable_folder(what, folder):
-    """Refuse, before any work, a folder that cannot be written; ``what`` it is for; none is left. Raises KDError."""
+def check_writable_folder(what: str, folder: Path | str | None) -> None:
+    """Refuse a folder that cannot be written, before any work. Nothing is created.
+
+    Args:
+        what: what the folder is for, in the message.
+        folder: the folder, which need not exist.
+
+    Raises:
+        KDError: no folder is named, or nothing can be written to it.
+    """
     if not folder:
         raise KDError(f"{what} names no folder")
     path = Path(folder).absolute()
-    there = next(place for place in (path, *path.parents) if place.exists())  # below it all can be made
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())  # the rest can be created in it
     try:
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".recbole_kd."):  # of no other run's name
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".recbole_kd."):  # a name that no other run has
             pass
     except OSError as error:
         raise KDError(f"{what}: nothing can be written to '{folder}' ({error.strerror})") from error
 
 
-def check_output_file(what, file):
-    """The same for a file to be written."""
+def check_output_file(what: str, file: Path | str) -> None:
+    """Refuse a file that cannot be written, before any work. Nothing is created.
+
+    Args:
+        what: what the file is for, in the message.
+        file: the file, which need not exist.
+
+    Raises:
+        KDError: it is a folder, or its folder cannot be written.
+    """
     if os.path.isdir(file):
         raise KDError(f"{what}: '{file}' is a folder, not a file")
     check_writable_folder(what, os.path.dirname(os.path.abspath(file)))
 
 
 @contextmanager
-def exclusive_folder(folder):
-    """One run at a time in a folder, which is made; a killed run leaves no lock behind."""
+def exclusive_folder(folder: Path | str) -> Iterator[None]:
+    """Let one run at a time use a folder, which is created. A killed run leaves no lock behind.
+
+    Raises:
+        KDError: another run uses the folder.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(Path(folder) / ".recbole_kd.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise KDError(
-            f"another run is at work in '{folder}': wait for it, or give this one another checkpoint_dir"
-        ) from error
+        raise KDError(f"another run uses '{folder}': wait for it, or give this one another checkpoint_dir") from error
     try:
         yield
     finally:

@@ -37,8 +37,8 @@ def _advice(result: Mapping[str, Any]) -> Iterator[str]:
     advice = result.get("neighbours_worth")
     if advice and advice["better"]:
         yield (
-            f"with its own item neighbours beside its scores the teacher ranks better on validation, {advice['metric']} "
-            f"{advice['with']:.4f} against {advice['without']:.4f}: --neighbour_weight=1 teaches with them"
+            f"with its own item neighbours beside its scores the teacher ranks better on validation, "
+            f"{advice['metric']} {advice['with']:.4f} against {advice['without']:.4f}: --neighbour_weight=1 teaches with them"
         )
 
 

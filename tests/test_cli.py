@@ -385,8 +385,8 @@ def test_explain_prints_every_key_with_its_default(capsys):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ("--student_model=LightGCN --n_layers=abc", "n_layers='abc' is no number, and LightGCN's n_layers is one"),
-        ("--teacher_model=LightGCN --teacher.reg_weight=[1]", "reg_weight=[1] is no number, and LightGCN's"),
+        ("--student_model=LightGCN --n_layers=abc", "n_layers='abc' is not a number, and LightGCN's n_layers is one"),
+        ("--teacher_model=LightGCN --teacher.reg_weight=[1]", "reg_weight=[1] is not a number, and LightGCN's"),
         ("--student_model=NGCF --hidden_size_list=abc", "NGCF cannot be made with these settings"),
         ("--teacher_model=DiffRec --teacher.reweight=no", "reweight='no' is out of range: it takes True or False"),
     ],

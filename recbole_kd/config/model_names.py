@@ -57,8 +57,8 @@ def resolve_model(name: str) -> type[AbstractRecommender]:
 def model_class_of(config: RecBoleConfig | Mapping[str, Any]) -> type[AbstractRecommender]:
     """The class of a config's model, in place of ``get_model(config["model"])``.
 
-    A config may come from a file, and a file must not make a module run: a ``model_path`` is looked up among the
-    modules that are imported already. Every Config has imported those of its own models.
+    A config may come from a file, and a file must not run code: a ``model_path`` is looked up among the modules that
+    are imported already. A Config imports the modules of its models when it is built.
 
     Args:
         config: a RecBole Config, or the dict in a checkpoint.
@@ -91,7 +91,7 @@ def is_known_model(config: RecBoleConfig | Mapping[str, Any]) -> bool:
 def model_reference(config: RecBoleConfig | Mapping[str, Any]) -> str:
     """The name by which a config's model is found again: its ``model_path``, else its ``model``."""
     path = config[MODEL_PATH] if isinstance(config, RecBoleConfig) else config.get(MODEL_PATH)
-    return path if is_model_path(path) else config["model"]
+    return str(path) if is_model_path(path) else config["model"]
 
 
 def model_path_keys(name: str) -> dict[str, str]:

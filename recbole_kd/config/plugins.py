@@ -49,6 +49,11 @@ class MethodPlugin:
     space_yaml: Path | None = None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether the class is known without an import of its module."""
+        return isinstance(self.source, type)
+
+    @property
     def target(self) -> type:
         """The class; an entry point's module is imported. Raises KDError where that fails."""
         return self.source if isinstance(self.source, type) else _load_class(self.source)

@@ -24,7 +24,7 @@ _VALIDATION = re.compile(r"on validation of seed \d: (0\.\d+)")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe's name and what the comment at the head of its file says; empty where it does not say it.
+    """A recipe's name and what the comment at the top of its file says; empty where it does not.
 
     Attributes:
         name: ``group/name``.
@@ -98,16 +98,16 @@ def method_of_recipes(value: Any) -> str | None:
 
 
 def list_recipes() -> list[Recipe]:
-    """All recipes, with what their heads say."""
+    """All recipes, with what the comments at the top of their files say."""
     return [_describe(name, file) for name, file in recipe_files().items()]
 
 
 def _describe(name: str, file: Path) -> Recipe:
     lines = file.read_text(encoding="utf-8").splitlines()
-    head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
-    student, teacher = _models_in(head)
-    dataset = _DATASET_KEY.search(head) or _DATASET.search(head)
-    validation = _VALIDATION.search(head)
+    comment = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+    student, teacher = _models_in(comment)
+    dataset = _DATASET_KEY.search(comment) or _DATASET.search(comment)
+    validation = _VALIDATION.search(comment)
     return Recipe(
         name,
         recipe_method(name) or "",
@@ -118,13 +118,13 @@ def _describe(name: str, file: Path) -> Recipe:
     )
 
 
-def _models_in(head: str) -> tuple[str, str]:
-    """The student and the teacher that a head names, empty where it names none."""
-    if match := _WIDTHS.search(head):
+def _models_in(comment: str) -> tuple[str, str]:
+    """The student and the teacher that a comment names, empty where it names none."""
+    if match := _WIDTHS.search(comment):
         return f"{match['model']} {match['student']}", f"{match['model']} {match['teacher']}"
-    if match := _TEACHERS_TO_STUDENT.search(head):
+    if match := _TEACHERS_TO_STUDENT.search(comment):
         return match["student"], f"{_NUMBERS[match['number']]} teachers"
-    if match := _STUDENT_UNDER.search(head):
+    if match := _STUDENT_UNDER.search(comment):
         number = match["number"]
         return match["student"], f"{_NUMBERS[number]} teachers" if number else match["teacher"]
     return "", ""

@@ -44,7 +44,7 @@ def find_unused_keys(
     unused = _keys_of_other_methods(layers)
     student_keys = {key: key for key in layers.plain} | {f"student.{key}": key for key in layers.block("student")}
     for name, key in student_keys.items():
-        if not _can_read(student, key):
+        if not _can_read(student, key, teachers):
             unused[name] = (
                 f"{name} reaches the student, and {class_name(student)} has no such key: {_remedy(key, teachers)}"
             )
@@ -121,8 +121,9 @@ def reason_unused(key: str, value: Any, entry: TeacherEntry, model: str | None, 
     return None
 
 
-def _can_read(model: str, key: str) -> bool:
-    """Whether a key can change a model; keys that do not belong to single models always can."""
-    if key not in student_only_keys(model) or key in OPTIMIZER_KEYS:
+def _can_read(model: str, key: str, others: Sequence[str | None] = ()) -> bool:
+    """Whether a key can change a model; keys that belong neither to it nor to one of the others always can."""
+    models = [model, *(name for name in others if name is not None)]
+    if key not in student_only_keys(*models) or key in OPTIMIZER_KEYS:
         return True
     return model_reads(model, key)

@@ -173,7 +173,8 @@ def _check_negatives(arguments: Mapping[str, Any]) -> None:
         checks.append(("candidate_num", (int,), 1, "an int in [1, inf) where dynamic is True"))
     for name, types, least, allowed in checks:
         value = arguments.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, types) or not least <= value < math.inf:
+        is_number = isinstance(value, types) and not isinstance(value, bool)
+        if not is_number or not least <= value < math.inf:
             raise KDError(f"train_neg_sample_args: {name}: {value!r} is out of range: it takes {allowed}")
 
 

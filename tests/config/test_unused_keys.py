@@ -93,7 +93,7 @@ def test_a_number_beyond_all_floats_is_a_number():
 
 
 def test_what_the_recipes_say_reaches_something():
-    files = [file for file in (PROPERTIES / "recipe").rglob("*.yaml")]
+    files = list((PROPERTIES / "recipe").rglob("*.yaml"))
     assert len(files) > 30
     for file in files:
         method = file.name.partition("-")[0]
@@ -141,7 +141,7 @@ def test_the_log_of_a_run_says_what_its_file_cannot_change(settings, workdir, ca
     text = "\n".join(record.getMessage() for record in caplog.records)
     for said in (
         "model: LightGCN in bpr.yaml gives way to RRD: write student_model: LightGCN",
-        "nobody knows the key 'learning_rat' in bpr.yaml: it changes nothing; did you mean 'learning_rate'?",
+        "unknown key 'learning_rat' in bpr.yaml: it changes nothing; did you mean 'learning_rate'?",
         "n_layers reaches the student, and BPR has no such key: leave it out",
     ):
         assert text.count(said) == 1

@@ -95,7 +95,7 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(settings, workdir):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "recbole_kd: interrupted; the same command with --resume=True goes on"
+    assert said.splitlines()[-1] == "recbole_kd: interrupted; the same command with --resume=True continues"
     assert "Traceback" not in said
 
 

@@ -481,7 +481,7 @@ def test_ctrl_c_says_how_to_go_on(settings, capsys, monkeypatch):
 
     monkeypatch.setattr("recbole_kd.cli.tune_argv", stop)
     assert main(["tune", "--model=SLD"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(_has("optuna"), reason="optuna is installed")
