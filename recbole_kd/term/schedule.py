@@ -13,7 +13,7 @@ def ramp(epoch, length):
 def geometric_decay(epoch, length, start, end):
     """Geometric from ``start`` at epoch 0 to ``end`` at epoch ``length`` and after; ``end`` throughout where it is 0.
 
-    >>> [fall(epoch, 2, 1.0, 0.25) for epoch in (0, 1, 2, 9)]
+    >>> [geometric_decay(epoch, 2, 1.0, 0.25) for epoch in (0, 1, 2, 9)]
     [1.0, 0.5, 0.25, 0.25]
     """
     return start * (end / start) ** ramp(epoch, length)
@@ -22,7 +22,7 @@ def geometric_decay(epoch, length, start, end):
 def is_refresh_epoch(epoch, every):
     """Whether a refresh that runs every ``every`` epochs, the first included, runs at this one.
 
-    >>> [due(epoch, 3) for epoch in range(5)]
+    >>> [is_refresh_epoch(epoch, 3) for epoch in range(5)]
     [True, False, False, True, False]
     """
     return epoch % every == 0
