@@ -1,4 +1,4 @@
-"""Scores of chosen pairs. On a CPU by sparse products, forwards and backwards, so that no row is copied for each pair."""
+"""Scores of chosen pairs. On a CPU by sparse products, so that no row is copied for each pair."""
 
 import warnings
 from typing import Any

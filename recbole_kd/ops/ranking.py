@@ -188,6 +188,23 @@ def argsort_descending(scores: torch.Tensor) -> torch.Tensor:
     return argsort_keys(~torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits))
 
 
+def score_ranks(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The rank of each column within its row, from 0 for the best; columns outside the mask come last.
+
+    Args:
+        scores: without gradient, shape [n, m].
+        mask: bool, shape [n, m].
+
+    Returns:
+        the dtype of the scores, shape [n, m].
+
+    >>> score_ranks(torch.tensor([[0.5, 2.0, 9.0]]), torch.tensor([[True, True, False]]))
+    tensor([[1., 0., 2.]])
+    """
+    order = argsort_descending(scores.masked_fill(~mask, -torch.inf))
+    return torch.zeros_like(scores).scatter_(1, order, torch.arange(order.shape[1]).to(scores).expand_as(scores))
+
+
 def consensus(ids: torch.Tensor, weights: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Merge several lists: an id's weights are summed over its columns, and the k heaviest ids are kept.
 

@@ -1,6 +1,6 @@
 """Drawing items and ranks, for all users at once. Randomness comes only from the given generator.
 
-Ids are RecBole's: 0 is padding and is never drawn. A draw may fill fewer slots than it has; a mask says which are filled.
+Ids are RecBole's: 0 is padding and is never drawn. A draw may leave slots unfilled; a mask says which are filled.
 """
 
 from collections.abc import Iterable
@@ -148,8 +148,8 @@ def sample_rank_pairs(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     r"""Draw a pair of different ranks of each list, both with weight :math:`\exp(-r / T)`, given that they differ.
 
-    No tie has to be redrawn: the pairs are laid out by their worse rank, so that those of a shorter list come first, and
-    one number is looked up among their cumulated weights.
+    No tie has to be redrawn: the pairs are laid out by their worse rank, so that those of a shorter list come first,
+    and one number is looked up among their cumulated weights.
 
     Args:
         length: the number of entries of each list, any shape.
@@ -200,8 +200,7 @@ class ExcludedIds:
         Args:
             rows: row numbers below n, shape [p].
             ids: ids below ``size``, shape [p].
-            n: number of rows.
-            size: number of ids, padding included.
+            n, size: the number of rows, and of ids with padding.
         """
         zero = torch.arange(n, device=rows.device)
         flat = torch.cat([rows.long() * size + ids.long(), zero * size]).unique()  # sorted
@@ -239,8 +238,8 @@ class ExcludedIds:
 def sample_outside(excluded: ExcludedIds, k: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw k ids a row, uniform on what is not excluded, with replacement.
 
-    No rejection and no dense mask: the x-th free id of a row is x plus the number of excluded ids below it. Among m free
-    ids about k^2 / 2m of the k drawn ones are duplicates; callers mask them where it matters.
+    No rejection and no dense mask: the x-th free id of a row is x plus the number of excluded ids below it. Among m
+    free ids about k^2 / 2m of the k drawn ones are duplicates; callers mask them where it matters.
 
     Args:
         excluded: the ids that are passed over, a set for each row.

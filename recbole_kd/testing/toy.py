@@ -98,7 +98,7 @@ class World:
 
 def weights(student, term):
     tables = {"user": student.user_embedding.weight, "item": student.item_embedding.weight}
-    return tables | dict(term.named_parameters())
+    return tables | {name.removeprefix("projectors."): weight for name, weight in term.named_parameters()}
 
 
 def numbers(student, term):
