@@ -54,3 +54,65 @@ def above_tail(listed: torch.Tensor, tail: torch.Tensor, mask: torch.Tensor) -> 
     """
     listed, tail = at_least_float32(listed), at_least_float32(tail)
     return torch.where(mask, softplus(tail[:, None] - listed), 0.0).sum(-1)
+
+
+def extend_tail(tail: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Add entries to a tail that is given by the logarithm of its sum.
+
+    Args:
+        tail: the logarithm of the tail's sum, shape [n].
+        scores: of the further entries, shape [n, K].
+        mask: bool, shape [n, K]: which of them count.
+
+    Returns:
+        the logarithm of the longer tail's sum, shape [n].
+
+    >>> extend_tail(torch.zeros(1), torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool))  # log 3
+    tensor([1.0986])
+    """
+    if not scores.shape[1]:
+        return tail
+    return torch.logaddexp(tail, mask_logits(at_least_float32(scores), mask).logsumexp(1))
+
+
+def nested_ranking(
+    listed: torch.Tensor,
+    known: torch.Tensor,
+    tail: torch.Tensor,
+    listed_mask: torch.Tensor,
+    known_mask: torch.Tensor,
+    cuts: tuple[int, int],
+) -> torch.Tensor:
+    r"""A list's two beginnings and a second list, each in its order above what follows.
+
+    .. math:: \ell = PL(P; Z_h) + \tfrac12 \big(PL(T_{1..h}; Z_h) + PL(T_{1..c}; Z_c)\big)
+
+    Args:
+        listed: scores of T, best first, shape [n, K].
+        known: scores of P, best first, shape [n, L].
+        tail: the logarithm of the sum beyond T, shape [n].
+        listed_mask: bool, shape [n, K]: which entries of T count.
+        known_mask: bool, shape [n, L]: which entries of P count.
+        cuts: h and c, with c <= h <= K; :math:`Z_q` is the tail together with T beyond q.
+
+    Returns:
+        shape [n].
+
+    Source: Kang et al., WWW 2023 (HetComp), the adaptive transfer.
+
+    >>> mask = torch.ones(1, 2, dtype=torch.bool)
+    >>> nested_ranking(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), mask, mask, (1, 1))
+    tensor([3.5835])
+    """
+    half, tenth = cuts
+    below_half = extend_tail(tail, listed[:, half:], listed_mask[:, half:])
+    below_tenth = extend_tail(below_half, listed[:, tenth:half], listed_mask[:, tenth:half])
+
+    def likelihood(scores: torch.Tensor, mask: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        below = below[:, None]
+        return plackett_luce(scores, below, mask, torch.ones_like(below, dtype=torch.bool))
+
+    return likelihood(known, known_mask, below_half) + 0.5 * (
+        likelihood(listed[:, :half], listed_mask[:, :half], below_half)
+        + likelihood(listed[:, :tenth], listed_mask[:, :tenth], below_tenth)
+    )

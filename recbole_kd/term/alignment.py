@@ -1,23 +1,28 @@
-"""What the terms share that pull each projected vector of the student to the teacher's."""
+"""Base classes of the terms that pull each projected vector of the student to the teacher's."""
+
+from typing import Any
 
 import torch
 
+from recbole_kd.backbone.base import Backbone, View
 from recbole_kd.backbone.capabilities import FACTORS
-from recbole_kd.losses.feature import squared_distance
-from recbole_kd.term.base import Term
-from recbole_kd.term.projectors import Experts
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import squared_distance
+from recbole_kd.term.base import Batch, Term, combine_sides
+from recbole_kd.term.projectors import Experts, ProjectorPair
 from recbole_kd.term.schedule import geometric_decay
 
 
 class Alignment(Term):
-    r"""A value an entity, over the batch's users, its positive and its negative items, each once.
+    r"""A value for each entity, over the batch's distinct users, positive items and negative items.
 
     .. math:: L = \mathrm{mean}_{U_b} \ell + \tfrac12 (\mathrm{mean}_{P_b} \ell + \mathrm{mean}_{N_b} \ell)
 
-    A subclass gives ``values`` or ``compare``, and makes ``user_projector`` and ``item_projector``.
+    A subclass gives ``values`` or ``compare``, and makes ``projectors``.
 
     Attributes:
-        parts: the coordinates that an entity's value sums over; the mean is over them too.
+        projectors: the trainable projectors of users and items.
+        coordinates: the number of coordinates that an entity's value sums over; the mean is over them too.
     """
 
     layer = "intermediate"
@@ -25,59 +30,55 @@ class Alignment(Term):
     student_needs = FACTORS
     needs_negatives = True
     reads_scores = False
+    projectors: ProjectorPair
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
-        self.parts = knowledge.width
+        self.coordinates = knowledge.width
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         groups = (batch.users, batch.pos_items, batch.neg_items)
-        some = [self.subsample(ids) for ids in groups]
+        drawn = [self.subsample(ids) for ids in groups]
         # the items of both kinds in one pass: each gathering costs a table of gradients
-        values = self.values(batch.student, some[0], torch.cat(some[1:])).split([len(ids) for ids in some])
+        values = self.values(batch.student, drawn[0], torch.cat(drawn[1:])).split([len(ids) for ids in drawn])
         user, pos, neg = (
-            self.reduce(value, len(whole), self.parts) for value, whole in zip(values, groups, strict=True)
+            self.reduce(value, len(group), self.coordinates) for value, group in zip(values, groups, strict=True)
         )
-        return user + 0.5 * (pos + neg)
+        return combine_sides(user, pos, neg)
 
-    def values(self, student, users, items):
+    def values(self, student: View, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """A value for each of the users and then of the items, shape [n]."""
         sides = (("user", users, student.users), ("item", items, student.items))
         return torch.cat([self.compare(side, ids, vectors(ids)) for side, ids, vectors in sides])
 
-    def compare(self, side, ids, vectors):
+    def compare(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """The value of each entity: ids [n], the student's vectors [n, d_S], result [n]."""
         return squared_distance(self.project(side, ids, vectors), self.knowledge.factors(side)[ids])
 
-    def projector(self, side):
-        """The side's projector."""
-        return self.user_projector if side == "user" else self.item_projector
-
-    def project(self, side, ids, vectors):
-        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
-        return self.projector(side)(vectors, self.generator)
+    def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Project the student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
+        return self.projectors.project(side, vectors, self.generator)
 
 
 class GatedAlignment(Alignment):
     """An alignment through experts whose gates harden over the epochs.
 
     Attributes:
-        counted_by: the key that says how many experts a side has.
+        experts_key: the key that gives the number of experts of a side.
         tau: the gates' temperature.
     """
 
-    counted_by = "experts"
+    experts_key: str = "experts"
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         hidden = max(1, width // 2 if width == knowledge.width else (width + knowledge.width) // 2)
-        shape = (width, knowledge.width, hidden, self.key(self.counted_by))
-        self.user_projector, self.item_projector = Experts(*shape), Experts(*shape)
-        self.tau = self.key("tau_start")
+        self.projectors = ProjectorPair(lambda: Experts(width, knowledge.width, hidden, self.key(self.experts_key)))
+        self.tau: float = self.key("tau_start")
 
-    def start_epoch(self, epoch, student):
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
         self.tau = geometric_decay(epoch, self.key("anneal"), self.key("tau_start"), self.key("tau_end"))
 
-    def project(self, side, ids, vectors):
-        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T], with fresh noise in the gates."""
-        return self.projector(side)(vectors, self.knowledge.factors(side)[ids], self.tau, self.generator)
+    def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Project the student's vectors, shape [n, d_S], to [n, d_T], with fresh noise in the gates."""
+        return self.projectors.of(side)(vectors, self.knowledge.factors(side)[ids], self.tau, self.generator)

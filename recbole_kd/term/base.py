@@ -1,25 +1,29 @@
-"""What every term is: one loss on one layer, with what it needs of the teacher and what it does between epochs."""
+"""Base class of the terms: one loss on one layer, with its needs and what it does between epochs."""
 
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
 from torch import nn
 
-from recbole_kd.backbone.base import View
+from recbole_kd.backbone.base import Backbone, View
 from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.config.configurator import Config
 from recbole_kd.errors import KDError
 from recbole_kd.ops.sampling import sample_subset
 
 
 @dataclass
 class Batch:
-    """What a term sees of one step.
+    """What a term reads of one step.
 
     Attributes:
-        user, pos_item, neg_item: the rows of the batch, shape [b] each.
+        user: the users of the batch's rows, shape [b].
+        pos_item: the positive items, shape [b].
+        neg_item: the negative items, shape [b].
         student: the student's view, with gradients.
         interaction: the batch as RecBole made it.
     """
@@ -31,40 +35,41 @@ class Batch:
     interaction: Interaction | None = None
 
     @cached_property
-    def users(self):
-        """The batch's users, each once, ascending. Shape [<= b]."""
+    def users(self) -> torch.Tensor:
+        """The batch's distinct users, ascending. Shape [<= b]."""
         return self.user.unique()
 
-    def rows_of(self, users):
-        """How many rows each of these users has, all of them users of the batch. Shape [n]."""
-        everyone, rows = self.user.unique(return_counts=True)
-        return rows[torch.searchsorted(everyone, users)]
+    @cached_property
+    def pos_items(self) -> torch.Tensor:
+        """The batch's distinct positive items, ascending."""
+        return self.pos_item.unique()
 
     @cached_property
-    def row_order(self):
-        """The rows' places in an order that depends on their values alone: a draw from it is the same however the batch
-        was shuffled. Shape [b].
+    def neg_items(self) -> torch.Tensor:
+        """The batch's distinct negative items, ascending."""
+        return self.neg_item.unique()
+
+    def row_counts(self, users: torch.Tensor) -> torch.Tensor:
+        """How many rows each of these users of the batch has. Shape [n]."""
+        batch_users, counts = self.user.unique(return_counts=True)
+        return counts[torch.searchsorted(batch_users, users)]
+
+    @cached_property
+    def row_order(self) -> torch.Tensor:
+        """Row numbers sorted by the rows' values, shape [b].
+
+        A draw from it does not depend on how the batch was shuffled.
         """
         size = int(torch.maximum(self.pos_item.max(), self.neg_item.max())) + 1
         return torch.argsort((self.user * size + self.pos_item) * size + self.neg_item, stable=True)
 
-    @cached_property
-    def pos_items(self):
-        """The batch's positive items, each once."""
-        return self.pos_item.unique()
-
-    @cached_property
-    def neg_items(self):
-        """The batch's negative items, each once."""
-        return self.neg_item.unique()
-
 
 class Term(nn.Module):
-    """One loss inside a method. A subclass sets ``layer`` and its needs, builds its parts, and gives ``loss``.
+    """One loss inside a method. A subclass sets ``layer`` and its needs, and gives ``loss``.
 
     Args:
         config: the method's Config.
-        knowledge: the teacher's Knowledge.
+        knowledge: the teacher's knowledge.
         width: d_S, the width of the student's factors.
 
     Attributes:
@@ -72,108 +77,139 @@ class Term(nn.Module):
         teacher_needs: what is read of the teacher.
         student_needs: what is read of the student's view.
         needs_negatives: whether the loss reads a batch's negative items.
-        scored: whether it reads what the teacher scores or ranks, not its factors or its model alone.
-        along: whether it follows a teacher along its training.
-        shards: whether several processes may compute it, each on its part of a batch; not where the loss of a step
-            depends on what earlier steps have left behind, other than weights.
+        reads_scores: whether it reads the teacher's scores or ranks, not its factors or its model alone.
+        follows_training: whether it reads the teacher at several moments of its training.
+        distributable: whether several processes may compute it, each on its share of a batch. False where the loss of
+            a step depends on what earlier steps have left behind, other than weights.
+        name: the class's name, which is the term's.
         weight: the term's weight in the method's loss.
-        generator: the term's own source of randomness.
+        generator: the term's source of randomness.
     """
 
-    layer = ""
+    layer: str = ""
     teacher_needs: Capability = FACTORS
     student_needs: Capability = FACTORS
-    needs_negatives = False
-    reads_scores = True
-    follows_training = False
-    distributable = True
+    needs_negatives: bool = False
+    reads_scores: bool = True
+    follows_training: bool = False
+    distributable: bool = True
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__()
         self.config, self.knowledge, self.width = config, knowledge, width
         self.name = type(self).__name__
-        self.weight = self.key("weight")
+        self.weight: float = self.key("weight")
         self.generator = torch.Generator(device=config["device"])
         self.generator.manual_seed(zlib.crc32(f"{self.name} {config['seed']}".encode()))
 
-    def key(self, name):
+    def key(self, name: str) -> Any:
         """The value of the key ``<term>_<name>``."""
         return self.config[f"{self.name.lower()}_{name}"]
 
     @property
-    def last_phase(self):
-        """The first epoch after the last scheduled phase: early stopping counts from there on."""
+    def last_phase(self) -> int:
+        """The first epoch after the last scheduled phase: early stopping counts from here on."""
         return 0
 
     @property
-    def base_weight(self):
-        """What the student's own loss is multiplied by because of this term."""
+    def base_weight(self) -> float:
+        """The factor by which this term multiplies the student's own loss."""
         return 1.0
 
-    def progress(self):
-        """How far the term has come, numbers by name, for the log and TensorBoard; said after ``start_epoch``."""
+    def progress(self) -> dict[str, float]:
+        """How far the term has come, numbers by name, for the log and TensorBoard; read after ``start_epoch``."""
         return {}
 
-    def start_epoch(self, epoch, student):
-        """Refresh what lasts for the epoch; ``student`` is the backbone to read the student by, without gradients."""
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
+        """Refresh what lasts for an epoch.
 
-    def loss(self, batch: Batch):
+        Args:
+            epoch: the number of the epoch, from 0.
+            student: reads the student, without gradients.
+        """
+
+    def loss(self, batch: Batch) -> torch.Tensor:
         """The unweighted loss of one step, a scalar."""
         raise NotImplementedError
 
-    def weighted(self, batch: Batch):
-        """What the step adds to the student's loss, by the name that it is logged under."""
+    def weighted(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """What the step adds to the student's loss, by the name under which it is logged."""
         return {self.name: self.weight * self.loss(batch)}
 
     @classmethod
-    def check(cls, config):
+    def check(cls, config: Config) -> None:
         """Refuse, before any training, settings that the term cannot work with. Raises KDError."""
 
     @classmethod
-    def list_length(cls, config, n_items):
-        """How many items of each user's list a term that needs ranks asks for; 0 where it is not said beforehand."""
+    def list_length(cls, config: Config, n_items: int) -> int:
+        """How many items of each user's list a term reads that needs ranks alone; 0 where this is not known yet."""
         return 0
 
-    def positives(self, batch):
+    def positives(self, batch: Batch) -> float:
         """How many positive rows a batch has: RecBole repeats each for every negative."""
         return len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]
 
-    def subsample(self, ids):
-        """The ``kd_rows`` of these ids that the term looks at in this step, drawn at random; a mean of one value each
-        estimates the mean over all without bias.
+    def subsample(self, ids: torch.Tensor) -> torch.Tensor:
+        """Draw ``kd_rows`` of these ids for this step, or take all where it is 0.
+
+        A mean over the drawn ids estimates the mean over all without bias.
         """
         return sample_subset(ids, self.config["kd_rows"], self.generator)
 
-    def reduce(self, values, whole, parts=1):
-        """A value a row to one: their mean, or under ``kd_reduction: sum`` the sum over the ``whole`` rows that the
-        values were drawn from. A row's value may itself be a sum over ``parts`` positions or coordinates: the mean is
-        then over them too.
+    def reduce(self, values: torch.Tensor, population: float, coordinates: int = 1) -> torch.Tensor:
+        """Reduce a value a row to one number: their mean, or under ``kd_reduction: sum`` the sum over the population.
+
+        Args:
+            values: a value for each drawn row, any shape.
+            population: the number of rows that these were drawn from.
+            coordinates: the number of positions or coordinates that a row's value sums over; the mean is over them too.
+
+        Returns:
+            a scalar.
         """
         mean = values.sum() / max(values.numel(), 1)
-        return mean * whole if self.config["kd_reduction"] == "sum" else mean / parts
+        return mean * population if self.config["kd_reduction"] == "sum" else mean / coordinates
 
-    def reduce_users(self, values, users, batch, parts=1):
-        """The same of a value a user, for terms that their papers' code sums over the rows of a batch: under the sum a
-        user counts as often as it has positive rows.
+    def reduce_users(
+        self, values: torch.Tensor, users: torch.Tensor, batch: Batch, coordinates: int = 1
+    ) -> torch.Tensor:
+        """``reduce`` a value a user, for terms whose papers' code sums over the rows of a batch.
+
+        Under the sum a user counts as often as it has positive rows.
+
+        Args:
+            values: shape [n].
+            users: whose values these are, shape [n].
+            batch: the batch that the users were drawn from.
+            coordinates: as in ``reduce``.
         """
         if self.config["kd_reduction"] == "sum":
-            values = values * (batch.rows_of(users) * (self.positives(batch) / len(batch.user)))
-        return self.reduce(values, len(batch.users), parts)
+            values = values * (batch.row_counts(users) * (self.positives(batch) / len(batch.user)))
+        return self.reduce(values, len(batch.users), coordinates)
 
-    def get_extra_state(self):
-        """For the resume state: where the term's randomness stands."""
+    def get_extra_state(self) -> dict[str, Any]:
+        """For the resume point: the state of the term's generator."""
         return {"generator": self.generator.get_state()}
 
-    def set_extra_state(self, state):
-        """The same, back."""
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore what ``get_extra_state`` returned."""
         self.generator.set_state(state["generator"])
 
 
-def refuse_part_of_a_sum(config, name):
-    """For a term over pairs of entities, of which a draw shifts the kinds: a sum over part of them is no sum over all.
-    Raises KDError.
+def combine_sides(user: torch.Tensor, pos: torch.Tensor, neg: torch.Tensor) -> torch.Tensor:
+    """The users' loss plus the mean of the losses of positive and negative items."""
+    return user + 0.5 * (pos + neg)
+
+
+def refuse_subsampled_sum(config: Config, name: str) -> None:
+    """Refuse a sum over drawn entities for a term that compares pairs.
+
+    Drawing changes the shares of the kinds of pairs, so the sum over all pairs cannot be estimated.
+
+    Raises:
+        KDError: ``kd_reduction: sum`` together with ``kd_rows``.
     """
     if config["kd_reduction"] == "sum" and config["kd_rows"] > 0:
         raise KDError(
-            f"{name} compares pairs, whose sum cannot be told from some of them: set kd_rows=0 beside the sum"
+            f"{name} compares pairs, whose sum cannot be estimated from drawn rows: set kd_rows=0 with the sum"
         )

@@ -1,11 +1,17 @@
 """CD: collaborative distillation, at the output layer."""
 
+from typing import Any
+
 import torch
 
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.losses.pointwise import soft_binary_loss
-from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks_tournament
-from recbole_kd.term.base import Term
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import soft_binary_loss
+from recbole_kd.ops.sampling import sample_outside, sample_ranks_tournament
+from recbole_kd.ops.top_lists import TopList
+from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.candidates import CandidateTable
 from recbole_kd.term.schedule import is_refresh_epoch
 
 
@@ -17,55 +23,53 @@ class CD(Term):
 
     :math:`D_u`: K times the better of two ranks of the guide's list, each drawn with weight
     :math:`\exp(-r / (M T))`, where M is the list's length; ``random``: uniformly. An item that is drawn again counts
-    once; the ports mean to draw K distinct ones, and count doubles. The mean takes each user of the batch
+    once; the ports mean to draw K distinct ones, and count duplicates. The mean takes each user of the batch
     once; the sum, as theirs, once a row.
 
-    Source: Lee et al., ICDM 2019, arXiv 1911.05276, after ports by others: medium. With their T the weights are nearly
-    even, so that a rank's chance falls about linearly to 0 at M; the paper's own may be sharper.
+    Source: Lee et al., ICDM 2019, arXiv 1911.05276.
+
+    Fidelity: medium, after ports by others. With their T the weights are nearly even, so that a rank's chance falls
+    about linearly to 0 at M; the paper's may be sharper.
     """
 
     layer = "output"
     teacher_needs = Capability.RANKS | Capability.SCORES
     student_needs = Capability.SCORES | Capability.ALL_SCORES
-    items: torch.Tensor
     labels: torch.Tensor
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         if self.key("guide") == "teacher":
             self.top = knowledge.top_items(self.key("max_k"))
         if self.key("guide") == "random":
-            self.outside = knowledge.excluded_from_sampling()
-        shape, device = (knowledge.n_users, self.key("k")), config["device"]
-        self.register_buffer("items", torch.zeros(shape, dtype=torch.int32, device=device))
-        self.register_buffer("labels", torch.zeros(shape, device=device))
+            self.excluded = knowledge.excluded_from_sampling()
+        self.candidates = CandidateTable(knowledge.n_users, self.key("k"), config["device"])
+        self.register_buffer("labels", torch.zeros_like(self.candidates.ids, dtype=torch.float32))
 
-    def start_epoch(self, epoch, student):
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
         if is_refresh_epoch(epoch, self.key("refresh")):
-            items, scores = self._draw(student)
-            self.items.copy_(items)
-            self.labels.copy_(((scores + self.key("t2")) / self.key("t1")).sigmoid())
+            self._draw(student)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         users = self.subsample(batch.users)
-        items = self.items[users]
+        items = self.candidates.ids[users]
         loss = soft_binary_loss(batch.student.score(users, items), self.labels[users], items > 0)
         return self.reduce_users(loss, users, batch, self.key("k"))
 
-    def _draw(self, student):
-        """Items, 0 for none, and the teacher's scores of them."""
+    def _draw(self, student: Backbone) -> None:
+        """Draw the candidates anew, and make labels from the teacher's scores of them."""
         guide, k = self.key("guide"), self.key("k")
         if guide == "random":
-            items, there = sample_outside(self.outside, k, self.generator)
-            items[0] = 0  # the padding user
+            self.candidates.fill(*sample_outside(self.excluded, k, self.generator))
         else:
-            top = self.top if guide == "teacher" else self._students(student)
+            top = self.top if guide == "teacher" else self._student_top(student)
             temperature = top.ids.shape[1] * self.key("temperature")
-            ranks, there = sample_ranks_tournament(top.length, k, temperature, self.generator)
-            items = torch.gather(top.ids, 1, ranks)
-        items = torch.where(first_occurrence_mask(items, there), items, 0)
-        return items, torch.gather(top.scores, 1, ranks) if guide == "teacher" else self.knowledge.score(items)
+            ranks, mask = sample_ranks_tournament(top.length, k, temperature, self.generator)
+            self.candidates.fill(torch.gather(top.ids, 1, ranks), mask)
+        known = guide == "teacher"
+        scores = torch.gather(top.scores, 1, ranks) if known else self.knowledge.score(self.candidates.ids)
+        self.labels.copy_(((scores + self.key("t2")) / self.key("t1")).sigmoid())
 
-    def _students(self, student):
+    def _student_top(self, student: Backbone) -> TopList:
         with student.eval_view() as view:
             return self.knowledge.top_unseen(view, self.key("max_k"))

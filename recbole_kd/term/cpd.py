@@ -1,16 +1,19 @@
 """CPD: distillation with consistent preference, at the intermediate layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch.nn.functional import normalize, pad
 
+from recbole_kd.backbone.base import Backbone, View
 from recbole_kd.backbone.capabilities import FACTORS, Capability
-from recbole_kd.losses import at_least_float32
-from recbole_kd.losses.feature import cosine_loss, pair_consistency
-from recbole_kd.losses.soft_label import soft_label_loss
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import at_least_float32, cosine_loss, pair_consistency, soft_label_loss
 from recbole_kd.ops.pair_scores import pair_scores
 from recbole_kd.ops.sampling import sample_ranks, sample_subset
-from recbole_kd.term.base import Term
-from recbole_kd.term.projectors import Projector
+from recbole_kd.term.base import Batch, Term, combine_sides
+from recbole_kd.term.projectors import ProjectorPair
 
 
 class CPD(Term):
@@ -26,7 +29,9 @@ class CPD(Term):
     epoch, training positives excluded unless ``cpd_seen``. The mean takes each user of the batch once; the sum, as the
     authors', once a row.
 
-    Source: Zhu & Zhang, arXiv 2311.04549 v1, after the authors' first commit; the ``logistic`` pair is that of v2.
+    Source: Zhu & Zhang, arXiv 2311.04549 v1.
+
+    Fidelity: medium to high, after the authors' first commit; the ``logistic`` pair is that of v2.
     """
 
     layer = "intermediate"
@@ -36,58 +41,59 @@ class CPD(Term):
     items: torch.Tensor
     pairs: torch.Tensor
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
-        hidden = max(1, round(self.key("hidden_ratio") * knowledge.width))
-        shape = (width, knowledge.width, hidden, self.key("experts"), self.key("dropout"))
-        self.user_projector, self.item_projector = Projector(*shape), Projector(*shape)
+        self.projectors = ProjectorPair.of_experts(
+            width, knowledge.width, self.key("hidden_ratio"), self.key("experts"), self.key("dropout")
+        )
         self.aligns, self.through = True, self.project
         self.top = knowledge.top_items(self.key("max_k"), self.key("seen"))
         for name in ("items", "pairs"):
             self.register_buffer(name, torch.zeros(1, 0, dtype=torch.int64), persistent=False)
 
-    def share(self, term):
+    def share(self, term: Any) -> None:
         """Regularise the projectors of another term, which aligns them itself."""
-        del self.user_projector, self.item_projector
+        del self.projectors
         self.aligns, self.through = False, term.project
 
-    def project(self, side, ids, vectors):
-        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
-        return (self.user_projector if side == "user" else self.item_projector)(vectors, self.generator)
+    def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Project the student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
+        return self.projectors.project(side, vectors, self.generator)
 
-    def start_epoch(self, epoch, student):
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
         self.items = self._draw(self.key("k"))
         if self.key("pair_weight") and self.key("pair_items") == "rank":
             self.pairs = self._draw(2)
 
-    def _draw(self, k):
-        ranks, there = sample_ranks(self.top.length, k, self.key("temperature"), self.generator)
-        return torch.where(there, torch.gather(self.top.ids, 1, ranks), 0)
+    def _draw(self, k: int) -> torch.Tensor:
+        """Draw k items of each user's list by rank; 0 in an unfilled slot."""
+        ranks, mask = sample_ranks(self.top.length, k, self.key("temperature"), self.generator)
+        return torch.where(mask, torch.gather(self.top.ids, 1, ranks), 0)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         regulariser = self._regulariser(batch)
         return self._alignment(batch) + regulariser if self.aligns else regulariser
 
-    def _alignment(self, batch):
-        def side(name, ids, vectors):
-            whole, ids = len(ids), self.subsample(ids)
-            projected, target = self.through(name, ids, vectors(ids)), self.knowledge.factors(name)[ids]
-            return self.reduce(cosine_loss(projected, target), whole)
+    def _alignment(self, batch: Batch) -> torch.Tensor:
+        def side_loss(side: str, ids: torch.Tensor, vectors: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+            drawn = self.subsample(ids)
+            projected, target = self.through(side, drawn, vectors(drawn)), self.knowledge.factors(side)[drawn]
+            return self.reduce(cosine_loss(projected, target), len(ids))
 
         student = batch.student
-        user = side("user", batch.users, student.users)
-        pos, neg = (side("item", ids, student.items) for ids in (batch.pos_items, batch.neg_items))
-        return user + 0.5 * (pos + neg)
+        user = side_loss("user", batch.users, student.users)
+        pos, neg = (side_loss("item", ids, student.items) for ids in (batch.pos_items, batch.neg_items))
+        return combine_sides(user, pos, neg)
 
-    def _regulariser(self, batch):
+    def _regulariser(self, batch: Batch) -> torch.Tensor:
         alpha, beta, most = self.key("pair_weight"), self.key("list_weight"), self.key("rows")
-        # what counts for nothing is not looked at
+        # what has no weight is not drawn
         rows = sample_subset(batch.row_order, most, self.generator) if alpha else batch.row_order[:0]
         users = sample_subset(batch.users, most, self.generator) if beta else batch.users[:0]
         pairs, lists = self._pairs(batch, rows), self.items[users]
-        # both in one pass through the projectors: the shorter rows are padded, and the padding is never looked at
+        # both in one pass through the projectors: the shorter rows are padded, and the padding is never read
         longest = max(2, lists.shape[1])
-        items = torch.cat([pad(part, (0, longest - part.shape[1])) for part in (pairs, lists)])
+        items = torch.cat([pad(ids, (0, longest - ids.shape[1])) for ids in (pairs, lists)])
         scores = self._scores(batch.student, torch.cat([batch.user[rows], users]), items)
         before, after = (score[len(rows) :, : lists.shape[1]] for score in scores)
         loss = after.new_zeros(())
@@ -101,8 +107,8 @@ class CPD(Term):
             loss = loss + beta * self.reduce_users(listed, users, batch)
         return loss
 
-    def _pairs(self, batch, rows):
-        """Two items a row, shape [n, 2]."""
+    def _pairs(self, batch: Batch, rows: torch.Tensor) -> torch.Tensor:
+        """Two items for each of these rows of the batch, shape [n, 2]."""
         if self.key("pair_items") == "rank":
             return self.pairs[batch.user[rows]]
         if self.key("pair_items") == "uniform":
@@ -110,14 +116,14 @@ class CPD(Term):
             return torch.randint(1, self.knowledge.n_items, size, generator=self.generator, device=rows.device)
         return torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
 
-    def _scores(self, student, users, items):
+    def _scores(self, student: View, users: torch.Tensor, items: torch.Tensor) -> list[torch.Tensor]:
         """The detached student's scores before and after the projectors, shape [n, c] each."""
-        some, place = items.unique(return_inverse=True)
-        user, item = student.users(users).detach(), student.items(some).detach()
-        projected = self.projection("user", users, user), self.projection("item", some, item)
-        return [pair_scores(u, i, place) for u, i in ((user, item), projected)]
+        distinct, column = items.unique(return_inverse=True)
+        user, item = student.users(users).detach(), student.items(distinct).detach()
+        projected = self.projection("user", users, user), self.projection("item", distinct, item)
+        return [pair_scores(u, i, column) for u, i in ((user, item), projected)]
 
-    def projection(self, side, ids, vectors):
-        """What is compared of entities' vectors, shape [n, d]: their projections, at unit length under ``cpd_unit``."""
+    def projection(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """The projected vectors as the regularisers read them, shape [n, d]: at unit length under ``cpd_unit``."""
         projected = at_least_float32(self.through(side, ids, vectors))
         return normalize(projected, dim=-1) if self.key("unit") else projected

@@ -1,15 +1,18 @@
 """FitNet: regression of the teacher's vectors, at the intermediate layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
 from recbole_kd.backbone.capabilities import FACTORS
-from recbole_kd.losses import at_least_float32
-from recbole_kd.losses.feature import squared_distance
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import at_least_float32, squared_distance
 from recbole_kd.ops.sampling import sample_subset
-from recbole_kd.term.base import Term
-from recbole_kd.term.projectors import Projector
+from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.projectors import ProjectorPair
 
 
 class FitNet(Term):
@@ -21,7 +24,9 @@ class FitNet(Term):
     R_U and R_I are drawn anew each step, uniform and without replacement from all users and all items: ``kd_rows`` of
     each, or as many as the batch has positive rows where that is 0.
 
-    Source: Romero et al., ICLR 2015 (arXiv 1412.6550), for recommenders after a third party's code; sure.
+    Source: Romero et al., ICLR 2015 (arXiv 1412.6550).
+
+    Fidelity: high, after a third party's code for recommenders.
     """
 
     layer = "intermediate"
@@ -29,35 +34,31 @@ class FitNet(Term):
     student_needs = FACTORS
     reads_scores = False
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
-        self.user_projector, self.item_projector = self._projector(), self._projector()
-        self.everyone = {
+        if self.key("projector") == "linear":
+            self.projectors = ProjectorPair(lambda: nn.Linear(width, knowledge.width))
+        else:
+            ratio, dropout = self.key("hidden_ratio"), self.key("dropout")
+            self.projectors = ProjectorPair.of_experts(width, knowledge.width, ratio, dropout=dropout)
+        self.all_ids = {
             side: torch.arange(1, size, device=config["device"])
             for side, size in (("user", knowledge.n_users), ("item", knowledge.n_items))
         }
 
-    def _projector(self):
-        width = self.knowledge.width
-        if self.key("projector") == "linear":
-            return nn.Linear(self.width, width)
-        hidden = max(1, round(self.key("hidden_ratio") * width))
-        return Projector(self.width, width, hidden, dropout=self.key("dropout"))
-
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         user = self._mean("user", batch, batch.student.users)
         return user + self._mean("item", batch, batch.student.items)
 
-    def project(self, side, ids, vectors):
-        """Student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
-        projector = self.user_projector if side == "user" else self.item_projector
-        return projector(vectors) if self.key("projector") == "linear" else projector(vectors, self.generator)
+    def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Project the student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
+        return self.projectors.project(side, vectors, self.generator)
 
-    def _mean(self, side, batch, vectors):
-        everyone = self.everyone[side]
-        whole = min(round(self.positives(batch)), len(everyone))
-        ids = sample_subset(everyone, self.config["kd_rows"] or whole, self.generator)
+    def _mean(self, side: str, batch: Batch, vectors: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        all_ids = self.all_ids[side]
+        population = min(round(self.positives(batch)), len(all_ids))
+        ids = sample_subset(all_ids, self.config["kd_rows"] or population, self.generator)
         student, teacher = self.project(side, ids, vectors(ids)), self.knowledge.factors(side)[ids]
         if self.key("unit"):
-            student, teacher = (normalize(at_least_float32(part), dim=-1) for part in (student, teacher))
-        return self.reduce(squared_distance(student, teacher), whole, self.knowledge.width)
+            student, teacher = (normalize(at_least_float32(vectors), dim=-1) for vectors in (student, teacher))
+        return self.reduce(squared_distance(student, teacher), population, self.knowledge.width)

@@ -3,8 +3,9 @@
 import torch
 
 from recbole_kd.backbone.capabilities import FACTORS
-from recbole_kd.losses.topology import full_topology
-from recbole_kd.term.base import Term, refuse_part_of_a_sum
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import full_topology
+from recbole_kd.term.base import Batch, Term, refuse_subsampled_sum
 
 
 class FTD(Term):
@@ -17,7 +18,9 @@ class FTD(Term):
     leaves some out, V is that many users and as many items, which shifts the mean towards pairs of users. No projector:
     a cosine needs no common width.
 
-    Source: Kang et al., Topology Distillation, KDD 2021 (arXiv 2106.08700), after the authors' code; very sure.
+    Source: Kang et al., Topology Distillation, KDD 2021 (arXiv 2106.08700).
+
+    Fidelity: very high, after the authors' code.
     """
 
     layer = "intermediate"
@@ -27,13 +30,13 @@ class FTD(Term):
     reads_scores = False
 
     @classmethod
-    def check(cls, config):
-        refuse_part_of_a_sum(config, "FTD")
+    def check(cls, config: Config) -> None:
+        refuse_subsampled_sum(config, "FTD")
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         items = torch.cat([batch.pos_items, batch.neg_items]).unique()
-        some_users, some_items = self.subsample(batch.users), self.subsample(items)
-        student = torch.cat([batch.student.users(some_users), batch.student.items(some_items)])
+        users, drawn_items = self.subsample(batch.users), self.subsample(items)
+        student = torch.cat([batch.student.users(users), batch.student.items(drawn_items)])
         factors = self.knowledge.factors
-        teacher = torch.cat([factors("user")[some_users], factors("item")[some_items]])
+        teacher = torch.cat([factors("user")[users], factors("item")[drawn_items]])
         return self.reduce(full_topology(student, teacher), (len(batch.users) + len(items)) ** 2)

@@ -1,16 +1,20 @@
 """RD: ranking distillation, at the output layer."""
 
+from typing import Any
+
 import torch
 from torch.nn.functional import normalize
 
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.losses.pointwise import rank_discrepancy, weighted_positives
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import rank_discrepancy, weighted_positives
 from recbole_kd.ops.sampling import sample_outside
-from recbole_kd.term.base import Term
+from recbole_kd.term.base import Batch, Term
 
 
 class RD(Term):
-    r"""The teacher's best K unseen items :math:`\pi_u` are positives too, weighted by their place in its list and,
+    r"""The teacher's best K unseen items :math:`\pi_u` are positives too, weighted by their position in its list and,
     later on, by how far below it the student ranks them.
 
     .. math:: L = \mathrm{mean}_u \sum_{k=0}^{K-1} -w_{uk} \log \sigma(s_{u,\pi_{uk}}), \quad
@@ -21,7 +25,9 @@ class RD(Term):
     ``rd_normalise`` makes those of a user sum to 1, as ports have it. The mean takes each user of the batch once,
     the sum once a row.
 
-    Source: Tang & Wang, KDD 2018, after the authors' code: sure.
+    Source: Tang & Wang, KDD 2018.
+
+    Fidelity: high, after the authors' code.
     """
 
     layer = "output"
@@ -31,28 +37,28 @@ class RD(Term):
     static: torch.Tensor
 
     @classmethod
-    def list_length(cls, config, n_items):
+    def list_length(cls, config: Config, n_items: int) -> int:
         return config["rd_k"]
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         self.ids = knowledge.top_items(self.key("k")).ids
-        self.outside = knowledge.excluded_from_sampling()
+        self.excluded = knowledge.excluded_from_sampling()
         self.dynamic = False
-        places = torch.arange(self.ids.shape[1], device=config["device"])
-        self.register_buffer("static", (-places / self.key("lambda")).softmax(0), persistent=False)
+        positions = torch.arange(self.ids.shape[1], device=config["device"])
+        self.register_buffer("static", (-positions / self.key("lambda")).softmax(0), persistent=False)
         self.register_buffer("negatives", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     @property
-    def last_phase(self):
+    def last_phase(self) -> int:
         return self.key("start")
 
-    def start_epoch(self, epoch, student):
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
         self.dynamic = epoch >= self.key("start")
         if self.dynamic:
-            self.negatives = sample_outside(self.outside, self.key("negatives"), self.generator)[0]
+            self.negatives = sample_outside(self.excluded, self.key("negatives"), self.generator)[0]
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         users = self.subsample(batch.users)
         items = self.ids[users]
         scores = batch.student.score(users, items)

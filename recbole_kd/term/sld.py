@@ -1,11 +1,17 @@
 """SLD: distillation with soft labels made from both models' predictions, at the output layer."""
 
+from typing import Any
+
 import torch
 
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
-from recbole_kd.ops.sampling import first_occurrence_mask, sample_outside, sample_ranks
-from recbole_kd.term.base import Term
+from recbole_kd.config.configurator import Config
+from recbole_kd.losses import mixed_logits, soft_label_loss
+from recbole_kd.ops.sampling import sample_outside, sample_ranks
+from recbole_kd.ops.top_lists import TopList
+from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.candidates import CandidateTable
 from recbole_kd.term.schedule import is_refresh_epoch, ramp
 
 
@@ -20,65 +26,62 @@ class SLD(Term):
 
     averaged over the batch's unique users; no gradient flows into the label.
 
-    Source: a reconstruction. Zhu & Zhang, arXiv 2311.04549 v1, say in the abstract that the labels consider the
-    predictions of both; no formula could be had. The switch ``sld_mode`` holds the readings.
+    Source: Zhu & Zhang, arXiv 2311.04549 v1.
+
+    Fidelity: low, a reconstruction. The abstract says that the labels consider the predictions of both models; no
+    formula was available. ``sld_mode`` selects the reading.
     """
 
     layer = "output"
     teacher_needs = Capability.RANKS | Capability.SCORES
     student_needs = Capability.SCORES | Capability.ALL_SCORES
-    items: torch.Tensor
-    there: torch.Tensor
-    labels: torch.Tensor
 
-    def __init__(self, config, knowledge, width):
+    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         self.top = knowledge.top_items(self.key("max_k"))
         self.student_k = 0 if self.key("mode") == "teacher" else self.key("student_k")
-        # the student's candidates are not excluded from the uniform draw: a double of theirs is masked afterwards
-        self.outside = knowledge.excluded_from_sampling(self.top)
+        # the student's candidates are not excluded from the uniform draw: duplicates are left out afterwards
+        self.excluded = knowledge.excluded_from_sampling(self.top)
         self.gamma = 0.0
         columns = self.key("k") + self.student_k + self.key("uniform_k")
-        shape = (knowledge.n_users, columns)
-        device = config["device"]
-        self.register_buffer("items", torch.zeros(shape, dtype=torch.int32, device=device))
-        self.register_buffer("there", torch.zeros(shape, dtype=torch.bool, device=device))
-        self.register_buffer("labels", torch.zeros(shape, device=device))
+        self.candidates = CandidateTable(knowledge.n_users, columns, config["device"], with_scores=True)
 
     @property
-    def last_phase(self):
+    def last_phase(self) -> int:
         return self.key("warmup") if self.key("mode") == "logitmix" else 0
 
-    def start_epoch(self, epoch, student):
+    def start_epoch(self, epoch: int, student: Backbone) -> None:
         if self.key("mode") == "logitmix":
             self.gamma = self.key("gamma") * ramp(epoch, self.key("warmup"))
         if is_refresh_epoch(epoch, self.key("refresh")):
             self._draw(student)
 
-    def loss(self, batch):
+    def loss(self, batch: Batch) -> torch.Tensor:
         users = self.subsample(batch.users)
-        scores = batch.student.score(users, self.items[users])
-        labels = mixed_logits(self.labels[users], scores, self.gamma)
-        loss = soft_label_loss(scores, labels, self.key("tau"), self.there[users])
+        items = self.candidates.ids[users]
+        scores = batch.student.score(users, items)
+        labels = mixed_logits(self.candidates.scores[users], scores, self.gamma)
+        loss = soft_label_loss(scores, labels, self.key("tau"), items > 0)
         return self.reduce(loss, len(batch.users))
 
-    def _draw(self, student):
-        (listed, there, ranks), k = self._from_list(self.top, self.key("k")), self.key("k")
-        drawn = [(listed, there)]
+    def _draw(self, student: Backbone) -> None:
+        """Draw the candidates anew, and read the teacher's scores of them."""
+        k = self.key("k")
+        items, mask, ranks = self._draw_listed(self.top, k)
+        draws = [(items, mask)]
         if self.student_k:
             with student.eval_view() as view:
-                own = self.knowledge.top_unseen(view, self.key("student_max_k"))
-            drawn.append(self._from_list(own, self.student_k)[:2])
+                student_top = self.knowledge.top_unseen(view, self.key("student_max_k"))
+            draws.append(self._draw_listed(student_top, self.student_k)[:2])
         if self.key("uniform_k"):
-            drawn.append(sample_outside(self.outside, self.key("uniform_k"), self.generator))
-        items, there = (torch.cat(part, dim=1) for part in zip(*drawn, strict=True))
-        there[0] = False  # the padding user
-        self.there.copy_(first_occurrence_mask(items, there))
-        self.items.copy_(torch.where(self.there, items, 0))
-        scores = torch.gather(self.top.scores, 1, ranks)  # known already; the others are asked for
-        self.labels[:, :k] = torch.where(self.there[:, :k], scores, 0.0)
-        self.labels[:, k:] = self.knowledge.score(self.items[:, k:])
+            draws.append(sample_outside(self.excluded, self.key("uniform_k"), self.generator))
+        self.candidates.fill(*(torch.cat(columns, dim=1) for columns in zip(*draws, strict=True)))
+        # the scores of the teacher's list are known; only the others are computed
+        listed = self.candidates.mask[:, :k]
+        self.candidates.scores[:, :k] = torch.where(listed, torch.gather(self.top.scores, 1, ranks), 0.0)
+        self.candidates.scores[:, k:] = self.knowledge.score(self.candidates.ids[:, k:])
 
-    def _from_list(self, top, k):
-        ranks, there = sample_ranks(top.length, k, self.key("temperature"), self.generator)
-        return torch.gather(top.ids, 1, ranks).long(), there, ranks
+    def _draw_listed(self, top: TopList, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw k items of each list by rank: the items, which slots are filled, and the ranks."""
+        ranks, mask = sample_ranks(top.length, k, self.key("temperature"), self.generator)
+        return torch.gather(top.ids, 1, ranks).long(), mask, ranks

@@ -125,7 +125,7 @@ def weights(student: Toy, term: nn.Module) -> dict[str, torch.Tensor]:
     """All trained tensors by name: the student's tables ``user`` and ``item``, and the term's parameters."""
     tables: dict[str, torch.Tensor]
     tables = {"user": student.user_embedding.weight, "item": student.item_embedding.weight}
-    return tables | dict(term.named_parameters())
+    return tables | {name.removeprefix("projectors."): weight for name, weight in term.named_parameters()}
 
 
 def numbers(student: Toy, term: nn.Module) -> dict[str, Any]:

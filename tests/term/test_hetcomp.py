@@ -11,8 +11,9 @@ from recbole_kd.config.layering import read_layers
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.model import ModelKnowledge
+from recbole_kd.losses import extend_tail
 from recbole_kd.method.configuration import build_config
-from recbole_kd.term.hetcomp import HetComp, _joined
+from recbole_kd.term.hetcomp import HetComp
 from recbole_kd.testing import ConformanceRun
 from recbole_kd.testing.toy import (
     D_T,
@@ -160,8 +161,8 @@ def test_a_tenth_as_many_training_items_are_taught(settings):
 
 def test_nothing_is_added_to_a_tail_by_an_empty_list():
     below = torch.tensor([0.5, 1.0])
-    assert torch.equal(_joined(below, torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)), below)
-    none = _joined(below, torch.full((2, 3), 9.0), torch.zeros(2, 3, dtype=torch.bool))
+    assert torch.equal(extend_tail(below, torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)), below)
+    none = extend_tail(below, torch.full((2, 3), 9.0), torch.zeros(2, 3, dtype=torch.bool))
     torch.testing.assert_close(none, below)
 
 
