@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
-from recbole_kd.testing.toy import ITEMS, SEEN, USERS, World
 
 from recbole_kd.data import graphs
 from recbole_kd.data.graphs import Graph, bipartite_graph, cooccurrence_graph, nearest_graph
 from recbole_kd.data.interactions import Interactions
 from recbole_kd.term.ftd import FTD
+from recbole_kd.testing.toy import ITEMS, SEEN, USERS, World
 
 N = USERS + 1 + ITEMS + 1
 

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
-from tests.ops.test_ranking import slow_consensus
 
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.cli import main
@@ -24,8 +22,10 @@ from recbole_kd.knowledge.score_file import FileKnowledge
 from recbole_kd.ops.ranking import rank_weights
 from recbole_kd.quick_start import run_kd
 from recbole_kd.teacher.provider import provide_teachers
+from recbole_kd.testing.conformance import Bench
 from recbole_kd.trainer import training
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
+from tests.ops.test_ranking import slow_consensus
 
 THREE = ["BPR", "EASE", "NeuMF"]
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench
-from recbole_kd.testing.toy import D_T, ITEMS, SEEN, USERS, Toy
 
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.checkpoint.reader import read_checkpoint
@@ -14,6 +12,8 @@ from recbole_kd.ops.blocks import BLOCK_SIZE
 from recbole_kd.ops.ranking import top_k_of_chunks
 from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.ops.top_lists import MIN_ROWS
+from recbole_kd.testing.conformance import Bench
+from recbole_kd.testing.toy import D_T, ITEMS, SEEN, USERS, Toy
 
 
 @pytest.fixture

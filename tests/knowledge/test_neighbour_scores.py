@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from recbole_kd.testing.conformance import Bench, same_weights
 
 from recbole_kd.backbone.base import View
 from recbole_kd.checkpoint.reader import read_checkpoint
@@ -16,6 +15,7 @@ from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import result_table
+from recbole_kd.testing.conformance import Bench, same_weights
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
 
 
