@@ -185,10 +185,15 @@ class Experiment:
         config = self.config.teacher if side == "teacher" else self.student_config
         whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
         with describe_failure(whose):
-            train(without_wandb(config), file, options=TrainingOptions.from_config(self.config, on_epoch=callback))
+            train(
+                without_wandb(config),
+                file,
+                self.split.fresh(config),
+                TrainingOptions.from_config(self.config, on_epoch=callback),
+            )
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
-        config, split = self.config, prepare_split(self.student_config)
+        config, split = self.config, self.split.fresh(self.student_config)
         check_same_data(split)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it

@@ -8,7 +8,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What makes two models comparable: hashes of the vocabulary and of the pairs of each part of the split."""
+    """What makes two models comparable: hashes of a split's vocabulary and pairs.
+
+    Attributes:
+        vocabulary: the hash of users' and items' tokens by id.
+        train: the hash of the training pairs.
+        valid: the hash of the validation pairs.
+        test: the hash of the test pairs.
+    """
 
     vocabulary: str
     train: str
@@ -16,17 +23,21 @@ class Fingerprint:
     test: str
 
     @property
-    def combined(self):
-        """All of it in one hash."""
+    def combined(self) -> str:
+        """One hash of all four."""
         return sha256_of(self.vocabulary, self.train, self.valid, self.test)
 
 
-def sha256_of(*parts):
-    """Arrays, texts and bytes in one SHA-256, as hex digits."""
+def sha256_of(*contents: np.ndarray | str | bytes) -> str:
+    """The SHA-256 of arrays of integers or strings, texts and bytes together, as hex digits.
+
+    >>> sha256_of("a", np.array([1]))[:8] == sha256_of("a", np.array([2]))[:8]
+    False
+    """
     digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            part = part.tobytes() if part.dtype.kind == "i" else "\0".join(part.tolist()).encode()
-        digest.update(part if isinstance(part, bytes) else str(part).encode())
+    for content in contents:
+        if isinstance(content, np.ndarray):
+            content = content.tobytes() if content.dtype.kind == "i" else "\0".join(content.tolist()).encode()
+        digest.update(content if isinstance(content, bytes) else str(content).encode())
         digest.update(b"\1")
     return digest.hexdigest()

@@ -3,15 +3,16 @@
 import torch
 
 
-def popularity_groups(counts, groups):
+def popularity_groups(counts: torch.Tensor, groups: int) -> tuple[torch.Tensor, ...]:
     """Cut the items, the most popular first, into groups of about the same number of training pairs.
 
-    A group is closed before the item that would take it above the average; an item above the average by itself is a
-    group of its own. What is left at the end joins the last group where it is half the average or less.
+    A group is closed before the item that would take it above the average; an item that alone exceeds the
+    average forms a group. What is left at the end joins the last group where it is half the average or less.
 
     Args:
         counts: how many training pairs each item has, int64, shape [m + 1]; an item without any is in no group.
-        groups: G. The authors' cut can make more of them and stops with an error then; here the last takes the rest.
+        groups: G, the largest number of groups. The authors' code can make more and then stops with an error; here
+            the last group takes the rest.
 
     Returns:
         The ids of each group's items, at most G int64 tensors.
@@ -20,21 +21,21 @@ def popularity_groups(counts, groups):
     """
     items = torch.argsort(counts, descending=True, stable=True)
     items = items[counts[items] > 0]
-    reach = counts[items].cumsum(0)
-    whole, before, cuts = int(reach[-1]), 0, [0]
+    cumulative = counts[items].cumsum(0)
+    total, before, cuts = int(cumulative[-1]), 0, [0]
     while len(cuts) < groups:
-        # in whole numbers: as far as before + whole / groups
-        stop = max(int(torch.searchsorted(reach * groups, before * groups + whole, right=True)), cuts[-1] + 1)
+        # integers: the last item whose cumulative count is at most before + total / groups
+        stop = max(int(torch.searchsorted(cumulative * groups, before * groups + total, right=True)), cuts[-1] + 1)
         if stop >= len(items):
             break
         cuts.append(stop)
-        before = int(reach[stop - 1])
-    if len(cuts) > 1 and 2 * groups * (whole - before) <= whole:
+        before = int(cumulative[stop - 1])
+    if len(cuts) > 1 and 2 * groups * (total - before) <= total:
         cuts.pop()
     return items.tensor_split(cuts[1:])
 
 
-def group_quotas(means, total, power):
+def group_quotas(means: torch.Tensor, total: int, power: float) -> torch.Tensor:
     r"""Share out ``total`` pairs among the groups, more to the less popular.
 
     .. math:: n_g \propto \rho_g^\lambda, \quad \rho_g \propto \max c + \min c - c_g

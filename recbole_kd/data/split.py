@@ -1,23 +1,95 @@
 """RecBole's split of a dataset, and the pairs in its parts."""
 
+import copy
+import importlib
 import os
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import EvaluatorType, init_seed
+from recbole.data.dataloader import AbstractDataLoader
+from recbole.data.dataset import Dataset
+from recbole.utils import ModelType, init_seed
 
 from recbole_kd.data.atomic_files import check_headers
 from recbole_kd.data.eval_mask import mask_training
 from recbole_kd.data.fingerprint import Fingerprint, sha256_of
+from recbole_kd.data.split_settings import (
+    PARTS,
+    READING_KEYS,
+    SPLIT_KEYS,
+    check_columns,
+    check_split_settings,
+    differing_keys,
+)
 from recbole_kd.errors import KDError, error_sentence
 
-PARTS = ("train", "valid", "test")
 NO_PATH = os.path.join(os.devnull, "none")
+PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
+
+
+@dataclass(frozen=True)
+class _BuiltDataset:
+    """A dataset that was read, filtered and divided, before any loader has sorted it or drawn from it.
+
+    Attributes:
+        settings: the values of the keys that decide what is read and how it is divided, when that was done.
+        dataset: RecBole's Dataset of all interactions.
+        subsets: its training, validation and test Datasets.
+        random_states: the global generators of Python, numpy and torch (CPU) right after the division.
+    """
+
+    settings: dict[str, Any]
+    dataset: Dataset
+    subsets: Sequence[Dataset]
+    random_states: tuple[Any, Any, torch.Tensor]
+
+    @classmethod
+    def read(cls, config: Config) -> "_BuiltDataset":
+        """Read, filter and divide the dataset of a config, whose seed was set just before."""
+        settings = copy.deepcopy({key: config[key] for key in (*SPLIT_KEYS, *READING_KEYS)})
+        dataset = create_dataset(config)
+        check_columns(config, dataset)
+        subsets = dataset.build()
+        return cls(settings, dataset, subsets, (random.getstate(), np.random.get_state(), torch.get_rng_state()))
+
+    def fits(self, config: Config) -> bool:
+        """Whether reading the dataset under ``config`` would give this very dataset and division."""
+        if type(self.dataset) is not Dataset or not _uses_plain_dataset(config):
+            return False
+        if config["save_dataset"] or config["dataset_save_path"]:  # reading has a side effect or another source
+            return False
+        return not differing_keys(tuple(self.settings), self.settings, config)
+
+    def restore_random_states(self) -> None:
+        """Set the global generators to where reading and dividing left them."""
+        init_seed(self.settings["seed"], self.settings["reproducibility"])  # the GPU's too
+        python, numpy, torch_state = self.random_states
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(torch_state)
+
+    def make_loaders(self, config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ...]]:
+        """A copy of the dataset, and RecBole's own loaders over copies of its subsets.
+
+        Loaders sort their subset in place and add fields to it, so each set of loaders has its own copies.
+        """
+        # the vocabulary is copied table by table: its strings cannot change, and copying them would be slow
+        vocabulary = (self.dataset.field2token_id, self.dataset.field2id_token)
+        memo = {id(table): table.copy() for tables in vocabulary for table in tables.values()}
+        memo[id(self.dataset.config)] = config
+        dataset, subsets = copy.deepcopy((self.dataset, self.subsets), memo)
+        dataset.build = lambda: subsets  # for RecBole's data_preparation, which divides the dataset otherwise
+        try:
+            return dataset, data_preparation(config, dataset)
+        finally:
+            del dataset.build
 
 
 @dataclass(frozen=True)
@@ -25,60 +97,104 @@ class Split:
     """RecBole's dataset and loaders of one config, and the pairs in them.
 
     Attributes:
+        dataset: RecBole's Dataset of all interactions.
+        train: the training loader.
+        valid: the validation loader.
+        test: the test loader.
         pairs: for train, valid and test: sorted distinct user * n_items + item, int64.
         tokens: users' and items' tokens by id.
+        fingerprint: the hashes that make two models comparable.
     """
 
-    dataset: Any
-    train: Any
-    valid: Any
-    test: Any
-    pairs: dict
-    tokens: tuple
+    dataset: Dataset
+    train: AbstractDataLoader
+    valid: AbstractDataLoader
+    test: AbstractDataLoader
+    pairs: dict[str, np.ndarray]
+    tokens: tuple[np.ndarray, ...]
     fingerprint: Fingerprint
+    _built: _BuiltDataset | None = field(default=None, repr=False, compare=False)
 
     @property
-    def train_pairs(self):
+    def train_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The training pairs as two int64 tensors, users and items."""
         size = len(self.tokens[1])
         return torch.from_numpy(self.pairs["train"] // size), torch.from_numpy(self.pairs["train"] % size)
 
+    def fresh(self, config: Config) -> "Split":
+        """A split with new loaders for one training under ``config``, equal to ``prepare_split(config)``.
 
-def prepare_split(config):
+        The loaders' batches, their negative samples and the global random states afterwards are those of
+        ``prepare_split``, but the dataset is neither read nor filtered again. The new loaders share no mutable state
+        with other loaders. Where the config would read another dataset or divide it otherwise (a key of
+        ``SPLIT_KEYS`` or ``READING_KEYS`` differs, its model has another dataset class, or the dataset is to be saved
+        or loaded), ``prepare_split(config)`` is called.
+
+        Args:
+            config: a plain RecBole Config, of the student or of a teacher.
+
+        Raises:
+            KDError: as ``prepare_split``.
+        """
+        if self._built is None or not self._built.fits(config):
+            return prepare_split(config)
+        with _describe_errors(config), _without_saved_data(config):
+            check_split_settings(config)
+            self._built.restore_random_states()
+            check_columns(config, self._built.dataset)
+            dataset, loaders = self._built.make_loaders(config)
+        _mask_test(config, loaders, self.pairs)
+        train, valid, test = loaders
+        return Split(dataset, train, valid, test, self.pairs, self.tokens, self.fingerprint, self._built)
+
+
+def prepare_split(config: Config) -> Split:
     """RecBole's split of a config, exactly as ``run_recbole`` makes it: seeded first, nothing drawn in between.
 
     Raises:
-        KDError: the dataset is not there or does not fit its settings.
+        KDError: the dataset is missing or does not fit its settings.
     """
     init_seed(config["seed"], config["reproducibility"])
-    try:
-        _check_split_settings(config)
+    with _describe_errors(config):
+        check_split_settings(config)
         check_headers(config)
         with _without_saved_data(config):
-            dataset = create_dataset(config)
-            _check_columns(config, dataset)
-            loaders = data_preparation(config, dataset)
-    except KDError:
-        raise
-    except Exception as error:  # RecBole's own refusals, and what a file of another form makes it stumble over
-        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
+            built = _BuiltDataset.read(config)
+            dataset, loaders = built.make_loaders(config)
+    train, valid, test = loaders
     pairs = {name: distinct_pairs(loader._dataset) for name, loader in zip(PARTS, loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
     tokens = read_tokens(dataset)
-    train, valid, test = loaders
-    doubles = _repeated_pairs(train._dataset)  # a pair that stands twice is trained on twice
-    trained = sha256_of(pairs["train"], doubles) if doubles.size else sha256_of(pairs["train"])
-    fingerprint = Fingerprint(sha256_of(*tokens), trained, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    repeated = _repeated_pairs(train._dataset)  # a pair that the data hold twice is trained on twice
+    train_hash = sha256_of(pairs["train"], repeated) if repeated.size else sha256_of(pairs["train"])
+    fingerprint = Fingerprint(sha256_of(*tokens), train_hash, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    _mask_test(config, loaders, pairs)
+    return Split(dataset, train, valid, test, pairs, tokens, fingerprint, built)
+
+
+def _mask_test(config: Config, loaders: Sequence[AbstractDataLoader], pairs: dict[str, np.ndarray]) -> None:
     if config["eval_mask"] == "train":
-        mask_training(test, pairs["train"])
-    return Split(dataset, train, valid, test, pairs, tokens, fingerprint)
+        mask_training(loaders[2], pairs["train"])
 
 
 @contextmanager
-def _without_saved_data(config):
-    """RecBole reads no loaders that it has saved, whose negatives and form may be those of another model, and no
-    dataset but one that ``dataset_save_path`` names: what lies in a checkpoint folder may be of earlier files.
+def _describe_errors(config: Config) -> Iterator[None]:
+    """RecBole's own refusals, and its failures over files of another form, as a KDError that names the dataset."""
+    try:
+        yield
+    except KDError:
+        raise
+    except Exception as error:
+        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
+
+
+@contextmanager
+def _without_saved_data(config: Config) -> Iterator[None]:
+    """Keep RecBole from loaders and datasets that it saved before.
+
+    The negatives and the form of saved loaders may be those of another model, and a dataset that a checkpoint folder
+    holds may be of earlier files; a dataset is loaded only where ``dataset_save_path`` names it.
     """
     named = {key: config[key] for key in ("dataset_save_path", "dataloaders_save_path")}
     config.final_config_dict.update(
@@ -90,82 +206,48 @@ def _without_saved_data(config):
         config.final_config_dict.update(named)
 
 
-def read_tokens(dataset):
+def _uses_plain_dataset(config: Config) -> bool:
+    """Whether RecBole reads a model's data as its plain Dataset; ``create_dataset`` decides by the same names."""
+    module = importlib.import_module("recbole.data.dataset")
+    return config["MODEL_TYPE"] in PLAIN_MODEL_TYPES and not hasattr(module, f"{config['model']}Dataset")
+
+
+def read_tokens(dataset: Dataset) -> tuple[np.ndarray, ...]:
     """Users' and items' tokens by id, two arrays of strings."""
     return tuple(
-        np.asarray(dataset.field2id_token[field]).astype(str) for field in (dataset.uid_field, dataset.iid_field)
+        np.asarray(dataset.field2id_token[name]).astype(str) for name in (dataset.uid_field, dataset.iid_field)
     )
 
 
-def require_part(config, data, part, purpose):
-    """Refuse a split that leaves nothing in one of its parts, which is there for a ``purpose``. Raises KDError."""
+def require_part(config: Config, data: Split, part: str, purpose: str) -> None:
+    """Refuse a split that leaves one of its parts empty.
+
+    Args:
+        config: the run's Config.
+        data: its split.
+        part: ``train``, ``valid`` or ``test``.
+        purpose: what the part is needed for, such as "search by".
+
+    Raises:
+        KDError: the part is empty.
+    """
     if not len(data.pairs[part]):
         raise KDError(f"eval_args={config['eval_args']!r} leaves no {part} pair to {purpose}: keep some")
 
 
-def distinct_pairs(dataset):
+def distinct_pairs(dataset: Dataset) -> np.ndarray:
     """The distinct pairs of a RecBole dataset as user * n_items + item, sorted, int64."""
     return np.unique(_pair_ids(dataset))
 
 
-def _repeated_pairs(dataset):
-    """The pairs that stand there more than once, and how often, int64, shape [2, c]."""
+def _repeated_pairs(dataset: Dataset) -> np.ndarray:
+    """The pairs that occur more than once, and how often, int64, shape [2, c]."""
     pairs, counts = np.unique(_pair_ids(dataset), return_counts=True)
     return np.stack([pairs[counts > 1], counts[counts > 1]])
 
 
-def _pair_ids(dataset):
+def _pair_ids(dataset: Dataset) -> np.ndarray:
     users, items = (
-        dataset.inter_feat[field].numpy().astype(np.int64) for field in (dataset.uid_field, dataset.iid_field)
+        dataset.inter_feat[name].numpy().astype(np.int64) for name in (dataset.uid_field, dataset.iid_field)
     )
     return users * dataset.item_num + items
-
-
-def _check_split_settings(config):
-    """Refuse what no model can be trained and ranked with, and RecBole would stumble over. Raises KDError."""
-    files, asked = config["benchmark_filename"], config["eval_args"] or {}
-    ratios = (asked.get("split") or {}).get("RS")
-    key, parts = ("benchmark_filename", files) if files else ("eval_args: {split: {RS: …}}", ratios)
-    if parts is not None and (not isinstance(parts, (list, tuple)) or len(parts) != len(PARTS)):
-        raise KDError(f"{key} is {parts!r}: three parts are needed, for training, validation and test")
-    _check_loaded_columns(config)
-    mode = asked.get("mode")
-    modes = mode.values() if isinstance(mode, dict) else [mode]
-    if config["eval_type"] == EvaluatorType.VALUE or "labeled" in modes:
-        raise KDError(
-            f"eval_args={asked!r} and metrics={config['metrics']!r} measure predicted values: students are measured by "
-            "what they rank, so write mode: full and metrics such as NDCG"
-        )
-
-
-def _check_loaded_columns(config):
-    """Refuse filters by columns that load_col leaves out. Raises KDError."""
-    read = config["load_col"]
-    if not isinstance(read, Mapping) or "*" in read.values():
-        return
-    columns = {column for some in read.values() for column in some or ()}
-    for key in ("val_interval", "threshold"):
-        asked = config[key] if isinstance(config[key], Mapping) else {}
-        for column in asked:
-            if column not in columns:
-                raise KDError(
-                    f"{key} asks for the column '{column}', which was not read: write load_col: {{inter: "
-                    f"[{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {column}]}}"
-                )
-
-
-def _check_columns(config, dataset):
-    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
-        if config[key] not in dataset.field2id_token:
-            raise KDError(
-                f"the dataset '{config['dataset']}' has no column '{config[key]}': set {key} to the name it has"
-            )
-    sorts = (config["eval_args"] or {}).get("order") == "TO" and not config["benchmark_filename"]
-    if sorts and config["TIME_FIELD"] not in dataset.inter_feat.columns:
-        raise KDError(
-            f"eval_args: order: TO sorts by the column '{config['TIME_FIELD']}', which was not read: write "
-            f"load_col: {{inter: [{config['USER_ID_FIELD']}, {config['ITEM_ID_FIELD']}, {config['TIME_FIELD']}]}}"
-        )
-    longest = max(config["topk"])
-    if longest > dataset.item_num:
-        raise KDError(f"topk={config['topk']} asks for {longest} items of {dataset.item_num - 1}: take smaller ones")

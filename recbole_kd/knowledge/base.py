@@ -1,171 +1,199 @@
 """What every kind of knowledge shares: lists of a teacher, and where they are stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from recbole_kd.backbone.base import View
 from recbole_kd.backbone.capabilities import RANK_LISTS, Capability
+from recbole_kd.data.interactions import Interactions
 from recbole_kd.knowledge.store import read_arrays, write_arrays
-from recbole_kd.ops.blocks import block_rows, row_blocks
+from recbole_kd.ops.blocks import row_blocks
 from recbole_kd.ops.sampling import ExcludedIds
-from recbole_kd.ops.top_lists import mask_pairs, top_inner_products, top_k_rows
+from recbole_kd.ops.top_lists import TopList
 
 TRAJECTORY_K = 100  # items in the lists of a trajectory
+ScoreAll = Callable[[torch.Tensor], torch.Tensor]
+
+
+def ignore_log(text: str) -> None:
+    """A log that writes nothing."""
 
 
 class BaseKnowledge:
-    """What the terms read that takes no more than ranks. A subclass says where a list comes from.
+    """A teacher's ranking of items, and the store that keeps what was computed of it.
+
+    A subclass says where a list comes from. Who has seen what in training is in ``interactions``; the properties and
+    methods of the same names here only delegate to it.
 
     Args:
-        n_users, n_items: table sizes, padding included.
+        n_users: number of users, padding included.
+        n_items: number of items, padding included.
         positives: the training pairs, two int64 tensors (users, items); masked from every list.
         device: where lists live.
-        store: folder to keep what was computed, or None. Its name must tell teacher and split apart.
+        store: folder to keep what was computed, or None. Its name must identify the teacher and the split.
         log: called with one sentence about what is computed.
 
     Attributes:
         capabilities: what can be given.
-        weights: how much each of the teachers counts; one, where there is one.
-        positive_users, positive_items: the training pairs, sorted by user, then item.
+        weights: how much each of the teachers counts; a single one for a single teacher.
+        interactions: the training pairs.
     """
 
     capabilities: Capability = RANK_LISTS
     weights: Sequence[float] = (1.0,)
+    width: int | None = None
 
-    def __init__(self, n_users, n_items, positives, device, store=None, log=lambda text: None):
-        self.n_users, self.n_items, self.device = n_users, n_items, device
-        self.store, self.log = Path(store) if store else None, log
-        users, items = (part.to(device) for part in positives)
-        order = torch.argsort(users * n_items + items)
-        self.positive_users, self.positive_items = users[order], items[order]
-        self._starts = torch.searchsorted(self.positive_users, torch.arange(n_users + 1, device=device))
-        self._loaded = {}
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        positives: tuple[torch.Tensor, torch.Tensor],
+        device: torch.device | str,
+        store: Path | str | None = None,
+        log: Callable[[str], None] = ignore_log,
+    ) -> None:
+        self.interactions = Interactions(n_users, n_items, *positives, device)
+        self.store = Path(store) if store else None
+        self.log = log
+        self._loaded: dict[str, dict[str, torch.Tensor]] = {}
+        self._clip_logged = False
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict) -> "BaseKnowledge":
         return self  # it never changes
 
-    def top_items(self, k, seen=False):
-        """The TopList over the items that each user has not seen in training, or over all of them where ``seen``; k is
-        clipped, said once.
+    def top_items(self, k: int, seen: bool = False) -> TopList:
+        """The teacher's best items of each user.
+
+        Args:
+            k: length of a list; clipped to the number of items, which is logged once.
+            seen: whether items that the user has seen in training are ranked as well.
         """
         raise NotImplementedError
 
-    def top_seen(self, k):
-        """The other items: each user's training items, at most k, the teacher's best first; ids, int32, [n + 1, K]."""
+    def top_seen(self, k: int) -> torch.Tensor:
+        """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_users, K]."""
         raise NotImplementedError
 
     @property
-    def max_list_length(self):
-        """How many items ``top_items`` can be asked for."""
+    def max_list_length(self) -> int:
+        """The largest k that ``top_items`` can serve."""
         return self.n_items - 1
 
-    def trajectories(self, states, k):
-        """For each teacher its lists of unseen items at up to ``states`` moments of its training, the last one the
-        teacher as it is: a list of int32 tensors, shape [V, n + 1, K] each; K is 100, or what a teacher has from
-        ``k`` on.
+    def trajectories(self, states: int, k: int) -> list[torch.Tensor]:
+        """For each teacher its lists of unseen items at several moments of its training.
+
+        Args:
+            states: how many moments at most; the last one is the teacher as it is.
+            k: the smallest length of a list.
+
+        Returns:
+            Int32 tensors of shape [V, n_users, K]; K is 100, or what a teacher has from ``k`` on.
         """
         raise NotImplementedError
 
-    def item_counts(self):
-        """How many training pairs each item has, shape [m + 1]."""
-        return torch.bincount(self.positive_items, minlength=self.n_items)
+    @property
+    def n_users(self) -> int:
+        """Number of users, padding included. Delegates to ``interactions``."""
+        return self.interactions.n_users
 
-    def top_unseen(self, scores, k, seen=False):
-        """A TopList over unseen items (over all where ``seen``).
+    @property
+    def n_items(self) -> int:
+        """Number of items, padding included. Delegates to ``interactions``."""
+        return self.interactions.n_items
+
+    @property
+    def device(self) -> torch.device:
+        """Where lists live. Delegates to ``interactions``."""
+        return self.interactions.device
+
+    @property
+    def positive_users(self) -> torch.Tensor:
+        """The users of the sorted training pairs. Delegates to ``interactions``."""
+        return self.interactions.users
+
+    @property
+    def positive_items(self) -> torch.Tensor:
+        """The items of the sorted training pairs. Delegates to ``interactions``."""
+        return self.interactions.items
+
+    def item_counts(self) -> torch.Tensor:
+        """How many training pairs each item has. Delegates to ``interactions``."""
+        return self.interactions.item_counts()
+
+    def seen_pairs(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The training items of chosen users. Delegates to ``interactions``."""
+        return self.interactions.seen_pairs(users)
+
+    def top_unseen(self, scores: View | ScoreAll, k: int, seen: bool = False) -> TopList:
+        """The best items of each user by given scores. Delegates to ``interactions``.
 
         Args:
-            scores: a View, which is read in parts where it is long, or a function ``score_all(users [b]) ->
-                [b, m + 1]``, whose result is overwritten.
-            k: length of a list; clipped.
+            scores: a View, whose long item table is read in blocks, or a function
+                ``score_all(users [b]) -> [b, n_items]``, whose result is overwritten.
+            k: length of a list; clipped to the number of items.
+            seen: whether items that the user has seen in training are ranked as well.
         """
-        known = None if seen else (self.positive_users, self.positive_items, self._starts)
-        k = min(k, self.n_items - 1)
         if isinstance(scores, View):
-            return top_inner_products(scores.users, scores.item_table, k, self.n_users, known)
-        return top_k_rows(scores, k, self.n_users, self.n_items, known, self.device)
+            return self.interactions.top_unseen_of_vectors(scores.users, scores.item_table, k, seen)
+        return self.interactions.top_unseen_of_scores(scores, k, seen)
 
-    def _mask(self, scores, users):
-        """Training positives to -inf, in the scores of consecutive users."""
-        mask_pairs(scores, users, (self.positive_users, self.positive_items, self._starts))
+    def excluded_from_sampling(self, *top_lists: TopList) -> ExcludedIds:
+        """For each user the items that a uniform draw skips. Delegates to ``interactions``; logs lists that leave
+        nothing to draw.
+        """
+        for top in top_lists:
+            self._log_full_lists(top, self.interactions.user_counts(), self.n_items, "users")
+        return self.interactions.excluded_from_sampling(*top_lists)
 
-    def seen_pairs(self, users):
-        """The training items of some users: (row, item), two int64 tensors; row is the place among ``users``."""
-        counts = self._starts[users + 1] - self._starts[users]
-        row = torch.arange(len(users), device=self.device).repeat_interleave(counts)
-        before = (counts.cumsum(0) - counts)[row]
-        at = self._starts[users][row] + torch.arange(len(row), device=self.device) - before
-        return row, self.positive_items[at]
+    def users_excluded_from_sampling(self, top_users: TopList) -> ExcludedIds:
+        """For each item the users that a uniform draw skips. Delegates to ``interactions``; logs lists that leave
+        nothing to draw.
+        """
+        self._log_full_lists(top_users, self.item_counts(), self.n_users, "items")
+        return self.interactions.users_excluded_from_sampling(top_users)
 
-    def excluded_from_sampling(self, *besides):
-        """What a uniform draw passes over: training positives and the items of TopLists. sampling.Excluded."""
-        known = self.positive_users, self.positive_items, self._starts
-        for top in besides:
-            self._say_full(top, self._starts.diff(), self.n_items, "users")
-        return self._excluded(known, [top.ids for top in besides], self.n_users, self.n_items)
-
-    def users_excluded_from_sampling(self, besides):
-        """The other way round, for each item: its training users and those of a TopList of users. sampling.Excluded."""
-        known = self._pairs_by_item()
-        self._say_full(besides, known[2].diff(), self.n_users, "items")
-        return self._excluded(known, [besides.ids], self.n_items, self.n_users)
-
-    def _pairs_by_item(self):
-        """The training pairs, sorted by item: items, users, and where each item begins."""
-        order = torch.argsort(self.positive_items, stable=True)
-        items, users = self.positive_items[order], self.positive_users[order]
-        return items, users, torch.searchsorted(items, torch.arange(self.n_items + 1, device=self.device))
-
-    def _excluded(self, known, lists, n, size):
-        """Sorted pairs and lists of ids as sets, in blocks of rows: all at once they would be sorted in many copies."""
-        rows, ids, starts = known
-        most = len(rows) + sum(int((own > 0).sum()) for own in lists) + n
-
-        def parts():
-            # each block is sorted as eight-byte numbers, in eight copies
-            step = block_rows(8 * (1 + sum(own.shape[1] for own in lists)))
-            for first in range(0, n, step):
-                last = min(first + step, n)
-                part = slice(int(starts[first]), int(starts[last]))
-                listed = [own[first:last] for own in lists]
-                places = [(own > 0).nonzero(as_tuple=True) for own in listed]
-                all_rows = torch.cat([rows[part] - first, *(place[0] for place in places)])
-                all_ids = torch.cat(
-                    [ids[part], *(own[place].long() for own, place in zip(listed, places, strict=True))]
-                )
-                yield ExcludedIds.from_pairs(all_rows, all_ids, last - first, size)
-
-        return ExcludedIds.concat(parts(), most, size, self.device)
-
-    def _say_full(self, top, seen, size, rows):
-        """Name lists that leave nothing to draw from outside them, as those of a small catalogue do."""
-        full = int((top.length + seen >= size - 1)[1:].sum())
-        if full > len(seen) // 2:
+    def _log_full_lists(self, top: TopList, seen_counts: torch.Tensor, size: int, rows: str) -> None:
+        """Log lists that leave nothing to draw from outside them, as those of a small catalogue do."""
+        full = int((top.length + seen_counts >= size - 1)[1:].sum())
+        if full > len(seen_counts) // 2:
             self.log(
-                f"the teacher's list of {top.ids.shape[1]} holds all that is unseen for {full} of {len(seen) - 1} "
-                f"{rows}: nothing is drawn from outside it, which a shorter one (the key …_max_k) leaves room for"
+                f"the teacher's list of {top.ids.shape[1]} holds all that is unseen for {full} of "
+                f"{len(seen_counts) - 1} {rows}: nothing is drawn from outside it, which a shorter one "
+                "(the key …_max_k) leaves room for"
             )
 
-    def _clip(self, k, most):
-        if k > most and "clipped" not in self._loaded:
-            self._loaded["clipped"] = {}
-            self.log(f"a list of {k} is longer than there are entries: clipped to {most}")
-        return min(k, most)
+    def _clip(self, k: int, longest: int) -> int:
+        if k > longest and not self._clip_logged:
+            self._clip_logged = True
+            self.log(f"a list of {k} is longer than there are entries: clipped to {longest}")
+        return min(k, longest)
 
-    def _blocks(self, scores_a_user):
-        return row_blocks(self.n_users, scores_a_user, self.device)
+    def _user_blocks(self, numbers_per_user: int) -> tuple[torch.Tensor, ...]:
+        return row_blocks(self.n_users, numbers_per_user, self.device)
 
-    def _kept(self, name, compute, what):
-        """Arrays by name: in memory, else from the store (memory-mapped), else computed and stored."""
+    def _cached(self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str) -> dict[str, torch.Tensor]:
+        """Arrays by name: from memory, else from the store (memory-mapped), else computed and stored.
+
+        Args:
+            name: the name of the folder in the store.
+            compute: gives the arrays.
+            what: what they are, for the log.
+        """
         if name not in self._loaded:
-            folder = self.store and self.store / name
-            found = read_arrays(folder, self.device) if folder else None
-            if found is None:
+            folder = self.store / name if self.store else None
+            arrays = read_arrays(folder, self.device) if folder else None
+            if arrays is None:
                 self.log(f"reading {what}")
-                found = compute()
+                arrays = compute()
                 if folder:
-                    write_arrays(folder, found)
-                    found = read_arrays(folder, self.device)
-            self._loaded[name] = found
+                    write_arrays(folder, arrays)
+                    arrays = read_arrays(folder, self.device) or arrays
+            self._loaded[name] = arrays
         return self._loaded[name]
+
+    def _cached_list(self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str) -> TopList:
+        """As ``_cached``, of a TopList that is stored as its ids and scores."""
+        arrays = self._cached(name, compute, what)
+        return TopList(arrays["ids"], arrays["scores"], (arrays["ids"] > 0).sum(1))

@@ -1,9 +1,13 @@
 """Several teachers read as one: a consensus of their rankings, or the mean of their standardised scores."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
 import torch
 
 from recbole_kd.backbone.capabilities import RANK_LISTS, SCORER
-from recbole_kd.knowledge.base import TRAJECTORY_K
+from recbole_kd.knowledge.base import TRAJECTORY_K, BaseKnowledge, ignore_log
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.ranking import consensus, rank_weights
 from recbole_kd.ops.top_lists import TopList
@@ -14,95 +18,119 @@ TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
 class EnsembleKnowledge(ScoringKnowledge):
     r"""Teachers of any kinds over one vocabulary.
 
-    By rank an item weighs :math:`\sum_x w_x \exp(-r_x / 10)` over the lists that it stands in, and that order is what
-    is offered; the lists are 100 items long, where a teacher has so many, however few are asked for. By score it has
-    the mean, weighted by w, of the teachers' scores, each standardised over a user's catalogue, since scores of unlike
-    models have no common scale; then scores are offered.
+    By rank, the importance of an item is :math:`\sum_x w_x \exp(-r_x / 10)` over the lists that hold it, and only
+    that order is offered. The lists have 100 items, or as many as a teacher has, even where fewer are requested. By
+    score, an item has the mean, weighted by w, of the teachers' scores, and scores are offered. Each teacher's scores
+    are standardised over a user's catalogue first, because scores of different models have no common scale.
 
     Args:
-        members: what is read of each teacher, a Lists each.
-        store, log: as of Lists.
+        members: the knowledge of each teacher.
+        store: as for BaseKnowledge.
+        log: as for BaseKnowledge.
         by_score: whether scores are averaged; every member must offer them.
         weights: w, a number above 0 for each member; None: 1 each.
 
     Source: the importance of Kang et al., WWW 2023 (HetComp, Eq. 8), reconstructed after their ConCF.
     """
 
-    width = None
-
-    def __init__(self, members, store=None, log=lambda text: None, by_score=False, weights=None):
+    def __init__(
+        self,
+        members: Sequence[BaseKnowledge],
+        store: Path | str | None = None,
+        log: Callable[[str], None] = ignore_log,
+        by_score: bool = False,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         first = members[0]
         positives = first.positive_users, first.positive_items
         super().__init__(first.n_users, first.n_items, positives, first.device, store, log)
         self.weights = weights or [1.0] * len(members)
-        self.members, self.by_score = members, by_score
+        self.members, self.by_score = list(members), by_score
         self.capabilities = SCORER if by_score else RANK_LISTS
 
-    def top_items(self, k, seen=False):
+    def top_items(self, k: int, seen: bool = False) -> TopList:
+        """The best items of each user by consensus or by mean score; arguments as for BaseKnowledge."""
         k = self._clip(k, self.n_items - 1)
-        of_whom = "all-" if seen else ""
+        population = "all-" if seen else ""
         if self.by_score:
             what = f"the ensemble's top {k} items of each user"
-            parts = self._kept(f"score-{of_whom}top-{k}", lambda: self._by_score(k, seen), what)
-        else:
-            depth = max(k, min(TRAJECTORY_K, self.max_list_length))
-            lists = [member.top_items(depth, seen).ids for member in self.members]
-            name, what = f"consensus-{of_whom}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
-            parts = self._kept(name, lambda: self._by_rank(lists, k), what)
-        return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
+            return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what)
+        depth = max(k, min(TRAJECTORY_K, self.max_list_length))
+        lists = [member.top_items(depth, seen).ids for member in self.members]
+        name, what = f"consensus-{population}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
+        return self._cached_list(name, lambda: self._by_rank(lists, k), what)
 
-    def top_seen(self, k):
+    def top_seen(self, k: int) -> torch.Tensor:
+        """Each user's training items by consensus, best first: ids, int32, shape [n_users, K]."""
         return self._by_rank([member.top_seen(max(k, TRAJECTORY_K)) for member in self.members], k)["ids"]
 
     @property
-    def max_list_length(self):
+    def max_list_length(self) -> int:
+        """The largest k that every member can serve."""
         return min(member.max_list_length for member in self.members)
 
-    def trajectories(self, states, k):
+    def trajectories(self, states: int, k: int) -> list[torch.Tensor]:
+        """The trajectories of all members, as for BaseKnowledge."""
         return [lists for member in self.members for lists in member.trajectories(states, k)]
 
-    def score_all(self, users):
-        """The mean of the teachers' standardised scores of all items, shape [b, m + 1]."""
-        found = [member.score_all(users).float() for member in self.members]
-        return self._mean(found, lambda moments: moments[users])
+    def score_all(self, users: torch.Tensor) -> torch.Tensor:
+        """The mean of the teachers' standardised scores of all items for ``users`` [b], shape [b, n_items]."""
+        scores = [member.score_all(users).float() for member in self._scoring_members()]
+        return self._mean(scores, lambda moments: moments[users])
 
-    def score(self, items):
-        """The same of chosen items, one row a user: items [n + 1, c], result float32 of that shape."""
-        return self._mean([member.score(items) for member in self.members], lambda moments: moments)
+    def score(self, items: torch.Tensor) -> torch.Tensor:
+        """The mean standardised scores of chosen items, one row a user: items [n_users, c], result of that shape."""
+        return self._mean([member.score(items) for member in self._scoring_members()], lambda moments: moments)
 
-    def _mean(self, scores, rows):
-        moments = self._kept("moments", self._moments, "the scale of each teacher's scores")
+    def _scoring_members(self) -> list[ScoringKnowledge]:
+        return cast("list[ScoringKnowledge]", self.members)  # checked before: scores are averaged only of these
+
+    def _mean(self, scores: list[torch.Tensor], rows: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        moments = self._cached("moments", self._moments, "the scale of each teacher's scores")
         total = torch.zeros_like(scores[0])
-        for weight, own, mean, sd in zip(self.weights, scores, moments["mean"], moments["sd"], strict=True):
-            total += weight * ((own - rows(mean)[:, None]) / rows(sd)[:, None])
+        for weight, member_scores, mean, sd in zip(self.weights, scores, moments["mean"], moments["sd"], strict=True):
+            total += weight * ((member_scores - rows(mean)[:, None]) / rows(sd)[:, None])
         return total / sum(self.weights)
 
-    def _moments(self):
+    def _moments(self) -> dict[str, torch.Tensor]:
+        """Mean and standard deviation of each teacher's scores over each user's catalogue."""
         shape = (len(self.members), self.n_users)
         mean, sd = torch.zeros(shape, device=self.device), torch.ones(shape, device=self.device)
-        for x, member in enumerate(self.members):
-            for users in self._blocks(self.n_items):
+        for x, member in enumerate(self._scoring_members()):
+            for users in self._user_blocks(self.n_items):
                 scores = member.score_all(users)[:, 1:].float()
                 mean[x, users], sd[x, users] = scores.mean(1), scores.std(1).clamp(min=1e-6)
         return {"mean": mean, "sd": sd}
 
-    def _by_score(self, k, seen):
+    def _by_score(self, k: int, seen: bool) -> dict[str, torch.Tensor]:
         top = self.top_unseen(self.score_all, k, seen)
         return {"ids": top.ids, "scores": top.scores}
 
-    def _by_rank(self, lists, k):
+    def _by_rank(self, lists: Sequence[torch.Tensor], k: int) -> dict[str, torch.Tensor]:
         ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
         weights = torch.zeros(self.n_users, k, device=self.device)
-        for users in self._blocks(sum(own.shape[1] for own in lists)):
-            ids[users], weights[users] = consensus_of_lists([own[users] for own in lists], k, TEMPERATURE, self.weights)
+        for users in self._user_blocks(sum(ranking.shape[1] for ranking in lists)):
+            block = [ranking[users] for ranking in lists]
+            ids[users], weights[users] = consensus_of_lists(block, k, TEMPERATURE, self.weights)
         return {"ids": ids, "scores": torch.where(ids > 0, weights, -torch.inf)}
 
 
-def consensus_of_lists(lists, k, temperature, shares):
-    """The consensus of several lists of the same users, each int [b, K_x] and best first, where list x counts
-    ``shares[x]`` times: as ``rankings.consensus``.
+def consensus_of_lists(
+    lists: Sequence[torch.Tensor], k: int, temperature: float, shares: Sequence[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The consensus of several rankings of the same users, by ``ops.ranking.consensus``.
+
+    Args:
+        lists: one tensor of item ids a ranking, int, shape [b, K_x], best first.
+        k: length of the result.
+        temperature: T of an item's importance exp(-rank / T).
+        shares: how much each ranking counts.
+
+    Returns:
+        (ids, weights), shapes [b, k], best first.
     """
     weights = [
-        share * rank_weights(own.shape[1], temperature, own.device) for share, own in zip(shares, lists, strict=True)
+        share * rank_weights(ranking.shape[1], temperature, ranking.device)
+        for share, ranking in zip(shares, lists, strict=True)
     ]
-    return consensus(torch.cat(lists, 1), torch.cat(weights), k)
+    return consensus(torch.cat(list(lists), 1), torch.cat(weights), k)

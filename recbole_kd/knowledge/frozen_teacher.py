@@ -1,55 +1,75 @@
 """A frozen teacher, as knowledge is read from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import filelock
+import pandas as pd
+from recbole.config import Config
+from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.errors import KDError
 from recbole_kd.trainer.snapshots import Snapshots
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A frozen teacher.
+    """A frozen teacher: a trained RecBole model, or a file of scores.
 
     Attributes:
-        label: what it is called.
-        config: its plain RecBole Config, or None of a file of scores.
-        model: the RecBole model, in evaluation mode, without gradients, or None.
+        label: its name in tables and messages.
+        config: its plain RecBole Config; None for a file of scores.
+        model: the RecBole model, in evaluation mode, without gradients; None for a file of scores.
         file: its checkpoint, or the file of scores.
-        name: what stands for its weights and this run's training pairs.
-        states: functions that give its backbone at earlier moments of its training; None where none are at hand.
-        trajectory: what its lists at those moments are kept under; None where it has no such moments.
-        kept: the weights that its own training left of those moments; needed until the lists are there.
-        frame: what a file of scores says.
-        warning: why it was only taken under ``teacher_check: warn``, or None.
+        name: identifies its weights, or the content of the file, and this run's training pairs.
+        states: functions that give its backbone at earlier moments of its training, earliest first; None if the
+            weights of these moments are not available.
+        trajectory: the name in the store of its lists at those moments; None if it has no such moments.
+        snapshots: the weights of those moments that its training left on disk. They are removed once the lists are
+            in the store; None if nothing is to be removed.
+        frame: the content of a file of scores, as ``read_scores`` gives it; None for a model.
+        warning: why the teacher was accepted only under ``teacher_check: warn``; None if nothing was wrong.
     """
 
     label: str
-    config: Any
-    model: Any
+    config: Config | None
+    model: AbstractRecommender | None
     file: str
     name: str
-    states: tuple | None = None
+    states: tuple[Callable[[], Backbone], ...] | None = None
     trajectory: str | None = None
-    snapshots_kept: Snapshots | None = None
-    frame: Any = None
+    snapshots: Snapshots | None = None
+    frame: pd.DataFrame | None = None
     warning: str | None = None
 
 
-def teacher_lock(file):
-    """No other run trains this teacher, or reads what its training left, in the meantime."""
+def teacher_lock(file: Path | str) -> filelock.BaseFileLock:
+    """A lock that keeps other runs from training a teacher, or from reading what its training left, meanwhile."""
     return filelock.FileLock(f"{file}.lock")
 
 
-def readable_backbone(config, model):
+def readable_backbone(config: Config, model: AbstractRecommender) -> Backbone:
+    """The backbone of a trained teacher.
+
+    Raises:
+        KDError: no backbone can read the model.
+    """
     return require_readable(config, backbone_of(model))
 
 
-def require_readable(config, backbone):
-    """The backbone of a model of this plain Config. Raises KDError where there is none."""
+def require_readable(config: Config, backbone: Backbone | None) -> Backbone:
+    """The backbone itself, if it is one.
+
+    Args:
+        config: the plain Config of the model.
+        backbone: what ``backbone_of`` gave; None if no backbone can read the model.
+
+    Raises:
+        KDError: ``backbone`` is None.
+    """
     if backbone is None:
         raise KDError(
             f"teacher_model={config['model']} cannot score the items of a user, which a teacher has to: "

@@ -2,66 +2,92 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recbole_kd.config.configurator import Config
 from recbole_kd.data.split import Split
+from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
-from recbole_kd.knowledge.frozen_teacher import readable_backbone, teacher_lock
+from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.score_file import FileKnowledge
 from recbole_kd.trainer.rng import preserve_rng
 
 
-def load_knowledge(config: Config, data: Split, teachers):
-    """What the terms read of the teachers: of one teacher its Knowledge, of several an Ensemble."""
+def load_knowledge(config: Config, data: Split, teachers: Sequence[Teacher]) -> BaseKnowledge:
+    """What the terms read of the teachers: the knowledge of the only one, or an EnsembleKnowledge.
+
+    The global random generators are left as they were.
+    """
     with preserve_rng():
-        found = [_read_teacher(config, data, teacher) for teacher in teachers]
-        if len(found) == 1:
-            return found[0]
+        members = [_read_teacher(config, data, teacher) for teacher in teachers]
+        if len(members) == 1:
+            return members[0]
         weights = config["ensemble_weights"]
         name = teachers_name(teachers) if weights is None else _hash(teachers_name(teachers), *map(str, weights))
         return EnsembleKnowledge(
-            found, store_folder(config, name), logging.getLogger().info, config["ensemble"] == "score", weights
+            members, store_folder(config, name), logging.getLogger().info, config["ensemble"] == "score", weights
         )
 
 
-def teachers_name(teachers):
-    """What stands for the teachers of a run, their trajectories, and its training pairs."""
+def teachers_name(teachers: Sequence[Teacher]) -> str:
+    """A name that identifies the teachers of a run, their trajectories, and its training pairs."""
     names = [f"{teacher.name} {teacher.trajectory}" if teacher.trajectory else teacher.name for teacher in teachers]
     return names[0] if names == [teachers[0].name] else _hash(*names)
 
 
-def _hash(*names):
+def _hash(*names: str) -> str:
     return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
 
 
-def _read_teacher(config, data, teacher):
+def _read_teacher(config: Config, data: Split, teacher: Teacher) -> BaseKnowledge:
     if teacher.frame is not None:
         return _read_score_file(config, data, teacher)
-    read = readable_backbone(teacher.config, teacher.model), data.train_pairs, store_folder(config, teacher.name)
-    log, weight = logging.getLogger().info, config["neighbour_weight"]
-    knowledge = ModelKnowledge(*read, log, teacher.states, teacher.trajectory, weight)
-    if teacher.snapshots_kept is not None:
+    knowledge = ModelKnowledge(
+        readable_backbone(teacher.config, teacher.model),
+        data.train_pairs,
+        store_folder(config, teacher.name),
+        logging.getLogger().info,
+        teacher.states,
+        teacher.trajectory,
+        config["neighbour_weight"],
+    )
+    if teacher.snapshots is not None:
         with teacher_lock(teacher.file):
             knowledge.trajectories(config["teacher_states"])
-            teacher.snapshots_kept.remove()  # from here on as lists
+            teacher.snapshots.remove()  # the lists in the store replace the weights
     return knowledge
 
 
-def store_folder(config, name):
-    """The folder of what is read of a teacher, one for each weight of its neighbours."""
+def store_folder(config: Config, name: str) -> Path:
+    """The folder of what is read of a teacher; each weight of its neighbours has another.
+
+    Args:
+        config: the run's Config.
+        name: the teacher's, as ``store_name`` gives it.
+    """
     weight = config["neighbour_weight"]
     return Path(config["checkpoint_dir"]) / "knowledge" / (_hash(name, str(weight)) if weight else name)
 
 
-def _read_score_file(config, data, teacher):
+def _read_score_file(config: Config, data: Split, teacher: Teacher) -> FileKnowledge:
     sizes = data.dataset.user_num, data.dataset.item_num
     return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
 
 
-def check_list_lengths(config, data, given, k):
-    """Refuse, before one is trained, files of scores with fewer than ``k`` items for some user. Raises KDError."""
+def check_list_lengths(config: Config, data: Split, given: Mapping[int, Teacher], k: int) -> None:
+    """Refuse, before any training, files of scores with fewer than ``k`` items for some user.
+
+    Args:
+        config: the run's Config.
+        data: the run's split.
+        given: the teachers that are files, by their position.
+        k: the longest list that the method needs.
+
+    Raises:
+        KDError: with the file and the number of users.
+    """
     for teacher in given.values():
         if teacher.frame is not None:
             _read_score_file(config, data, teacher).top_items(k)

@@ -1,4 +1,4 @@
-"""Lists that need scores of user-item pairs."""
+"""Knowledge of teachers that score user-item pairs."""
 
 import torch
 
@@ -10,54 +10,68 @@ from recbole_kd.ops.top_lists import TopList
 
 
 class ScoringKnowledge(BaseKnowledge):
-    """Lists of what can score. A subclass gives the scores, where its ``capabilities`` include them."""
+    """Knowledge of a teacher that scores pairs. A subclass gives the scores, where its ``capabilities`` include them."""
 
-    def score_all(self, users):
-        """The scores of all items, shape [b, m + 1]."""
+    def score_all(self, users: torch.Tensor) -> torch.Tensor:
+        """The scores of all items for ``users`` [b], shape [b, n_items]."""
         raise NotImplementedError
 
-    def top_users(self, k):
-        """The other way round: the teacher's TopList of users for each item, of those who have not seen it in
-        training. Shapes [m + 1, k].
+    def score(self, items: torch.Tensor) -> torch.Tensor:
+        """The scores of chosen items, one row a user: items [n_users, c], result float32 of that shape."""
+        raise NotImplementedError
+
+    def top_users(self, k: int) -> TopList:
+        """For each item the teacher's best users among those who have not seen it in training.
+
+        Args:
+            k: length of a list; clipped to the number of users, which is logged once.
+
+        Returns:
+            A TopList of users, shapes [n_items, k].
         """
         k = self._clip(k, self.n_users - 1)
         what = f"each item's top {k} users, as the teacher ranks them"
-        parts = self._kept(f"users-{k}", lambda: self._top_users(k), what)
-        return TopList(parts["ids"], parts["scores"], (parts["ids"] > 0).sum(1))
+        return self._cached_list(f"users-{k}", lambda: self._top_users(k), what)
 
-    def top_of_groups(self, groups, k):
-        """Each user's best unseen items of each popularity group: ids, int32, shape [n + 1, G, K], best first; 0 where
-        there are fewer. G and K are at most ``groups`` and ``k``.
+    def top_of_groups(self, groups: int, k: int) -> torch.Tensor:
+        """Each user's best unseen items of each popularity group.
+
+        Args:
+            groups: the largest number of groups.
+            k: the largest number of items of a group.
+
+        Returns:
+            Ids, int32, shape [n_users, G, K], best first; 0 where a group has fewer unseen items.
         """
         what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
-        return self._kept(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
+        return self._cached(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
 
-    def _top_users(self, k):
+    def _top_users(self, k: int) -> dict[str, torch.Tensor]:
         best = torch.full((self.n_items, k), -torch.inf, device=self.device)
         ids = torch.zeros(self.n_items, k, dtype=torch.int32, device=self.device)
-        # any teacher scores by users: the best so far meet the next block, of k users at least, which is as much again
-        for users in self._blocks(min(self.n_items, block_rows(k))):
+        # every teacher scores all items of some users: the best users so far are merged with each block of at least k
+        for users in self._user_blocks(min(self.n_items, block_rows(k))):
             scores = self.score_all(users).detach().float()
-            self._mask(scores, users)
+            self.interactions.mask(scores, users)
             scores[users == 0] = -torch.inf
             for items in torch.arange(self.n_items, device=self.device).split(block_rows(k + len(users))):
-                both = torch.cat([best[items], scores[:, items].T], 1)
-                best[items], place = both.topk(k, dim=1)
-                known = torch.cat([ids[items], users.int().expand(len(items), -1)], 1)
-                ids[items] = torch.gather(known, 1, place)
+                candidates = torch.cat([best[items], scores[:, items].T], 1)
+                best[items], columns = candidates.topk(k, dim=1)
+                candidate_ids = torch.cat([ids[items], users.int().expand(len(items), -1)], 1)
+                ids[items] = torch.gather(candidate_ids, 1, columns)
         ids[best == -torch.inf] = 0
         ids[0], best[0] = 0, -torch.inf
         return {"ids": ids, "scores": best}
 
-    def _top_of_groups(self, groups, k):
+    def _top_of_groups(self, groups: int, k: int) -> torch.Tensor:
         members = popularity_groups(self.item_counts(), groups)
         longest = min(k, max(len(items) for items in members))
         ids = torch.zeros(self.n_users, len(members), longest, dtype=torch.int32, device=self.device)
-        for users in self._blocks(self.n_items):
+        for users in self._user_blocks(self.n_items):
             scores = self.score_all(users).detach().float()
-            self._mask(scores, users)
+            self.interactions.mask(scores, users)
             for group, items in enumerate(members):
-                best, place = top_k(scores[:, items], min(longest, len(items)))
-                ids[users, group, : place.shape[1]] = torch.where(best > -torch.inf, items[place], 0).int()
+                best, columns = top_k(scores[:, items], min(longest, len(items)))
+                ids[users, group, : columns.shape[1]] = torch.where(best > -torch.inf, items[columns], 0).int()
         ids[0] = 0
         return ids

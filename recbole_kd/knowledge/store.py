@@ -1,9 +1,11 @@
-"""Where knowledge is kept on disk: a folder a teacher and split, named by what decides its content; memory-mapped."""
+"""The store of knowledge on disk: one folder for each teacher and split, named by a hash of both."""
 
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -16,12 +18,15 @@ from recbole_kd.config.recbole_schema import model_keys
 NAMES_FILE = "names.txt"  # which arrays a folder holds
 
 
-def store_name(content, train_hash):
-    """The name of a teacher's folder in the store: of the checkpoint's weights and of the training pairs masked.
+def store_name(content: Mapping[str, Any], train_hash: str) -> str:
+    """The name of a teacher's folder in the store, from the checkpoint's weights and the masked training pairs.
 
     Args:
         content: the checkpoint, as read_checkpoint gives it.
         train_hash: the fingerprint's hash of the training pairs.
+
+    Returns:
+        Sixteen hex digits.
     """
     digest = hashlib.sha256(train_hash.encode())
     model = content["config"]["model"]
@@ -30,22 +35,24 @@ def store_name(content, train_hash):
     return digest.hexdigest()[:16]
 
 
-def trajectory_name(states):
-    """The name, inside a teacher's folder, of its lists at the first of this many moments of its training."""
+def trajectory_name(states: int) -> str:
+    """The name, inside a teacher's folder, of its lists at all but the last of ``states`` moments of its training."""
     return f"trajectory-{states}"
 
 
-def given_trajectory_name(earlier):
-    """The name of its lists at moments that a user gives, by the weights of these checkpoints."""
-    return f"given-{store_name({**earlier[0], 'state_dict': [own['state_dict'] for own in earlier]}, '')}"
+def given_trajectory_name(earlier: Sequence[Mapping[str, Any]]) -> str:
+    """As ``trajectory_name``, of moments that the user gives: by the weights of these checkpoints."""
+    weights = [content["state_dict"] for content in earlier]
+    return f"given-{store_name({**earlier[0], 'state_dict': weights}, '')}"
 
 
-def _digest(digest, value):
+def _digest(digest: Any, value: Any) -> None:
+    """Feed nested lists, mappings and arrays to a hash."""
     if isinstance(value, Mapping):
-        value = [part for key in sorted(value) for part in (key, value[key])]
+        value = [entry for key in sorted(value) for entry in (key, value[key])]
     if isinstance(value, (list, tuple)):
-        for part in value:
-            _digest(digest, part)
+        for entry in value:
+            _digest(digest, entry)
     elif issparse(value):
         value = value.tocsr()
         _digest(digest, [value.data, value.indices, value.indptr])
@@ -56,8 +63,13 @@ def _digest(digest, value):
         digest.update(repr(value).encode())
 
 
-def read_arrays(folder, device):
-    """The tensors in a folder by name, on ``device``; None where there is none, or not all of it, or it is damaged."""
+def read_arrays(folder: Path, device: torch.device | str) -> dict[str, torch.Tensor] | None:
+    """The tensors in a folder by name, memory-mapped on the CPU; None if the folder is missing, incomplete or damaged.
+
+    Args:
+        folder: as ``write_arrays`` wrote it.
+        device: where the tensors live.
+    """
     try:
         names = (folder / NAMES_FILE).read_text(encoding="utf-8").split()
         # copy-on-write: torch wants writable memory, the file is never touched
@@ -67,8 +79,11 @@ def read_arrays(folder, device):
         return None
 
 
-def write_arrays(folder, arrays):
-    """All tensors or none: written beside, then renamed. Of runs that write the same at once, the first one does."""
+def write_arrays(folder: Path, arrays: Mapping[str, torch.Tensor]) -> None:
+    """Write all tensors or none: into a temporary folder, which is then renamed.
+
+    Of several runs that write the same folder, the first one does.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder.parent}.lock"):
         if read_arrays(folder, "cpu") is not None:

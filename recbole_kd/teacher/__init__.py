@@ -1,1 +1,1 @@
-"""Everything about the teacher: its checkpoint, whether it fits this run, its training, and what is read out of it."""
+"""The teachers of a run: found or trained, and checked against the run's split."""

@@ -1,63 +1,78 @@
-"""Whether teachers can be trained, measured and read, found out before one is trained."""
+"""Checks before any training: whether teachers can be trained, measured and read."""
 
 import importlib.util
+from typing import Any
 
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
 from recbole.trainer.trainer import PretrainTrainer
 from recbole.utils import ModelType, get_trainer
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import SCORER, Capability
-from recbole_kd.config.configurator import plain_config
-from recbole_kd.data.split import prepare_split
+from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.data.split import Split
+from recbole_kd.data.split_settings import SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.frozen_teacher import require_readable
-from recbole_kd.teacher.leakage import SPLIT_KEYS, _equal, _normalise, check_same_split
+from recbole_kd.teacher.leakage import check_same_split
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import build_error, build_seeded_model, missing_package, no_tables_message
 from recbole_kd.trainer.rng import preserve_rng
 
 
-def check_trainings(config, data):
-    """Refuse, before one is trained, teachers that would be on another split, fail when their training begins or ends,
-    or be one and the same. Raises KDError.
+def check_trainings(config: Config, data: Split) -> None:
+    """Refuse teachers that would be on another split, that cannot be trained, or that would be trained twice.
+
+    Args:
+        config: the run's Config.
+        data: the run's split.
+
+    Raises:
+        KDError: with the teacher and what works.
     """
     student = plain_config(config)
     known: dict[str, int] = {}
-    for place, plan in enumerate(config.teachers, 1):
-        if plan.config is None or plan.entry.path is not None:
+    for number, spec in enumerate(config.teachers, 1):
+        if spec.config is None or spec.entry.path is not None:
             continue
-        _check_trainable(plan.config)
-        first = known.setdefault(run_key(plan.config, data.fingerprint), place)
-        if first != place:
+        _check_trainable(spec.config)
+        first = known.setdefault(run_key(spec.config, data.fingerprint), number)
+        if first != number:
             raise KDError(
-                f"teachers {first} and {place}, {plan.label}, have the same settings and would be one and the same: "
-                "give one of them keys of its own, or leave it out"
+                f"teachers {first} and {number}, {spec.label}, have the same settings and would be identical: "
+                "give one of them other keys, or leave it out"
             )
-        if any(not _equal(_normalise(key, plan.config[key]), _normalise(key, student[key])) for key in SPLIT_KEYS):
+        if differing_keys(SPLIT_KEYS, spec.config, student):
             with preserve_rng():
-                check_same_split(config, plan, prepare_split(plan.config), data)
+                check_same_split(config, spec, data.fresh(spec.config), data)
 
 
-def check_measures(config):
-    """Refuse a teacher that would be measured otherwise than the students: one table holds them. Raises KDError."""
-    own = measurement_settings(config)
-    for plan in config.teachers:
-        theirs = measurement_settings(plan.config) if plan.config is not None else own
-        for key in own:
-            if theirs[key] != own[key]:
+def check_measures(config: Config) -> None:
+    """Refuse a teacher that would be measured differently from the students, since one table shows them all.
+
+    Raises:
+        KDError: with the teacher and the key that differs.
+    """
+    student = measurement_settings(config)
+    for spec in config.teachers:
+        teacher = measurement_settings(spec.config) if spec.config is not None else student
+        for key in student:
+            if teacher[key] != student[key]:
                 raise KDError(
-                    f"the teacher {plan.label} would be measured by {key} {theirs[key]}, the student "
-                    f"{config['model']} by {own[key]}: write it once, outside the blocks 'teacher' and 'student'"
+                    f"the teacher {spec.label} would be measured by {key} {teacher[key]}, the student "
+                    f"{config['model']} by {student[key]}: write it once, outside the blocks 'teacher' and 'student'"
                 )
 
 
-def measurement_settings(config):
-    """What a model's figures hang on beside its weights and the pairs, a dict."""
+def measurement_settings(config: RecBoleConfig) -> dict[str, Any]:
+    """The settings that a model's metrics depend on, beside its weights and the pairs."""
     keys = {key: config[key] for key in ("metrics", "topk", "repeatable")}
     return {**keys, "mode": config["eval_args"]["mode"], "eval_mask": config["eval_mask"] or "all"}
 
 
-def _check_trainable(config):
+def _check_trainable(config: RecBoleConfig) -> None:
     name = config["model"]
     if issubclass(get_trainer(config["MODEL_TYPE"], name), PretrainTrainer) and config["train_stage"] != "finetune":
         stage = config["train_stage"]
@@ -65,11 +80,11 @@ def _check_trainable(config):
             f"teacher_model={name} with train_stage={stage} leaves no checkpoint to teach with: train it in RecBole "
             "and give it as teacher_path, or take another model"
         )
-    if name == "NCL" and importlib.util.find_spec("faiss") is None:  # asked for when its training begins
+    if name == "NCL" and importlib.util.find_spec("faiss") is None:  # imported when its training begins
         raise missing_package(config, "No module named 'faiss'")
 
 
-def capabilities_of(config, dataset) -> Capability:
+def capabilities_of(config: RecBoleConfig, dataset: Dataset) -> Capability:
     """What a teacher of this plain Config can give, tried on an untrained one. Raises KDError: unreadable."""
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         if config["init_std"]:
@@ -79,11 +94,15 @@ def capabilities_of(config, dataset) -> Capability:
     return require_readable(config, backbone).capabilities
 
 
-def probe_backbone(config, dataset):
-    """The backbone of a model of this plain Config before any training, or None where none can read it.
+def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:
+    """The backbone of an untrained model, or None if no backbone can read it.
+
+    Args:
+        config: the model's plain Config.
+        dataset: the training Dataset.
 
     Raises:
-        KDError: there is no such model with these settings.
+        KDError: the model cannot be built with these settings.
     """
     with preserve_rng():
         try:

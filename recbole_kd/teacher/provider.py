@@ -3,15 +3,20 @@
 import functools
 import hashlib
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.model.abstract_recommender import AbstractRecommender
 
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.config.configurator import Config
-from recbole_kd.data.split import Split, prepare_split
+from recbole_kd.config.configurator import Config, TeacherSpec
+from recbole_kd.data.split import Split
 from recbole_kd.distributed.process_group import SHARED_FOLDER_HINT, process_rank
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, error_sentence
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
@@ -21,7 +26,6 @@ from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store
 from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
-from recbole_kd.trainer.options import TrainingOptions
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
@@ -33,99 +37,129 @@ from recbole_kd.trainer.training import (
 )
 
 
-def provide_teachers(config: Config, data: Split, given=None):
-    """The teachers of a run, a Teacher each. The global generators are left where they were.
+def provide_teachers(config: Config, data: Split, given: Mapping[int, Teacher] | None = None) -> list[Teacher]:
+    """The teachers of a run, in the order of the config. The global generators are left as they were.
 
     Args:
-        given: what ``given_teachers`` gave, where it was called before.
+        config: the run's Config.
+        data: the run's split.
+        given: the result of ``read_given_teachers``, if it was called before.
 
     Raises:
-        KDError: a file that cannot be read or may not teach here.
-        NonFiniteLoss, TrainingFailed: a training that diverged, or failed otherwise; those before it are kept.
+        KDError: a file cannot be read, or must not teach here.
+        NonFiniteLoss: a training diverged; the teachers trained before it are kept.
+        TrainingFailed: a training failed otherwise; likewise.
     """
-    found = given if given is not None else read_given_teachers(config, data)
-    for teacher in found.values():
+    teachers = dict(given) if given is not None else read_given_teachers(config, data)
+    for teacher in teachers.values():
         if teacher.warning:
             logging.getLogger().warning(teacher.warning)
     with preserve_rng():
-        for place, plan in enumerate(config.teachers):
-            if place not in found:
-                with _naming_teacher(config, place):
-                    found[place] = _trained_teacher(config, data, plan)
-    return _require_distinct([found[place] for place in range(len(config.teachers))])
+        for position, spec in enumerate(config.teachers):
+            if position not in teachers:
+                with _name_failed_teacher(config, position):
+                    teachers[position] = _trained_teacher(config, data, spec)
+    ordered = [teachers[position] for position in range(len(config.teachers))]
+    _require_distinct(ordered)
+    return ordered
 
 
-def read_given_teachers(config: Config, data: Split):
-    """Those that are files, by their place, checked. Raises KDError."""
-    found = {}
+def read_given_teachers(config: Config, data: Split) -> dict[int, Teacher]:
+    """The teachers that are files, checked, by their position in the config.
+
+    Args:
+        config: the run's Config.
+        data: the run's split.
+
+    Raises:
+        KDError: a file cannot be read, or must not teach here.
+    """
+    teachers = {}
     with preserve_rng():
-        for place, plan in enumerate(config.teachers):
-            if plan.entry.scores is not None:
-                frame, name = read_scores(plan.entry.scores, data.tokens)
-                warning = check_score_file(config, plan.entry.scores)
-                name = hashlib.sha256(f"{name} {data.fingerprint.train}".encode()).hexdigest()[:16]
-                found[place] = Teacher(plan.label, None, None, plan.entry.scores, name, frame=frame, warning=warning)
-            elif plan.entry.path is not None:
-                found[place] = _given_teacher(config, data, plan)
-    _require_distinct(list(found.values()))
-    return found
-
-
-def _require_distinct(teachers):
-    for place, teacher in enumerate(teachers):
-        for other in teachers[:place]:
-            if teacher.name == other.name:
-                raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
+        for position, spec in enumerate(config.teachers):
+            if spec.entry.scores is not None:
+                teachers[position] = _teacher_of_scores(config, data, spec, spec.entry.scores)
+            elif spec.entry.path is not None:
+                teachers[position] = _teacher_of_checkpoint(config, data, spec, spec.entry.path)
+    _require_distinct(list(teachers.values()))
     return teachers
 
 
-def _given_teacher(config, data, plan):
-    file, content = plan.entry.path, read_checkpoint(plan.entry.path)
+def _require_distinct(teachers: Sequence[Teacher]) -> None:
+    for index, teacher in enumerate(teachers):
+        for other in teachers[:index]:
+            if teacher.name == other.name:
+                raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
+
+
+def _teacher_of_scores(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:
+    frame, content_name = read_scores(file, data.tokens)
+    warning = check_score_file(config, file)
+    name = hashlib.sha256(f"{content_name} {data.fingerprint.train}".encode()).hexdigest()[:16]
+    return Teacher(spec.label, None, None, file, name, frame=frame, warning=warning)
+
+
+def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:
+    content = read_checkpoint(file)
     warning = check_teacher(content, config, data, file)
-    earlier = [read_checkpoint(state) for state in plan.entry.states]
-    check_snapshots(content, earlier, [*plan.entry.states, file])
-    states = tuple(
-        functools.partial(_snapshot_backbone, plan.config, data, *pair)
-        for pair in zip(plan.entry.states, earlier, strict=True)
-    )
-    found = _teacher(plan, data, file, content, states or None, given_trajectory_name(earlier) if earlier else None)
-    return replace(found, warning=warning)
+    earlier = [read_checkpoint(state) for state in spec.entry.states]
+    check_snapshots(content, earlier, [*spec.entry.states, file])
+    teacher = _make_teacher(spec, data, file, content)
+    if earlier:
+        states = tuple(
+            functools.partial(_snapshot_backbone, spec.config, data, *state)
+            for state in zip(spec.entry.states, earlier, strict=True)
+        )
+        teacher = replace(teacher, states=states, trajectory=given_trajectory_name(earlier))
+    return replace(teacher, warning=warning)
 
 
-def _trained_teacher(config, data, plan):
+def _trained_teacher(config: Config, data: Split, spec: TeacherSpec) -> Teacher:
     folder = Path(config["checkpoint_dir"]) / "teacher"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{plan.config['model']}-{plan.config['dataset']}-{run_key(plan.config, data.fingerprint)}.pth"
+    file = folder / f"{spec.config['model']}-{spec.config['dataset']}-{run_key(spec.config, data.fingerprint)}.pth"
     with teacher_lock(file):
-        _find_or_train(config, data, plan, file)
-        return _teacher(plan, data, file, read_trained(file), *_saved_trajectory(config, data, plan, file))
+        _find_or_train(config, data, spec, file)
+        teacher = _make_teacher(spec, data, file, read_trained(file))
+        return _with_saved_trajectory(teacher, config, data, file)
 
 
-def _saved_trajectory(config, data, plan, file):
-    """The trajectory of a trained teacher: (states, name, kept) of a Teacher."""
-    if config["teacher_states"] < 2 or not is_resumable(plan.config):
-        return None, None, None
-    kept, name = Snapshots(file, config["teacher_states"]), trajectory_name(config["teacher_states"])
-    if not kept.is_complete(read_done_marker(file)["epochs"]):
-        return None, name, None
-    held, best = kept.saved_files(), read_trained(file)["epoch"] + 1
-    chosen = choose_epochs(held, best, config["teacher_states"])
-    return (
-        tuple(functools.partial(_snapshot_backbone, plan.config, data, held[epochs]) for epochs in chosen),
-        name,
-        kept,
+def _with_saved_trajectory(teacher: Teacher, config: Config, data: Split, file: Path) -> Teacher:
+    """A trained teacher with the earlier moments of its training, if the run asks for them."""
+    snapshots = _snapshots_of(config, teacher.config, file)
+    if snapshots is None:
+        return teacher
+    teacher = replace(teacher, trajectory=trajectory_name(config["teacher_states"]))
+    if not _is_complete(snapshots, file):
+        return teacher
+    files, best = snapshots.saved_files(), read_trained(file)["epoch"] + 1
+    states = tuple(
+        functools.partial(_snapshot_backbone, teacher.config, data, files[epochs])
+        for epochs in choose_epochs(files, best, config["teacher_states"])
     )
+    return replace(teacher, states=states, snapshots=snapshots)
 
 
-def _teacher(plan, data, file, content, *trajectory):
-    model = _load_frozen(plan.config, data, file, content)
-    name = store_name(content, data.fingerprint.train)
-    return Teacher(plan.label, plan.config, model, str(file), name, *trajectory)
+def _snapshots_of(config: Config, teacher: RecBoleConfig, file: Path) -> Snapshots | None:
+    """The snapshots that a teacher's training keeps; None if the run needs none, or its trainer cannot keep any."""
+    states = config["teacher_states"]
+    return Snapshots(file, states) if states > 1 and is_resumable(teacher) else None
 
 
-def _load_frozen(config, data, file, content):
+def _is_complete(snapshots: Snapshots, file: Path) -> bool:
+    """Whether all snapshots of the finished training of ``file`` are on disk."""
+    marker = read_done_marker(file)
+    return marker is not None and snapshots.is_complete(marker["epochs"])
+
+
+def _make_teacher(spec: TeacherSpec, data: Split, file: Path | str, content: dict[str, Any]) -> Teacher:
+    model = _load_frozen(spec.config, data, file, content)
+    return Teacher(spec.label, spec.config, model, str(file), store_name(content, data.fingerprint.train))
+
+
+def _load_frozen(config: RecBoleConfig, data: Split, file: Path | str, content: dict[str, Any]) -> AbstractRecommender:
     model = load_weights(config, data.train._dataset, file, content)
-    for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables as they were when it was stored
+    for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables from when it was saved
         if hasattr(model, cache):
             setattr(model, cache, None)
     for parameter in model.parameters():
@@ -133,7 +167,9 @@ def _load_frozen(config, data, file, content):
     return model
 
 
-def _snapshot_backbone(config, data, file, content=None):
+def _snapshot_backbone(
+    config: RecBoleConfig, data: Split, file: Path | str, content: dict[str, Any] | None = None
+) -> Backbone:
     """The backbone of a model as it was at an earlier moment."""
     with preserve_rng():
         content = content or torch.load(file, map_location="cpu", weights_only=True)
@@ -141,54 +177,65 @@ def _snapshot_backbone(config, data, file, content=None):
 
 
 @contextmanager
-def _naming_teacher(config, place):
-    """Where there are several teachers, the sentence of a failure says which one and what is kept."""
+def _name_failed_teacher(config: Config, position: int) -> Iterator[None]:
+    """Add to the message of a failure which of several teachers failed, and that the earlier ones are kept."""
     try:
         yield
     except Exception as error:
         if len(config.teachers) == 1:
             raise
-        ours = (KDError, NonFiniteLoss, TrainingFailed)
-        said = str(error) if isinstance(error, ours) else error_sentence(error)
-        which = f"teacher {place + 1} of {len(config.teachers)}"
-        label = config.teachers[place].label
-        text = f"{which}: {said}" if isinstance(error, TrainingFailed) else f"{which}, {label}, failed: {said}"
-        if place:
-            text += "; the next run finds those that were trained before it"
-        kind = type(error) if isinstance(error, ours) else TrainingFailed
-        raise kind(text) from error
+        package_errors = (KDError, NonFiniteLoss, TrainingFailed)
+        message = str(error) if isinstance(error, package_errors) else error_sentence(error)
+        which = f"teacher {position + 1} of {len(config.teachers)}"
+        if not isinstance(error, TrainingFailed):  # whose message names the teacher
+            which += f", {config.teachers[position].label}, failed"
+        note = "; the next run finds those that were trained before it" if position else ""
+        kind: Callable[[str], Exception] = type(error) if isinstance(error, package_errors) else TrainingFailed
+        raise kind(f"{which}: {message}{note}") from error
 
 
-def _find_or_train(config, data, plan, file):
-    logger, teacher = logging.getLogger(), plan.config
-    states = (
-        Snapshots(file, config["teacher_states"]) if config["teacher_states"] > 1 and is_resumable(teacher) else None
-    )
-    if read_done_marker(file):
-        if states is None or _has_trajectory(config, data, file, states):
-            logger.info(f"the teacher was trained before: {file}")
-            return
-        logger.info(f"the teacher {plan.label} was trained before, but not its trajectory kept: training it again")
-    else:
-        logger.info(f"no teacher of these settings in {file.parent}: training {plan.label} now, in plain RecBole")
-    if process_rank() > 0:  # the first one has trained it by now
-        missing = f"process {process_rank()} finds no teacher {plan.label} in {file.parent}"
+def _find_or_train(config: Config, data: Split, spec: TeacherSpec, file: Path) -> None:
+    """Train a teacher unless ``file`` holds it already, with the trajectory that the run needs."""
+    snapshots = _snapshots_of(config, spec.config, file)
+    if _is_trained(config, data, spec, file, snapshots):
+        return
+    if process_rank() > 0:  # the first process has trained it by now
+        missing = f"process {process_rank()} finds no teacher {spec.label} in {file.parent}"
         raise KDError(f"{missing}: {SHARED_FOLDER_HINT}")
-    own = prepare_split(teacher)
-    check_same_split(config, plan, own, data)
-    if states is None:
-        Snapshots(file, 1).remove()  # of a training that was stopped: from here on some would be missing
+    split = data.fresh(spec.config)
+    check_same_split(config, spec, split, data)
+    if snapshots is None:
+        Snapshots(file, 1).remove()  # a stopped training left these; resuming it without snapshots would leave gaps
     try:
-        with describe_failure(f"the teacher {plan.label}"):
-            train(teacher, file, own, TrainingOptions.from_config(config, states))
-            if states is not None and not states.is_complete(read_done_marker(file)["epochs"]):
-                # it went on from a training that kept fewer
-                train(teacher, file, options=replace(TrainingOptions.from_config(config, states), resume=False))
-    except ImportError as error:  # NCL asks for faiss when its training begins
-        raise missing_package(teacher, error) from error
+        with describe_failure(f"the teacher {spec.label}"):
+            _train_teacher(config, split, spec, file, snapshots)
+    except ImportError as error:  # NCL imports faiss when its training begins
+        raise missing_package(spec.config, error) from error
 
 
-def _has_trajectory(config, data, file, states):
+def _is_trained(config: Config, data: Split, spec: TeacherSpec, file: Path, snapshots: Snapshots | None) -> bool:
+    """Whether ``file`` holds the trained teacher, with the trajectory that the run needs; says so in the log."""
+    logger = logging.getLogger()
+    if not read_done_marker(file):
+        logger.info(f"no teacher of these settings in {file.parent}: training {spec.label} now, in plain RecBole")
+        return False
+    if snapshots is None or _has_trajectory(config, data, file, snapshots):
+        logger.info(f"the teacher was trained before: {file}")
+        return True
+    logger.info(f"the teacher {spec.label} was trained before, but not its trajectory kept: training it again")
+    return False
+
+
+def _train_teacher(config: Config, split: Split, spec: TeacherSpec, file: Path, snapshots: Snapshots | None) -> None:
+    options = TrainingOptions.from_config(config, snapshots)
+    train(spec.config, file, split, options)
+    if snapshots is not None and not _is_complete(snapshots, file):
+        # it was resumed from a training that kept fewer snapshots
+        train(spec.config, file, split.fresh(spec.config), replace(options, resume=False))
+
+
+def _has_trajectory(config: Config, data: Split, file: Path, snapshots: Snapshots) -> bool:
+    """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
     name = store_name(read_trained(file), data.fingerprint.train)
-    stored = store_folder(config, name) / trajectory_name(config["teacher_states"])
-    return states.is_complete(read_done_marker(file)["epochs"]) or read_arrays(stored, "cpu") is not None
+    folder = store_folder(config, name) / trajectory_name(config["teacher_states"])
+    return _is_complete(snapshots, file) or read_arrays(folder, "cpu") is not None

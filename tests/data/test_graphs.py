@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 
 from recbole_kd.data import graphs
 from recbole_kd.data.graphs import Graph, bipartite_graph, cooccurrence_graph, nearest_graph
+from recbole_kd.data.interactions import Interactions
 from recbole_kd.term.ftd import FTD
 from recbole_kd.testing.toy import ITEMS, SEEN, USERS, World
 
@@ -62,10 +63,10 @@ def test_the_training_pairs_are_the_bipartite_graph(knowledge):
 
 def test_a_pair_that_comes_twice_is_one_edge(knowledge):
     once = dense(bipartite_graph(knowledge))
-    for name in ("positive_users", "positive_items"):
-        part = getattr(knowledge, name)
-        setattr(knowledge, name, torch.cat([part, part[:3]]))
-    np.testing.assert_array_equal(dense(bipartite_graph(knowledge)), once)
+    pairs = (torch.cat([side, side[:3]]) for side in (knowledge.positive_users, knowledge.positive_items))
+    twice = Interactions(knowledge.n_users, knowledge.n_items, *pairs)
+    assert len(twice.users) == len(knowledge.positive_users) + 3
+    np.testing.assert_array_equal(dense(bipartite_graph(twice)), once)
 
 
 def strongest(k, counts):

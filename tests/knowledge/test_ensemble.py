@@ -492,12 +492,12 @@ def test_one_given_twice_is_refused_before_another_is_trained(ranks, workdir):
     assert not list((workdir / "new").rglob("*.pth"))
 
 
-def test_a_pair_twice_and_a_file_that_is_not_there_are_refused(ranks, workdir):
+def test_a_repeated_pair_and_a_missing_file_are_refused(ranks, workdir):
     write, _, settings = ranks
     line = (workdir / write()).read_text().splitlines()[1]
     with pytest.raises(KDError, match="twice"):
         read(settings, write(more=[line]))
-    with pytest.raises(KDError, match="not there"):
+    with pytest.raises(KDError, match="does not exist"):
         read(settings, "none.tsv")
     np.savez(workdir / "x.npz", user=np.array(["u1"]))
     with pytest.raises(KDError, match="needs the arrays"):

@@ -15,7 +15,7 @@ from recbole_kd.cli import main
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.config.layering import read_layers
 from recbole_kd.config.schema import PROPERTIES, method_keys, method_names
-from recbole_kd.data.split import prepare_split
+from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.experiment import Experiment
 from recbole_kd.method.configuration import build_config
@@ -272,10 +272,12 @@ class Untouched:
 @pytest.fixture
 def no_test_part(monkeypatch):
     split = prepare_split
-    for module in ("experiment", "trainer.training", "teacher.provider"):
+    for module in ("experiment", "trainer.training"):
         monkeypatch.setattr(
             f"recbole_kd.{module}.prepare_split", lambda config: replace(split(config), test=Untouched())
         )
+    fresh = Split.fresh
+    monkeypatch.setattr(Split, "fresh", lambda self, config: replace(fresh(self, config), test=Untouched()))
 
 
 @pytest.mark.parametrize("side", ["method", "alone", "teacher"])
