@@ -26,6 +26,7 @@ from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store
 from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
+from recbole_kd.trainer.options import TrainingOptions
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
