@@ -55,8 +55,9 @@ from recbole_kd.teacher import provider
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term.nkd import NKD
 from recbole_kd.trainer.cache_key import run_key
-from recbole_kd.trainer.ddp_trainer import (
-    DistributedKDTrainer,
+from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
+from recbole_kd.trainer.options import TrainingFiles
+from recbole_kd.trainer.rank_agreement import (
     check_same_data,
     check_same_lists,
     check_same_settings,
@@ -153,8 +154,8 @@ def model_of(bench):
 class Watching(DistributedKDTrainer):
     """Notes what the processes have in common at each epoch, and what each has seen."""
 
-    def __init__(self, config, model):
-        super().__init__(config, model)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         self.lists, self.weights, self.stopped = [], [], 0
 
     def _start_epoch(self, epoch):
@@ -175,9 +176,9 @@ class Watching(DistributedKDTrainer):
 def training(settings, method, keys):
     """A whole training with early stopping: lists and weights at each epoch, scores, and when it ended."""
     bench = bench_of(method, {**settings, "epochs": 12, "stopping_step": 1}, **keys)
-    trainer = Watching(bench.config, model_of(bench))
-    data = prepare_split(bench.student_config)
-    run_trainer(trainer, data, f"{settings['checkpoint_dir']}/{method}-{process_rank()}.pth")
+    split, model = prepare_split(bench.student_config), model_of(bench)
+    file = f"{settings['checkpoint_dir']}/{method}-{process_rank()}.pth"
+    trainer = run_trainer(Watching, bench.config, model, split, file)
     left = sorted(str(file) for file in Path(settings["checkpoint_dir"]).glob(f"{method}-*"))
     return {
         "lists": trainer.lists, "weights": trainer.weights, "stopped": trainer.stopped, "left": left,
@@ -223,8 +224,8 @@ def missing():
 def not_finite(settings):
     """What is said where one process alone has a loss that is not finite."""
     bench = bench_of("MKD", settings)
-    trainer = DistributedKDTrainer(bench.config, model_of(bench))
-    trainer.saved_model_file = "student.pth"  # as fit.run gives to all; a trainer's own is named after its own clock
+    # the same name in both processes, as run_trainer gives it: a trainer's default name contains the time
+    trainer = DistributedKDTrainer(bench.config, model_of(bench), TrainingFiles("student.pth"))
     trainer._start_epoch(0)
     losses = trainer.model.calculate_loss(half(bench.batch()))
     if process_rank() == 1:
@@ -288,12 +289,12 @@ def mean_of_halves(settings, method, keys):
     for rank in (0, 1):
         model = model_of(bench)
         model.start_epoch(0)
-        _current = ProcessInfo(rank, 2, rank, 2, "")
+        process_group._current = ProcessInfo(rank, 2, rank, 2, "")
         try:
             seed_per_rank(model.terms, bench.config, 0)
             batch = half(bench.batch())
         finally:
-            _current = None
+            process_group._current = None
         sum(model.train().calculate_loss(batch)).backward()
         parts.append({name: weight.grad for name, weight in model.named_parameters()})
     first, second = parts
@@ -381,7 +382,7 @@ def test_a_term_that_draws_its_own_lists_is_found_out(found):
 
 def test_a_process_that_goes_on_elsewhere_is_found_out(found):
     assert found[0]["epochs"] is None
-    assert "go on at epoch 1, and the first one at 0" in found[1]["epochs"]
+    assert "start at epoch 1, and process 0 at epoch 0" in found[1]["epochs"]
 
 
 # Sharing, in one process
@@ -544,7 +545,7 @@ def unlike_settings(place, settings):
 
 
 def test_machines_of_other_settings_are_refused(settings, workdir):
-    said = "learning_rate is 0.01 in the first process and 0.1 in process 1"
+    said = "learning_rate is 0.01 in process 0 and 0.1 in process 1"
     with pytest.raises(KDError, match=said):
         launch_processes(unlike_settings, pair(), (settings,))
 
@@ -553,8 +554,8 @@ def test_machines_of_other_files_and_folders_are_refused(settings, workdir, here
     config = make_config("SLD", config_dict=settings)
     data = prepare_split(plain_config(config))
     here(1, 2)
-    monkeypatch.setattr("recbole_kd.trainer.ddp_trainer.all_gather", lambda own: [own, "another"])
-    with pytest.raises(KDError, match="files are not the same for all processes"):
+    monkeypatch.setattr("recbole_kd.trainer.rank_agreement.all_gather", lambda own: [own, "another"])
+    with pytest.raises(KDError, match="files differ between the processes"):
         check_same_data(data)
     with pytest.raises(KDError, match=r"process 1 finds no teacher BPR in .*saved/teacher: all processes have to see"):
         provide_teachers(config, data)
@@ -596,7 +597,7 @@ def test_the_cause_is_said_though_another_ends_before(workdir):
 
 
 def test_an_answer_that_cannot_be_written_is_said(workdir, capfd):
-    with pytest.raises(ChildProcessError, match=r"ended without a word.*is there room for temporary files in"):
+    with pytest.raises(ChildProcessError, match=r"ended without a result.*check that there is room for temporary files in"):
         launch_processes(no_room, pair(), ())
     assert "Traceback" not in capfd.readouterr().err
 
@@ -615,7 +616,7 @@ def one_after_the_other(place, argvs, second_meeting):
         provider.train = knowledge_base.write_arrays = None
     else:  # long enough for the other to come and look for it
         knowledge_base.write_arrays = lambda *args: (time.sleep(3), write(*args))
-    places = (place, replace(place, meeting=second_meeting))
+    places = (place, replace(place, init_method=second_meeting))
     return [_run_rank(where, (None, None, None, None, argv)) for where, argv in zip(places, argvs, strict=True)]
 
 
@@ -637,7 +638,7 @@ def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settin
     assert main(argv_of(settings, workdir / "cut")) == 1
     assert time.monotonic() - began < 60 and not multiprocessing.active_children()
     out, err = capfd.readouterr()
-    assert last(err).startswith("recbole_kd: process 1 of 2 was ended from outside (SIGKILL")
+    assert last(err).startswith("recbole_kd: process 1 of 2 was killed (SIGKILL")
     assert "Traceback" not in out + err
     assert not list((workdir / "cut").glob("BPR-*.json")) and len(list((workdir / "cut").glob("BPR-*.resume"))) == 1
     read_checkpoint(distilled(workdir / "cut"))  # whole
@@ -648,7 +649,7 @@ def test_killed_the_run_ends_in_one_sentence_and_goes_on_to_the_same_bits(settin
 
     argvs = [argv_of(settings, workdir / "cut", "--resume=True"), argv_of(settings, workdir / "whole")]
     found = launch_processes(one_after_the_other, pair(), (argvs, pair()[0].init_method))
-    assert "going on at epoch" in capfd.readouterr().err
+    assert "resuming at epoch" in capfd.readouterr().err
     assert [result["config"]["nproc"] for result in found] == [2, 2]
     assert found[0]["distilled"]["test_result"] == found[1]["distilled"]["test_result"]
     cut, whole = (read_checkpoint(distilled(workdir / name)) for name in ("cut", "whole"))
