@@ -13,9 +13,6 @@ from recbole_kd.cli import main
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError, TrainingFailed
-from recbole_kd.evaluation.cost import model_size
-from recbole_kd.evaluation.list_recommender import ListRecommender
-from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.loader import load_knowledge, teachers_name
@@ -185,29 +182,10 @@ def test_the_result_has_a_row_for_each_teacher_and_one_for_all(settings, workdir
     assert share is None if gap <= 0 else share == pytest.approx((test["distilled"] - test["student_alone"]) / gap)
 
 
-def test_lists_are_evaluated_as_the_model_that_they_are_read_of(settings):
-    bench = ConformanceRun("RRD", settings)
-    model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
-    assert evaluate(bench.student_config, model, bench.data) == evaluate(
-        bench.teacher.config, bench.teacher.model, bench.data
-    )
-
-
 def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
     keys = {"teacher_model": ["BPR", "ItemKNN"], "eval_step": 3, "epochs": 3}
     labels = [row["label"] for row in run_kd("RRD", config_dict={**settings, **keys})["teachers"]]
     assert labels == ["BPR", "ItemKNN"]
-
-
-def test_sampled_evaluation_reads_the_same_order(settings):
-    eval_args = {"mode": {"valid": "uni20", "test": "uni20"}}
-    bench = ConformanceRun("RRD", settings, eval_args=eval_args)
-    model = ListRecommender(bench.knowledge, bench.student_config, bench.data.train._dataset)
-    lists, own = (
-        evaluate(config, one, bench.data)[1]
-        for config, one in ((bench.student_config, model), (bench.teacher.config, bench.teacher.model))
-    )
-    assert lists == own  # of 90 items all are in the lists
 
 
 # who may teach together
@@ -522,15 +500,3 @@ def test_a_term_that_needs_scores_refuses_a_file(ranks):
 def test_an_ensemble_says_what_it_is(bench):
     assert isinstance(bench.knowledge, EnsembleKnowledge) and bench.knowledge.capabilities == RANK_LISTS
     assert [read_checkpoint(teacher.file)["config"]["model"] for teacher in bench.teachers] == THREE
-
-
-def test_what_a_model_holds_is_counted_once(settings):
-    bench = ConformanceRun("RRD", settings, teacher_model=["LightGCN", "EASE"])
-    graph, solved = (teacher.model for teacher in bench.teachers)
-    evaluate(bench.teachers[0].config, graph, bench.data)  # leaves propagated tables behind
-    assert model_size(graph) == (
-        sum(weight.numel() for weight in graph.parameters()),
-        4 * (61 + 91) * 12,
-    )
-    numbers, nbytes = model_size(solved)
-    assert numbers >= 91 * 91 and nbytes >= 4 * 91 * 91

@@ -213,10 +213,10 @@ def test_half_precision_is_computed_in_float32(half):
 
 
 def test_no_matrix_of_all_pairs_is_made():
-    from recbole_kd.testing import Largest
+    from recbole_kd.testing import AllocationCounter
 
     student, teacher, groups = leaf(draw(2000, 2)), draw(2000, 3), torch.arange(2000) % 20
-    with Largest() as seen:
+    with AllocationCounter() as seen:
         full_topology(student, teacher).sum().backward()
         torch.cat(group_topology(student, teacher, groups)).sum().backward()
     assert seen.largest < 2000 * 2000 / 4

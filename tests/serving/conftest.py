@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from tests.serving.conftest_serving import FAMILIES, train_checkpoint
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.serving.conftest_serving import assert_same_list
 
 from recbole_kd import export, recommend
 from recbole_kd.errors import KDError
@@ -18,6 +17,7 @@ from recbole_kd.serving import checks, exporter, reader
 from recbole_kd.serving.checks import compare_lists, ndcg, sample, validation_ndcg
 from recbole_kd.serving.precision import decode, encode
 from recbole_kd.serving.user_items import UserItems
+from tests.serving.conftest_serving import assert_same_list
 
 # imports of anything but numpy and the standard library fail in here
 STRANGER = """

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.serving.conftest_serving import assert_same_list
 
 from recbole_kd import export, recommend
 from recbole_kd.serving.faiss_index import recall_of, write_index
+from tests.serving.conftest_serving import assert_same_list
 
 
 def lines(path):

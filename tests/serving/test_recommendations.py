@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.serving.conftest_serving import assert_same_list
 from recbole.utils.case_study import full_sort_topk
 
 from recbole_kd import fold_in, recommend, similar_items
@@ -15,6 +14,7 @@ from recbole_kd.errors import KDError
 from recbole_kd.serving import Request, output, recommend_to_file
 from recbole_kd.serving import scorers as scorers_module
 from recbole_kd.serving.vocabulary import Vocabulary, read_tokens
+from tests.serving.conftest_serving import assert_same_list
 
 WITHOUT_TEST = ["u40", "u41"]
 
