@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.capabilities import FACTORS
 from recbole_kd.serving.scorers import ModelScorer, Queries, as_ids
 from recbole_kd.serving.user_items import Sequences
 
@@ -42,7 +43,7 @@ class Vectors:
 def factor_vectors(model: Any) -> Vectors | None:
     """The factors of a model of users, after propagation; None where its scores are no inner product."""
     backbone = backbone_of(model)
-    if backbone is None or backbone.offers != "factors":
+    if backbone is None or FACTORS not in backbone.capabilities:
         return None
     view = backbone.snapshot()
     has_user = np.ones(len(view.user_table), dtype=bool)
