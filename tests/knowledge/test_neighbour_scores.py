@@ -32,18 +32,20 @@ def slow(view, positives, weight):
     seen = [[] for _ in range(n)]
     for user, item in zip(*(part.tolist() for part in positives), strict=True):
         seen[user].append(item)
-    found = torch.zeros(n, m, dtype=torch.float64)
+    result = torch.zeros(n, m, dtype=torch.float64)
     for user in range(1, n):
-        own = [float(users[user] @ items[item]) for item in range(1, m)]
+        scores = [float(users[user] @ items[item]) for item in range(1, m)]
         near = [
             sum(float(torch.cosine_similarity(items[item], items[other], dim=0)) for other in seen[user])
             / max(1, len(seen[user]))
             for item in range(1, m)
         ]
-        spread = [math.sqrt(sum((x - sum(values) / (m - 1)) ** 2 for x in values) / (m - 1)) for values in (own, near)]
+        spread = [
+            math.sqrt(sum((x - sum(values) / (m - 1)) ** 2 for x in values) / (m - 1)) for values in (scores, near)
+        ]
         ratio = spread[0] / spread[1] if spread[1] > 1e-9 else 0.0
-        found[user, 1:] = torch.tensor([s + weight * ratio * h for s, h in zip(own, near, strict=True)])
-    return found
+        result[user, 1:] = torch.tensor([s + weight * ratio * h for s, h in zip(scores, near, strict=True)])
+    return result
 
 
 def random_view(n, m, d, seed=0, scale=1.0):
@@ -69,7 +71,7 @@ def test_they_are_what_the_formula_says(weight):
     torch.testing.assert_close(scores[:, 1:].double(), slow(view, seen, weight)[1:, 1:], rtol=1e-4, atol=1e-5)
 
 
-def test_who_has_seen_nothing_keeps_the_teachers_scores():
+def test_a_user_without_items_has_the_teachers_scores():
     view, seen = random_view(3, 20, 4), pairs([1, 2], [], [3])
     user = torch.tensor([2])
     torch.testing.assert_close(with_neighbours(view, seen, 2.0).score_all(user), view.score_all(user))
@@ -98,37 +100,37 @@ def bench(settings):
 
 
 def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
-    own = ConformanceRun("SLD", settings).knowledge
+    plain = ConformanceRun("SLD", settings).knowledge
     knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
-    assert knowledge.width == own.width and knowledge.capabilities == FACTOR_MODEL
+    assert knowledge.width == plain.width and knowledge.capabilities == FACTOR_MODEL
     for side in ("user", "item"):
-        assert torch.equal(knowledge.factors(side), own.factors(side))
-    positives = own.positive_users, own.positive_items
-    expected = slow(View(own.factors("user"), own.factors("item")), positives, 0.8).float()
+        assert torch.equal(knowledge.factors(side), plain.factors(side))
+    positives = plain.positive_users, plain.positive_items
+    expected = slow(View(plain.factors("user"), plain.factors("item")), positives, 0.8).float()
     full = knowledge.score_all(everyone)
     torch.testing.assert_close(full[1:, 1:], expected[1:, 1:], rtol=1e-3, atol=1e-4)
-    items = torch.randint(1, own.n_items, (own.n_users, 5), generator=torch.Generator().manual_seed(0))
+    items = torch.randint(1, plain.n_items, (plain.n_users, 5), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(knowledge.score(items), full.gather(1, items))
-    expected[own.positive_users, own.positive_items] = -torch.inf
+    expected[plain.positive_users, plain.positive_items] = -torch.inf
     top, changed = knowledge.top_items(5), 0
-    for user in range(1, own.n_users):
+    for user in range(1, plain.n_users):
         torch.testing.assert_close(top.scores[user], full[user, top.ids[user].long()])
         assert set(top.ids[user].tolist()) == set((expected[user, 1:].topk(5).indices + 1).tolist())
-        changed += set(top.ids[user].tolist()) != set(own.top_items(5).ids[user].tolist())
+        changed += set(top.ids[user].tolist()) != set(plain.top_items(5).ids[user].tolist())
     assert changed
     for user in (1, 20):
         items = [item for item in knowledge.top_seen(4)[user].tolist() if item]
-        seen = own.positive_items[own.positive_users == user]
+        seen = plain.positive_items[plain.positive_users == user]
         assert set(items) == set(seen[full[user, seen].topk(len(items)).indices].tolist())
     turned = full.T.clone()
-    turned[own.positive_items, own.positive_users] = -torch.inf
+    turned[plain.positive_items, plain.positive_users] = -torch.inf
     turned[:, 0] = -torch.inf
     by_item = knowledge.top_users(3)
     for item in (1, 50):
         torch.testing.assert_close(by_item.scores[item], turned[item].topk(3).values)
 
 
-def test_each_weight_has_a_store_and_runs_of_its_own_and_none_is_as_before(settings, bench):
+def test_each_weight_has_another_store_and_other_runs_and_none_is_as_before(settings, bench):
     runs = [ConformanceRun("SLD", settings, **keys) for keys in ({}, {"neighbour_weight": 0.4})] + [bench]
     stores = {run.knowledge.store for run in runs}
     keys = {run_key(run.config, run.data.fingerprint) for run in runs}
@@ -149,9 +151,9 @@ def test_earlier_moments_are_read_with_them_too(bench):
 
 @pytest.mark.parametrize("teachers, weakest", [("EASE", "EASE offers scores"), (["BPR", "EASE"], "EASE offers scores")])
 def test_a_teacher_without_factors_is_refused_before_it_is_trained(settings, teachers, weakest):
-    asked = {**settings, "teacher_model": teachers, "neighbour_weight": 0.5}
+    user_keys = {**settings, "teacher_model": teachers, "neighbour_weight": 0.5}
     with pytest.raises(KDError, match=f"neighbour_weight needs teachers that offer factors, and {weakest} only"):
-        run_kd("RRD", config_dict=asked)
+        run_kd("RRD", config_dict=user_keys)
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
@@ -160,7 +162,7 @@ def test_a_weight_out_of_range_is_refused(capsys, value):
     assert "neighbour_weight" in capsys.readouterr().err
 
 
-def test_a_run_shows_what_they_are_worth_beside_the_teacher(settings, workdir):
+def test_a_run_shows_their_metrics_beside_the_teacher(settings, workdir):
     result = run_kd("MKD", config_dict={**settings, "neighbour_weight": 0.5, "result_file": "out.json"})
     row = json.loads((workdir / "out.json").read_text())["with_neighbours"]
     assert row["test_result"] == result["with_neighbours"]["test_result"]
@@ -171,7 +173,7 @@ def test_a_run_shows_what_they_are_worth_beside_the_teacher(settings, workdir):
 
 @pytest.mark.parametrize("better", [True, False])
 def test_the_table_advises_them_where_they_are_better(settings, better):
-    found = run_kd("SLD", config_dict=settings)
-    found["neighbours_worth"] |= {"with": 0.3, "without": 0.25, "better": better}
-    said = result_table(found).splitlines()[-1]
-    assert said.endswith("mrr@10 0.3000 against 0.2500: --neighbour_weight=1 teaches with them") == better
+    result = run_kd("SLD", config_dict=settings)
+    result["neighbours_worth"] |= {"with": 0.3, "without": 0.25, "better": better}
+    line = result_table(result).splitlines()[-1]
+    assert line.endswith("mrr@10 0.3000 against 0.2500: --neighbour_weight=1 teaches with them") == better
