@@ -1,5 +1,7 @@
 """Adapters that let a term read any RecBole model, student or teacher."""
 
+from typing import Any
+
 from recbole_kd.backbone.base import Backbone, View
 from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.backbone.factors import FactorBackbone, SimpleXBackbone
@@ -11,14 +13,14 @@ __all__ = ["Backbone", "Capability", "View", "backbone_of"]
 FAMILIES = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone)
 
 
-def backbone_of(model):
-    """The first family that can read the model; each checks its reading against the model's own scores.
+def backbone_of(model: Any) -> Backbone | None:
+    """The adapter of the first family that can read the model, checked against the model's scores.
 
     Args:
         model: a RecBole model.
 
     Returns:
-        Backbone, or None where no family can read it.
+        the adapter, or None where no family can read the model.
     """
     for family in FAMILIES:
         backbone = family.adapt(model)
