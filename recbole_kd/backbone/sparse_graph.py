@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Any
 
 import torch
 from recbole.model.general_recommender import LightGCN

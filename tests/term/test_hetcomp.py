@@ -139,8 +139,6 @@ def test_longer_lists_are_nested_tails():
     generator = torch.Generator().manual_seed(0)
     k, half, tenth, n = 20, 10, 2, 4
     scores, seen, rest = (torch.randn(n, width, generator=generator) for width in (k, tenth, 9))
-    term = Several(HetComp).term
-    term.k, term.cuts = k, (half, tenth)
     there = torch.ones_like(scores, dtype=torch.bool)
     there[1, 15:] = False  # a user with a shorter list
     found = nested_ranking(
