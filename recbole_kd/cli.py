@@ -148,7 +148,8 @@ def _run(argv: list[str]) -> str | None:
         return None
     page = progress_page(result)
     if page is not None:
-        file = Path(result["config"]["result_file"] or result["distilled"]["checkpoint"]).with_suffix(".progress.html")
+        file = Path(result["config"]["result_file"] or str(result["distilled"]["checkpoint"]))
+        file = file.with_suffix(".progress.html")
         atomic_write(file, page.encode())
         print(f"how the teachers were followed is in {file}")
     return result_table(result)

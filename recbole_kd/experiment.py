@@ -182,7 +182,9 @@ class Experiment:
         if side == "method":
             self._distil_to(file, callback)
             return
-        config = self.config.teacher if side == "teacher" else self.student_config
+        config = self.student_config if side == "alone" else self.config.teacher
+        if config is None:
+            raise KDError("a teacher that is a file of scores cannot be trained")
         whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
         with describe_failure(whose):
             train(

@@ -1,6 +1,6 @@
 """What an export is held to: the model's own lists, ties aside, and its accuracy on validation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -109,7 +109,7 @@ def validation_ndcg(
     return float(np.concatenate(gains).mean())
 
 
-def _queries(rows: np.ndarray, size: int):
+def _queries(rows: np.ndarray, size: int) -> Iterator[Queries]:
     for first in range(0, len(rows), size):
         yield Queries(as_ids(rows[first : first + size]))
 
