@@ -24,6 +24,19 @@ Settings = dict[str, Any]
 OWN_KEYS = ("teacher", "resume_interval")  # those of the settings that plain RecBole does not know
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of the slow accuracy check."""
+    config.addinivalue_line("markers", "gate: the slow accuracy check of a method, which -m gate runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the accuracy check unless ``-m`` names its mark: it takes minutes for each method."""
+    if "gate" not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("gate"):
+                item.add_marker(pytest.mark.skip(reason="the accuracy check runs with -m gate"))
+
+
 @pytest.fixture(autouse=True)
 def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test leaves CUDA_VISIBLE_DEVICES as it was."""
