@@ -5,7 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
-from recbole_kd.compare.plan import ALONE, ENDS, NEIGHBOURS, TEACHER, merged
+from recbole_kd.compare.plan import ALONE, REFERENCES, NEIGHBOURS, TEACHER, merged
 from recbole_kd.compare.run import Run, teachers_of
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.config.recbole_schema import model_keys
@@ -91,7 +91,7 @@ def _configured(plan, dataset, common):
             raise KDError(f"{dataset.name}, {name}: {error}") from error
     if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:
         layers[NEIGHBOURS], configs[NEIGHBOURS] = dict(shared), configs[TEACHER]
-    return {name: layers[name] for name in sorted(layers, key=lambda name: name not in ENDS)}, configs  # stable
+    return {name: layers[name] for name in sorted(layers, key=lambda name: name not in REFERENCES)}, configs  # stable
 
 
 def _runs_on(plan, dataset):

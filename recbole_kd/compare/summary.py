@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER
 from recbole_kd.compare.run import speed_file
 from recbole_kd.evaluation.metrics import smaller_is_better
 from recbole_kd.evaluation.result import recovered_share
@@ -63,7 +63,7 @@ def _dataset(here):
     by_name: dict[str, dict] = {}
     for run, row in here:
         by_name.setdefault(run.name, {})[run.seed] = row
-    by_name = {name: by_name[name] for name in sorted(by_name, key=lambda name: name not in ENDS)}  # stable
+    by_name = {name: by_name[name] for name in sorted(by_name, key=lambda name: name not in REFERENCES)}  # stable
     speed = _speeds(here[0][0])
     found = {name: _row(seeds, speed.get(name)) for name, seeds in by_name.items()}
     for metric in some["test_result"]:
@@ -113,7 +113,7 @@ def _compared(found, by_name, metric):
         name: {seed: row["test_result"][metric] for seed, row in seeds.items()} for name, seeds in by_name.items()
     }
     smaller = smaller_is_better(metric)
-    methods = [name for name in values if name not in ENDS]
+    methods = [name for name in values if name not in REFERENCES]
     full = complete({name: values[name] for name in methods})
     for name, own in values.items():
         entry = {"values": {str(seed): value for seed, value in own.items()}, **describe(list(own.values()))}
@@ -160,6 +160,6 @@ def complete(seeds):
 def ranked(rows, metric):
     """The methods among a summary's rows, the best mean first; those that lack seeds come after all others."""
     sign = 1 if smaller_is_better(metric) else -1
-    entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in ENDS}
+    entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in REFERENCES}
     full = complete({name: entry["values"] for name, entry in entries.items()})
     return sorted(entries, key=lambda name: (name not in full, sign * entries[name]["mean"]))

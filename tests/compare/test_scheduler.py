@@ -139,8 +139,8 @@ def test_the_teachers_line_is_drawn_over_the_seeds_that_it_shares_with_the_stude
 
 def test_a_repeated_comparison_runs_nothing(done, monkeypatch, workdir):
     plan, found = done
-    for name in ("execute", "time_models", "check_data"):
-        monkeypatch.setattr(f"recbole_kd.compare.work.{name}", lambda *_: None)
+    for name in ("execute_run", "time_models", "check_datasets"):
+        monkeypatch.setattr(f"recbole_kd.compare.scheduler.{name}", lambda *_: None)
     assert compare(plan) == found
 
 
@@ -474,7 +474,7 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best():
     ({"methods": [{"model": "SLD", "sld_weight": -1}]}, ["toy, SLD", "sld_weight=-1"]),
     ({"methods": ["SLD", {"model": "RRD", "epochs": 9}]}, ["'RRD'", "another teacher", "epochs 9", "teacher.epochs"]),
     ({"alone": {"student": {"seed": 5}}}, ["'seed'", "'alone'", "'seeds'"]),
-    ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "are one"]),
+    ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "the same key"]),
     ({"methods": ["SLD", {"model": "RRD", "teacher_model": "LightGCN"}]}, ["another teacher", "under 'keys'"]),
     ({"methods": ["HetComp", {"model": "HetComp", "name": "near", "neighbour_weight": 1.0}]},
      ["differ in neighbour_weight", "under 'keys'"]),
@@ -785,7 +785,7 @@ def test_the_line_says_what_runs_and_what_is_left(done):
     stream = Terminal()
     line = Progress(8, 2, 1, {("toy", "student alone"): [90.0]}, stream)
     line.show([second], {first: 30.0})
-    assert stream[-1] == "\r2/8 | 0:00 gone, about 2:30 left | toy, seed 1, teacher"
+    assert stream[-1] == "\r2/8 | 0:00 elapsed, about 2:30 left | toy, seed 1, teacher"
     line.ended(first, 45.0, "it diverged")
     line.show([], {})
     assert stream[-1].startswith("\r3/8, 1 failed") and len(stream[-1]) >= len(stream[0])

@@ -4,7 +4,7 @@ import statistics
 
 import plotly.graph_objects as go
 
-from recbole_kd.compare.plan import ALONE, ENDS, NEIGHBOURS, TEACHER
+from recbole_kd.compare.plan import ALONE, REFERENCES, NEIGHBOURS, TEACHER
 
 # Okabe and Ito's, which colour-blind readers tell apart; then the same as another dash
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6F00")
@@ -15,8 +15,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 
 def styles(names):
     """name to (colour, dash, symbol), the same in every chart."""
-    methods = [name for name in names if name not in ENDS]
-    found = {name: (GREYS[name], "solid", "circle") for name in names if name in ENDS}
+    methods = [name for name in names if name not in REFERENCES]
+    found = {name: (GREYS[name], "solid", "circle") for name in names if name in REFERENCES}
     for number, name in enumerate(methods):
         turn, place = divmod(number, len(COLOURS))
         found[name] = COLOURS[place], DASHES[turn % len(DASHES)], SYMBOLS[turn % len(SYMBOLS)]
@@ -26,7 +26,7 @@ def styles(names):
 def gains(part, metric):
     """Each method's difference to the student alone: seeds, mean, both intervals; the teacher's as a line."""
     rows = {name: row["metrics"][metric] for name, row in part["rows"].items()}
-    methods = [name for name in rows if name not in ENDS][::-1]
+    methods = [name for name in rows if name not in REFERENCES][::-1]
     style, figure = styles(part["rows"]), go.Figure()
     alone = rows.get(ALONE, {}).get("values", {})
     for name in methods:

@@ -6,7 +6,7 @@ from html import escape
 
 from plotly.offline import get_plotlyjs
 
-from recbole_kd.compare.plan import ALONE, ENDS
+from recbole_kd.compare.plan import ALONE, REFERENCES
 from recbole_kd.compare.report.charts import bin_names, curves, gains, popularity, sizes
 from recbole_kd.compare.report.tables import (
     accuracy,
@@ -49,7 +49,7 @@ the best mean among the others, which is chosen after the fact.</p>"""
 def page(found, runs):
     """The report of a summary as HTML; ``runs``: the comparison's, for the learning curves."""
     methods = list(dict.fromkeys(name for part in found["datasets"].values() for name in part["rows"]))
-    title = f"Comparison of {', '.join(name for name in methods if name not in ENDS) or 'no method'}"
+    title = f"Comparison of {', '.join(name for name in methods if name not in REFERENCES) or 'no method'}"
     rows = [row for run in runs if (row := run.row()) and "failed" not in row]
     body = [f"<h1>{escape(title)}</h1>", _intro(found), _boxes(found)]
     if len(found["datasets"]) > 1:
