@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recbole_kd.compare.data_checks import check_datasets, check_given_teachers
 from recbole_kd.compare.executor import make_executor
-from recbole_kd.compare.expand import check_datasets, check_given_teachers, plan_runs
+from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, read_plan
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
@@ -113,7 +114,7 @@ def _work(missing, rows, workers, processes, progress):
     def why_not(run):
         teacher = teachers[run.dataset, run.seed]
         reason = failed.get(teacher) or (rows[teacher] or {}).get("failed")
-        return f"its teacher failed: {reason}" if reason and run.waits else None
+        return f"its teacher failed: {reason}" if reason and run.needs_teacher else None
 
     def so_far():
         return {run: time.monotonic() - began for run, began in running.values()}
@@ -126,7 +127,7 @@ def _work(missing, rows, workers, processes, progress):
             else:  # a teacher that diverged always will
                 give_up(run, why_not(run))
             progress.ended(run, None, why_not(run), waiting, so_far())
-        ready = [run for run in waiting if not run.waits or rows[teachers[run.dataset, run.seed]]]
+        ready = [run for run in waiting if not run.needs_teacher or rows[teachers[run.dataset, run.seed]]]
         for run in ready[: processes - len(running)]:
             waiting.remove(run)
             began = time.monotonic()

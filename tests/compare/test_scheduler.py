@@ -670,12 +670,12 @@ def test_recall_by_popularity_is_that_of_any_batch_size(done):
     run = plan_runs(done[0])[0]
     config = make_config(config_dict=run.keys)
     data = prepare_split(plain_config(config))
-    own, model, _ = load_trained(config, run.name, data)
-    found = []
+    loaded = load_trained(config, run.name, data)
+    results = []
     for size in (2_000_000, 300, 64):  # all users at once, a few, and less than the catalogue
-        own["eval_batch_size"] = size
-        found.append(popularity_recall(own, model, data))
-    assert found[0] == found[1] == found[2] == run.row()["popularity"]
+        loaded.config["eval_batch_size"] = size
+        results.append(popularity_recall(loaded.config, loaded.model, data))
+    assert results[0] == results[1] == results[2] == run.row()["popularity"]
 
 
 # What is shown

@@ -4,7 +4,7 @@ import statistics
 
 import plotly.graph_objects as go
 
-from recbole_kd.compare.plan import ALONE, REFERENCES, NEIGHBOURS, TEACHER
+from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER
 
 # Okabe and Ito's, which colour-blind readers tell apart; then the same as another dash
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6F00")
