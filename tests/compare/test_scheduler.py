@@ -25,16 +25,9 @@ from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.report.charts import gains
+from recbole_kd.compare.report.formats import format_number, format_p_value, format_percent, format_signed, mean_sd
 from recbole_kd.compare.report.html import findings
-from recbole_kd.compare.report.tables import (
-    accuracy,
-    comparison_text,
-    format_number,
-    format_p_value,
-    format_percent,
-    format_signed,
-    mean_sd,
-)
+from recbole_kd.compare.report.tables import accuracy, comparison_text
 from recbole_kd.compare.run import _measured, load_trained, time_models
 from recbole_kd.compare.scheduler import compare
 from recbole_kd.compare.summary import _compared, complete, ranked
