@@ -191,7 +191,7 @@ def complete(seeds: Mapping[str, Collection[Any]]) -> list[str]:
     Args:
         seeds: name to its seeds.
     """
-    most = set(max(seeds.values(), key=len, default=()))
+    most = max((set(values) for values in seeds.values()), key=len, default=set())
     return [name for name, values in seeds.items() if set(values) == most]
 
 

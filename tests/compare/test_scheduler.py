@@ -25,10 +25,11 @@ from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.report.charts import gains
+from recbole_kd.compare.report.findings import findings
 from recbole_kd.compare.report.formats import format_number, format_p_value, format_percent, format_signed, mean_sd
-from recbole_kd.compare.report.html import findings
+from recbole_kd.compare.report.markup import table
 from recbole_kd.compare.report.tables import accuracy, comparison_text
-from recbole_kd.compare.run import _measured, load_trained, time_models
+from recbole_kd.compare.run import _measured, load_trained, read_row, time_models
 from recbole_kd.compare.scheduler import compare
 from recbole_kd.compare.summary import _compared, complete, ranked
 from recbole_kd.config.configurator import plain_config
@@ -101,6 +102,18 @@ def test_every_run_has_a_file_and_the_summary_holds_their_metrics_unrounded(done
     assert any(value != round(value, 6) for value in values)
     assert rows["teacher"]["parameters"] == 3 * rows["SLD"]["parameters"] and rows["SLD"]["ms_per_user"] > 0
     assert json.loads((plan.folder / "summary.json").read_text()) == found
+
+
+def test_files_have_a_schema_version_and_files_without_it_are_version_1(done, tmp_path):
+    run = plan_runs(done[0])[0]
+    row = run.row()
+    assert row["schema_version"] == done[1]["schema_version"] == 1
+    file = tmp_path / "run.json"
+    earlier = {name: value for name, value in row.items() if name != "schema_version"}
+    file.write_text(json.dumps(earlier))
+    assert read_row(file, run.key) == earlier
+    file.write_text(json.dumps({**row, "schema_version": 2}))
+    assert read_row(file, run.key) is None
 
 
 def test_each_seed_has_its_own_split_which_all_its_runs_share(done):
@@ -736,9 +749,7 @@ def test_the_csv_files_and_the_text_hold_the_summary(done):
 
 
 def test_a_name_is_not_markup():
-    from recbole_kd.compare.report.html import _table
-
-    assert "<b>" not in _table(["<b>"], [["<b>", "<i>"]])
+    assert "<b>" not in table(["<b>"], [["<b>", "<i>"]])
 
 
 # The line on the terminal

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def mean_sd(entry: Mapping[str, Any]) -> str:
-    """The mean and the standard deviation; the mean alone where there is no deviation.
+    """The mean and the standard deviation; the mean alone without a deviation.
 
     >>> mean_sd({"mean": 0.2928, "sd": 0.0037})
     '0.2928 ± 0.0037'
