@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recbole_kd.method.distiller import Distiller
     from recbole_kd.method.registration import register, register_method
     from recbole_kd.quick_start import load_student, objective_function, run_kd
+    from recbole_kd.serving import Recommender, export, fold_in, recommend, similar_items
     from recbole_kd.term.base import Term
     from recbole_kd.trainer.kd_trainer import KDTrainer
 
@@ -36,15 +37,20 @@ _PUBLIC = {
     "Knowledge": "knowledge.model:ModelKnowledge",
     "ModelKnowledge": "knowledge.model",
     "NonFiniteLoss": "errors",
+    "Recommender": "serving",
     "Term": "term.base",
+    "export": "serving",
+    "fold_in": "serving",
     "load_student": "quick_start",
     "method_names": "config.schema",
     "objective_function": "quick_start",
     "read_checkpoint": "checkpoint.reader",
+    "recommend": "serving",
     "register": "method.registration",
     "register_backbone": "backbone",
     "register_method": "method.registration",
     "run_kd": "quick_start",
+    "similar_items": "serving",
 }
 
 __all__ = [
@@ -57,16 +63,21 @@ __all__ = [
     "Knowledge",
     "ModelKnowledge",
     "NonFiniteLoss",
+    "Recommender",
     "Term",
     "__version__",
+    "export",
+    "fold_in",
     "load_student",
     "method_names",
     "objective_function",
     "read_checkpoint",
+    "recommend",
     "register",
     "register_backbone",
     "register_method",
     "run_kd",
+    "similar_items",
 ]
 
 

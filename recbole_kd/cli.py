@@ -17,6 +17,7 @@ from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFaile
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys_table, methods_table, progress_page, recipes_table, result_table
+from recbole_kd.serving import EXPORT_USAGE, RECOMMEND_USAGE, export_argv, recommend_argv
 from recbole_kd.tune.report import trials_table
 from recbole_kd.tune.tuner import tune_argv
 
@@ -37,6 +38,8 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   --model=X --explain   the keys of one method
   compare plan.yaml     methods x seeds x datasets, summarised in tables and a report (compare --help)
   tune              a search for good settings, on validation (tune --help)
+  recommend FILE    recommendations of a trained model (recommend --help)
+  export FILE       a trained model for numpy, onnxruntime or faiss (export --help)
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 TUNE = """usage: run_kd.py tune --model=MKD --dataset=ml-100k [--key=value ...]
@@ -69,7 +72,8 @@ same command continues where it was interrupted (docs/compare.md).
   processes: 1              runs at a time
   metric: ndcg@10           the one that is shown first
 """
-PAGES = {"tune": TUNE, "compare": COMPARE}
+PAGES = {"tune": TUNE, "compare": COMPARE, "recommend": RECOMMEND_USAGE, "export": EXPORT_USAGE}
+SERVING = {"recommend": recommend_argv, "export": export_argv}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(f"too little memory: {error}; {MEMORY_HINT}", 1)
     except KeyboardInterrupt:
-        option = "" if argv[0] in ("compare", "tune") else " with --resume=True"
+        option = "" if argv[0] in PAGES else " with --resume=True"
         return _fail(f"interrupted; the same command{option} continues", 130)
     return 0
 
@@ -108,6 +112,8 @@ def _answer(argv: list[str]) -> str | None:
         return _compare(argv[1:])
     if argv[0] == "tune":
         return trials_table(tune_argv(argv[1:]))
+    if argv[0] in SERVING:
+        return SERVING[argv[0]](argv[1:])
     if "--list" in argv:
         return _list_methods()
     if "--list-recipes" in argv:
@@ -142,7 +148,8 @@ def _run(argv: list[str]) -> str | None:
         return None
     page = progress_page(result)
     if page is not None:
-        file = Path(result["config"]["result_file"] or result["distilled"]["checkpoint"]).with_suffix(".progress.html")
+        file = Path(result["config"]["result_file"] or str(result["distilled"]["checkpoint"]))
+        file = file.with_suffix(".progress.html")
         atomic_write(file, page.encode())
         print(f"how the teachers were followed is in {file}")
     return result_table(result)

@@ -21,8 +21,8 @@ from recbole_kd.distributed.launcher import process_layout
 from recbole_kd.distributed.process_group import broadcast_object, process_count, rank0_first
 from recbole_kd.distributed.sharding import divided_threads
 from recbole_kd.errors import KDError
-from recbole_kd.evaluation.neighbour_advice import neighbour_advice
-from recbole_kd.evaluation.result import build_result
+from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice, neighbour_advice
+from recbole_kd.evaluation.result import RunResult, build_result
 from recbole_kd.io import atomic_write, check_output_file, check_writable_folder, exclusive_folder
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher
@@ -54,12 +54,12 @@ class TrainedModel(NamedTuple):
     Attributes:
         config: its plain RecBole Config.
         model: the model, in evaluation mode.
-        file: its checkpoint; None of a model that has none.
+        file: its checkpoint.
     """
 
     config: RecBoleConfig
     model: AbstractRecommender
-    file: str | None
+    file: str
 
 
 def make_config(
@@ -182,7 +182,9 @@ class Experiment:
         if side == "method":
             self._distil_to(file, callback)
             return
-        config = self.config.teacher if side == "teacher" else self.student_config
+        config = self.student_config if side == "alone" else self.config.teacher
+        if config is None:
+            raise KDError("a teacher that is a file of scores cannot be trained")
         whose = f"the teacher {config['model']}" if side == "teacher" else f"the student {config['model']} alone"
         with describe_failure(whose):
             train(
@@ -207,7 +209,7 @@ class Experiment:
         config, content = self.student_config, read_trained(file)
         return TrainedModel(config, load_weights(config, self.split.train._dataset, file, content), str(file))
 
-    def advise_neighbours(self) -> dict | None:
+    def advise_neighbours(self) -> NeighbourAdvice | None:
         """What the teacher's item neighbours would bring to its ranking on validation; None where that does not arise.
 
         Source: see ``evaluation.neighbour_advice``.
@@ -218,7 +220,7 @@ class Experiment:
         )
         return neighbour_advice(config, self.split, self.teachers, self.knowledge) if reads_scores else None
 
-    def run(self) -> dict:
+    def run(self) -> RunResult:
         """All steps, with their log and the result file; returns the result, as ``run_kd`` describes it.
 
         Raises:
@@ -238,7 +240,8 @@ class Experiment:
         alone = self.train_alone() if self.config["baseline"] else None
         distilled = self.distil()
         result = build_result(self.config, self.split, self.teachers, self.knowledge, alone, distilled)
-        result |= {"neighbours_worth": advice} if advice else {}
+        if advice:
+            result["neighbours_worth"] = advice
         self._end_log(result, distilled)
         return result
 
@@ -260,7 +263,7 @@ class Experiment:
         logger.info(f"{config.method}: student {config['model']}{width_text}")
         logger.info(self.split.dataset)
 
-    def _end_log(self, result: dict, distilled: TrainedModel) -> None:
+    def _end_log(self, result: RunResult, distilled: TrainedModel) -> None:
         WandbLogger(self.student_config).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
         logger = logging.getLogger()
         logger.info("The running environment of this training is as follows:\n" + get_environment(self.config).draw())

@@ -20,6 +20,7 @@ from recbole_kd.distributed.launcher import launch_processes, process_layout, st
 from recbole_kd.distributed.process_group import ProcessInfo, broadcast_object, join_group
 from recbole_kd.errors import KDError
 from recbole_kd.evaluation.metrics import evaluate
+from recbole_kd.evaluation.result import RunResult
 from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.checks import check_distributable
 from recbole_kd.trainer.ddp_trainer import silence_rank
@@ -37,7 +38,7 @@ def run_kd(
     config_file_list: list[str] | str | None = None,
     config_dict: dict | None = None,
     argv: list[str] | None = None,
-) -> dict[str, Any] | None:
+) -> RunResult | None:
     """Find or train a teacher, distil a student, compare both with the student trained alone.
 
     Args:
@@ -71,7 +72,7 @@ def run_kd(
         return experiment.run()
 
 
-def _run_rank(process: ProcessInfo, arguments: tuple) -> dict[str, Any] | None:
+def _run_rank(process: ProcessInfo, arguments: tuple) -> RunResult | None:
     """One process of a distributed run: rank 0 does all that a single process does, the others train the student too.
 
     Returns:

@@ -52,7 +52,7 @@ class View:
         return pair_scores(self.items(items), self.user_table, users)
 
     def score_in_blocks(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """``score`` of many pairs without gradient, in blocks of rows: an item's vector takes more memory than its score.
+        """``score`` of many pairs without gradient, in blocks: vectors take more memory than scores.
 
         Args:
             users: shape [n].

@@ -1,7 +1,9 @@
-"""Graph models: the factors are what ``forward()`` gives after propagation, not the tables in the checkpoint."""
+"""Graph models: the factors are what ``forward()`` returns after propagation, not the tables in the checkpoint."""
 
 import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -15,7 +17,7 @@ class GraphBackbone(Backbone):
     """
 
     @classmethod
-    def matches(cls, model):
+    def matches(cls, model: Any) -> bool:
         if inspect.signature(model.forward).parameters:
             return False
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -26,35 +28,35 @@ class GraphBackbone(Backbone):
         return isinstance(tables, tuple) and tuple(len(table) for table in tables) == sizes
 
     @contextmanager
-    def view(self):
+    def view(self) -> Iterator[View]:
         """Within a step ``forward()`` propagates once: the model's loss and the terms get the same tensors."""
         forward = self.model.forward
-        tables: list = []
+        tables: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-        def once():
+        def propagate_once() -> tuple[torch.Tensor, torch.Tensor]:
             if not tables:
                 # in float32 under AMP: a sparse product of halves has no gradient on a CPU
                 with torch.autocast(self.model.device.type, enabled=False):
                     tables.append(forward())
             return tables[0]
 
-        self.model.forward = once  # on the instance, in front of the class's method
+        self.model.forward = propagate_once  # on the instance, where it hides the class's method
         try:
-            yield _LazyView(once)
+            yield _LazyView(propagate_once)
         finally:
             del self.model.forward
 
 
 class _LazyView(View):
-    """Propagates when a term first asks, which is after the model's own loss has cleared its caches."""
+    """Propagates at the first access, which is after the model's loss has cleared its caches."""
 
-    def __init__(self, propagate):
+    def __init__(self, propagate: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
         self.propagate = propagate
 
     @property
-    def user_table(self):
+    def user_table(self) -> torch.Tensor:
         return self.propagate()[0]
 
     @property
-    def item_table(self):
+    def item_table(self) -> torch.Tensor:
         return self.propagate()[1]

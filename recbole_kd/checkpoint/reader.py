@@ -3,11 +3,14 @@
 import io
 import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
+from scipy import sparse
 
 from recbole_kd.checkpoint.rebuilders import Array, Record, StorageType
 from recbole_kd.checkpoint.unpickler import Unpickler, check_bounds
@@ -15,26 +18,31 @@ from recbole_kd.config.model_names import is_known_model, model_class_of
 from recbole_kd.errors import KDError
 
 
-def read_checkpoint(path, map_location="cpu"):
-    """A RecBole checkpoint as a dict; its ``config`` a dict of RecBole's keys.
+def read_checkpoint(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a RecBole checkpoint without executing anything in it.
+
+    Args:
+        path: the file.
+        map_location: the device of its tensors.
+
+    Returns:
+        The checkpoint's entries; ``config`` is a dict of RecBole's keys.
 
     Raises:
-        KDError: not there, cut short, not a checkpoint, or something in it that a checkpoint has no need of.
+        KDError: the file is missing or damaged, is no RecBole checkpoint, or holds an object that no checkpoint needs.
     """
     content = _read_file(path, map_location)
-    if (
-        not isinstance(content, dict)
-        or not isinstance(content.get("state_dict"), dict)
-        or _final_config(content) is None
-    ):
+    config = _final_config(content) if isinstance(content, dict) else None
+    if config is None or not isinstance(content.get("state_dict"), dict):
         raise KDError(f"'{path}' is not a RecBole checkpoint: it holds no config and weights")
-    content["config"] = _final_config(content)
-    if not isinstance(content["config"].get("model"), str):
+    if not isinstance(config.get("model"), str):
         raise KDError(f"'{path}' is not a RecBole checkpoint: its config names no model")
+    content["config"] = config
     return content
 
 
-def _final_config(content):
+def _final_config(content: dict[str, Any]) -> dict[str, Any] | None:
+    """The final values of the keys in a checkpoint's RecBole Config; None if it holds no such object."""
     config = content.get("config")
     if not isinstance(config, Record) or not isinstance(config.state, dict):
         return None
@@ -42,19 +50,21 @@ def _final_config(content):
     return final if isinstance(final, dict) else None
 
 
-def load_for_recbole(file, map_location="cpu", **_):
-    """In place of ``torch.load`` inside RecBole: the same reading, with a RecBole Config in it."""
+def load_for_recbole(file: Path | str, map_location: Any = "cpu", **_: Any) -> Any:
+    """Replaces ``torch.load`` inside RecBole: reads without executing, and gives ``config`` as a RecBole Config.
+
+    Args:
+        file: the checkpoint.
+        map_location: the device of its tensors.
+
+    Raises:
+        KDError: as ``read_checkpoint``.
+    """
     content = _read_file(file, map_location)
     if isinstance(content, dict) and isinstance(content.get("config"), Record):
         if _final_config(content) is None:
-            raise KDError(f"'{file}' is not a RecBole checkpoint: its config is none")
-        config = object.__new__(Config)
-        config.__dict__.update(content["config"].state)
-        # two classes that the file only names; a model of the user's own cannot be looked up
-        config.yaml_loader = Config._build_yaml_loader(config)
-        config.model_class = model_class_of(config) if is_known_model(config) else None
-        if str(config["device"]).startswith("cuda") and not torch.cuda.is_available():
-            config["device"] = torch.device("cpu")  # trained on a GPU, served without one
+            raise KDError(f"'{file}' is not a RecBole checkpoint: its config holds no keys")
+        config = _restore_config(content["config"].state)
         content["config"] = config
         try:
             content["other_parameter"] = to_device(config["device"], restore_arrays(content.get("other_parameter")))
@@ -63,23 +73,35 @@ def load_for_recbole(file, map_location="cpu", **_):
     return content
 
 
-def to_device(device, other):
-    """A model's ``other_parameter`` where the model is: a graph model's propagated tables are tensors."""
+def _restore_config(state: dict[str, Any]) -> Config:
+    """A RecBole Config with the attributes in a checkpoint."""
+    config = object.__new__(Config)
+    config.__dict__.update(state)
+    # two classes that the file only names; a class outside RecBole cannot be looked up by its name
+    config.yaml_loader = Config._build_yaml_loader(config)
+    config.model_class = model_class_of(config) if is_known_model(config) else None
+    if str(config["device"]).startswith("cuda") and not torch.cuda.is_available():
+        config["device"] = torch.device("cpu")  # trained on a GPU, served without one
+    return config
+
+
+def to_device(device: torch.device | str, other: Any) -> Any:
+    """A model's ``other_parameter`` with its tensors on ``device``: a graph model's propagated tables are tensors."""
     if not isinstance(other, dict):
         return other
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in other.items()}
 
 
-def _read_file(path, map_location):
+def _read_file(path: Path | str, map_location: Any) -> Any:
     if not str(path):
-        raise KDError("a checkpoint is asked for by an empty name: write a file's")
+        raise KDError("the name of a checkpoint is empty: write the name of a file")
     path = Path(path)
     if not path.is_file():
         raise KDError(f"the checkpoint '{path}' is {'a folder, not a file' if path.is_dir() else 'not there'}")
     try:
         with open(path, "rb") as stream:
-            if stream.read(4) != b"PK\x03\x04":  # by which torch tells a zip file from a pickle, which it would run
-                raise zipfile.BadZipFile("it does not begin as one")
+            if stream.read(4) != b"PK\x03\x04":  # torch would run any other file as a pickle
+                raise zipfile.BadZipFile("it does not begin as a zip file")
         with zipfile.ZipFile(path) as archive:
             return _Archive(archive, path.stat().st_size, map_location).load()
     except KDError as error:
@@ -87,17 +109,24 @@ def _read_file(path, map_location):
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in zipfile, pickle, numpy or torch
-        said = ascii(" ".join(str(error).split()))[1:-1][:150]
+        message = ascii(" ".join(str(error).split()))[1:-1][:150]
         raise KDError(
-            f"'{path}' is not a checkpoint that torch.save wrote, or it is damaged ({type(error).__name__}: {said})"
+            f"'{path}' is not a checkpoint that torch.save wrote, or it is damaged ({type(error).__name__}: {message})"
         ) from error
 
 
 class _Archive:
-    """One open checkpoint."""
+    """An open checkpoint, whose records are checked before anything is read.
 
-    def __init__(self, archive, size, map_location):
-        self.archive, self.size, self.map_location, self.storages = archive, size, map_location, {}
+    Args:
+        archive: the zip file.
+        size: its length in bytes.
+        map_location: the device of its tensors.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, size: int, map_location: Any) -> None:
+        self.archive, self.size, self.map_location = archive, size, map_location
+        self.storages: dict[str, torch.Tensor] = {}
         infos = archive.infolist()
         names = [info.filename for info in infos]
         if len(set(names)) != len(names):
@@ -116,14 +145,19 @@ class _Archive:
         if order in names and archive.read(order) != b"little":
             raise KDError("it was written on a big-endian machine")
 
-    def load(self):
+    def load(self) -> Any:
+        """The content of the checkpoint's pickle."""
         pickled = self.archive.read(f"{self.root}/data.pkl")
         content = Unpickler(io.BytesIO(pickled), self.storage, 4 * self.size + 2**20).load()
         check_bounds(content, 16 * len(pickled) + 2**20)
         return content
 
-    def storage(self, identity):
-        """A raw record as a flat tensor, no longer than the record really is."""
+    def storage(self, identity: Any) -> torch.Tensor:
+        """A raw record as a flat tensor of its true length.
+
+        Args:
+            identity: the persistent id that the pickle gives; not trusted.
+        """
         kind, storage, key, _location, numel = identity
         if kind != "storage" or not isinstance(storage, StorageType) or not isinstance(key, str) or not key.isalnum():
             raise KDError("it refers to something outside itself")
@@ -137,10 +171,13 @@ class _Archive:
         return self.storages[key]
 
 
-def restore_arrays(value):
-    """``other_parameter`` as a model wants it: arrays and scipy matrices in place of their records.
+def restore_arrays(value: Any) -> Any:
+    """A model's ``other_parameter`` with arrays and scipy matrices in place of their records.
 
-    Modules are left out: their weights are in the state_dict. Raises KDError: a matrix that is none.
+    Modules are left out, because their weights are in the state_dict.
+
+    Raises:
+        KDError: a matrix is damaged, or of a kind that no RecBole model stores.
     """
     if isinstance(value, Array):
         return value.array
@@ -152,7 +189,7 @@ def restore_arrays(value):
     if isinstance(value, Record) and value.kind.startswith("scipy.sparse"):
         try:
             return _restore_matrix(
-                value.kind.rpartition(".")[2], {key: _plain_part(part) for key, part in value.state.items()}
+                value.kind.rpartition(".")[2], {key: _unwrap(field) for key, field in value.state.items()}
             )
         except KDError:
             raise
@@ -161,31 +198,30 @@ def restore_arrays(value):
     return value
 
 
-def _is_module(value):
+def _is_module(value: Any) -> bool:
     return isinstance(value, Record) and not value.kind.startswith("scipy.sparse")
 
 
-def _plain_part(part):
-    """A part of a matrix: numbers alone, and never a matrix again."""
-    if isinstance(part, Array):
-        return part.array
-    return tuple(map(_plain_part, part)) if isinstance(part, tuple) else part
+def _unwrap(field: Any) -> Any:
+    """An attribute of a matrix with arrays in place of their records; a matrix inside a matrix is not restored."""
+    if isinstance(field, Array):
+        return field.array
+    return tuple(map(_unwrap, field)) if isinstance(field, tuple) else field
 
 
-def _restore_matrix(name, state):
-    import scipy.sparse as sparse
-
+def _restore_matrix(name: str, state: Mapping[str, Any]) -> Any:
+    """A scipy matrix from its class's name and its attributes."""
     shape = state.get("_shape")
     if name in ("csr_matrix", "csc_matrix", "csr_array", "csc_array"):
-        made = getattr(sparse, name)((state["data"], state["indices"], state["indptr"]), shape=shape)
-        made.check_format(full_check=True)  # an index out of range would write outside the matrix
-        return made
+        matrix = getattr(sparse, name)((state["data"], state["indices"], state["indptr"]), shape=shape)
+        matrix.check_format(full_check=True)  # an index out of range would write outside the matrix
+        return matrix
     if name in ("coo_matrix", "coo_array"):
-        at = state["coords"] if "coords" in state else (state["row"], state["col"])
-        return getattr(sparse, name)((state["data"], at), shape=shape)
+        coords = state["coords"] if "coords" in state else (state["row"], state["col"])
+        return getattr(sparse, name)((state["data"], coords), shape=shape)
     if name in ("lil_matrix", "lil_array"):
         rows = np.repeat(np.arange(len(state["rows"])), [len(row) for row in state["rows"]])
-        columns, data = (np.array([x for row in state[part] for x in row]) for part in ("rows", "data"))
-        found = sparse.coo_matrix((data, (rows, columns.astype(np.int64))), shape=shape)
-        return getattr(sparse, name)(found, dtype=state["dtype"].dtype)
+        columns, data = (np.array([x for row in state[key] for x in row]) for key in ("rows", "data"))
+        matrix = sparse.coo_matrix((data, (rows, columns.astype(np.int64))), shape=shape)
+        return getattr(sparse, name)(matrix, dtype=state["dtype"].dtype)
     raise KDError(f"it holds a scipy {name}, which no RecBole model stores")

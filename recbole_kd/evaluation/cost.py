@@ -69,7 +69,7 @@ def latencies(models: Mapping[Any, Any], users: torch.Tensor, k: int, rounds: in
         The median over the rounds, by name.
     """
     times: dict[Any, list[float]] = {name: [] for name in models}
-    backbones = {name: backbone_of(model.eval()) for name, model in models.items()}
+    backbones: dict[Any, Any] = {name: backbone_of(model.eval()) for name, model in models.items()}
     for round_ in range(rounds + WARM_UP_ROUNDS):
         for name, backbone in backbones.items():
             size = USERS_PER_PAIR_BATCH if isinstance(backbone, PairBackbone) else USERS_PER_BATCH

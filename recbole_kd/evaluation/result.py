@@ -118,8 +118,7 @@ def build_result(
 
     Args:
         config: the Config of the run.
-        split: its split.
-        teachers: its teachers.
+        split, teachers: its split and its teachers.
         knowledge: what is read from them.
         alone: the student trained alone, or None.
         distilled: the distilled student.
@@ -129,24 +128,23 @@ def build_result(
     """
     student = plain_config(config)
     models = _teacher_models(student, split, teachers, knowledge)
-    models |= {"student_alone": alone} if alone else {}
-    rows = _measure_rows({**models, "distilled": distilled}, split, max(config["topk"]))
+    models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
+    rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [_teacher_row(teacher, rows.pop(index)) for index, teacher in enumerate(teachers)]
-    result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
     if len(teachers) > 1 or config["neighbour_weight"]:
         lists = ListRecommender(knowledge, student, split.train._dataset)
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
+    result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
     result |= rows
     result["distilled"]["method"] = config.method
     if alone:
         result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
     _round_metrics([*teacher_rows, *rows.values()], config["metric_decimal_place"])
-    progress = (read_done_marker(distilled[2]) or {}).get("progress")
-    result |= {"progress": progress} if progress else {}
-    settings = [None if spec.config is None else _plain_settings(spec.config) for spec in config.teachers]
-    result |= {"teacher_config": settings[0]} if len(settings) == 1 else {"teacher_configs": settings}
-    return cast(RunResult, result | {"config": _plain_settings(config), "versions": versions()})
+    if progress := (read_done_marker(distilled[2]) or {}).get("progress"):
+        result["progress"] = progress
+    result |= {**_teacher_settings(config), "config": _plain_settings(config), "versions": versions()}
+    return cast(RunResult, result)
 
 
 def _teacher_models(
@@ -226,6 +224,11 @@ def _recovered_shares(result: Mapping[str, Any]) -> dict[str, float | None]:
         metric: recovered_share([method[metric]], [alone[metric]], [teacher[metric]], smaller_is_better(metric))
         for metric in method
     }
+
+
+def _teacher_settings(config: Config) -> dict[str, Any]:
+    settings = [None if spec.config is None else _plain_settings(spec.config) for spec in config.teachers]
+    return {"teacher_config": settings[0]} if len(settings) == 1 else {"teacher_configs": settings}
 
 
 def _plain_settings(config: RecBoleConfig) -> dict[str, Any]:

@@ -118,14 +118,23 @@ def check_split(config: Config, split: Split) -> None:
     check_trainings(config, split)
 
 
-def check_student_capabilities(config: Config, backbone: Backbone | None) -> None:
-    """Refuse a student that lacks what a term needs; ``backbone``: its adapter, None without one. Raises KDError."""
+def check_student_capabilities(config: Config, backbone: Backbone | None) -> Backbone:
+    """The student's backbone, which has what the terms need.
+
+    Args:
+        config: the run's Config.
+        backbone: the student's adapter; None where no family can read the student.
+
+    Raises:
+        KDError: it lacks a capability.
+    """
     needs = functools.reduce(operator.or_, (get_term(name).student_needs for name in method_terms(config)))
-    missing = needs & ~(backbone.capabilities if backbone is not None else Capability(0))
-    if missing & FACTORS:
+    needs |= FACTORS  # a term reads the student by a View, and every View has factors so far
+    if backbone is None or FACTORS not in backbone.capabilities:
         raise _student_refusal(config["model"], "has no user and item factors that make its scores")
-    if missing:
+    if missing := needs & ~backbone.capabilities:
         raise _student_refusal(config["model"], f"has no {describe(missing)}, which {config.method} needs")
+    return backbone
 
 
 def _check_planned_teachers(config: Config, dataset: Dataset) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import Config
 from recbole_kd.config.layering import Layers
-from recbole_kd.config.schema import is_recbole_model
+from recbole_kd.config.model_names import is_known_model, model_reference
 from recbole_kd.config.teacher_entries import TeacherEntry
 from recbole_kd.errors import KDError
 from recbole_kd.method.checks import check_model_types, check_settings, find_unused_teacher_keys
@@ -33,8 +33,8 @@ def _checkpoint_config(entry: TeacherEntry) -> dict[str, Any] | None:
     if entry.path is None:
         return None
     settings = read_checkpoint(entry.path)["config"]
-    if not is_recbole_model(settings["model"]):
+    if not is_known_model(settings):
         raise KDError(f"'{entry.path}' holds the model {settings['model']!r}, which RecBole does not have")
-    if entry.model not in (None, settings["model"]):
+    if entry.model not in (None, model_reference(settings)):
         raise KDError(f"teacher_model={entry.model}, but '{entry.path}' holds a {settings['model']}: leave one out")
     return settings

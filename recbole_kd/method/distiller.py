@@ -68,8 +68,7 @@ class Distiller(GeneralRecommender):
         self.config = config
         self.student = build_model(config, dataset)
         with preserve_rng():
-            self.backbone = backbone_of(self.student)
-        check_student_capabilities(config, self.backbone)
+            self.backbone = check_student_capabilities(config, backbone_of(self.student))
         if knowledge is None:
             with preserve_rng():
                 knowledge = _provide_knowledge(config, dataset)
@@ -79,7 +78,7 @@ class Distiller(GeneralRecommender):
         with seeded_rng(config["seed"]):
             terms = self.build_terms([get_term(name) for name in method_terms(config)], config, knowledge, width)
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
-        self.losses = {}
+        self.losses: dict[str, torch.Tensor] = {}
 
     @classmethod
     def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
@@ -112,7 +111,7 @@ class Distiller(GeneralRecommender):
         """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple."""
         user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
         with self.backbone.view() as view:
-            base = self.student.calculate_loss(interaction)
+            base: Any = self.student.calculate_loss(interaction)
             base = sum(base) if isinstance(base, tuple) else base
             if self.config["kd_reduction"] == "sum":
                 base = sum_over_rows(base, len(user), self.config)

@@ -59,7 +59,7 @@ def provide_teachers(config: Config, data: Split, given: Mapping[int, Teacher] |
         for position, spec in enumerate(config.teachers):
             if position not in teachers:
                 with _name_failed_teacher(config, position):
-                    teachers[position] = _trained_teacher(config, data, spec)
+                    teachers[position] = _trained_teacher(config, data, spec, spec.config)
     ordered = [teachers[position] for position in range(len(config.teachers))]
     _require_distinct(ordered)
     return ordered
@@ -115,14 +115,14 @@ def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file:
     return replace(teacher, warning=warning)
 
 
-def _trained_teacher(config: Config, data: Split, spec: TeacherSpec) -> Teacher:
+def _trained_teacher(config: Config, data: Split, spec: TeacherSpec, teacher: RecBoleConfig) -> Teacher:
     folder = Path(config["checkpoint_dir"]) / "teacher"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{spec.config['model']}-{spec.config['dataset']}-{run_key(spec.config, data.fingerprint)}.pth"
+    file = folder / f"{teacher['model']}-{teacher['dataset']}-{run_key(teacher, data.fingerprint)}.pth"
     with teacher_lock(file):
         _find_or_train(config, data, spec, file)
-        teacher = _make_teacher(spec, data, file, read_trained(file))
-        return _with_saved_trajectory(teacher, config, data, file)
+        trained = _make_teacher(spec, data, file, read_trained(file))
+        return _with_saved_trajectory(trained, config, data, file)
 
 
 def _with_saved_trajectory(teacher: Teacher, config: Config, data: Split, file: Path) -> Teacher:

@@ -98,7 +98,7 @@ class BD(Term):
     def weighted(self, batch: Batch) -> dict[str, torch.Tensor]:
         return super().weighted(batch) | {"BD teacher": self.teacher_loss}
 
-    def _teacher_base_loss(self, interaction: Any) -> torch.Tensor:
+    def _teacher_base_loss(self, interaction: Any) -> Any:
         """The teacher's RecBole loss, which draws from the term's stream."""
         with preserve_rng():
             restore_rng(self.stream)

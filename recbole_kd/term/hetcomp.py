@@ -53,12 +53,13 @@ class HetComp(Term):
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         self.k = self.list_length(config, knowledge.n_items)
-        self.half, self.tenth = max(1, self.k // 2), max(1, self.k // 10)
+        self.cuts = max(1, self.k // 2), max(1, self.k // 10)
         lists, device = knowledge.trajectories(config["teacher_states"], self.k), config["device"]
         self.trajectory = TrajectoryStates(lists, knowledge.weights, self.key("alpha"), device)
-        self.seen = knowledge.top_seen(self.tenth)
-        self.register_buffer("best", self.trajectory.consensus(self.k, self.key("temperature")))
+        self.seen = knowledge.top_seen(self.cuts[1])
+        self.register_buffer("best", torch.zeros(knowledge.n_users, self.k, dtype=torch.int32, device=device))
         self.register_buffer("ranking_since", torch.tensor(-1, device=device))  # an epoch; -1 before
+        self._merge_lists()
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -89,9 +90,12 @@ class HetComp(Term):
             with student.eval_view() as view:
                 student_ids = self.knowledge.top_unseen(view, self.key("agree_k")).ids
             self.trajectory.advance(student_ids, epoch // refresh)
-            self.best.copy_(self.trajectory.consensus(self.k, self.key("temperature")))
+            self._merge_lists()
         if self.ranking_since < 0 and self.trajectory.all_final():
             self.ranking_since.fill_(epoch)
+
+    def _merge_lists(self) -> None:
+        self.best.copy_(self.trajectory.consensus(self.k, self.key("temperature")))
 
     def loss(self, batch: Batch) -> torch.Tensor:
         users = self.subsample(batch.users)
@@ -103,7 +107,7 @@ class HetComp(Term):
         if transfer == "overall" or (transfer == "adaptive" and self.ranking_since < 0):
             values = 2.0 * (above_tail(listed, tail, best > 0) + above_tail(known, tail, seen > 0))
         else:
-            values = nested_ranking(listed, known, tail, best > 0, seen > 0, (self.half, self.tenth))
+            values = nested_ranking(listed, known, tail, best > 0, seen > 0, self.cuts)
         return self.reduce(values, len(batch.users), coordinates=self.k)
 
     def _tail(self, view: View, users: torch.Tensor, best: torch.Tensor) -> torch.Tensor:

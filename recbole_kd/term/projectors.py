@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -131,7 +132,7 @@ class ProjectorPair(nn.Module):
         hidden = max(1, round(hidden_ratio * d_out))
         return cls(lambda: Projector(d_in, d_out, hidden, experts, dropout))
 
-    def of(self, side: str) -> nn.Module:
+    def of(self, side: str) -> Any:
         """The projector of ``user`` or ``item``."""
         return self.user_projector if side == "user" else self.item_projector
 

@@ -130,7 +130,7 @@ def silence_rank(config: RecBoleConfig) -> None:
 
 
 class _NullWriter:
-    """Stands in for TensorBoard's SummaryWriter and writes nothing."""
+    """A replacement of TensorBoard's SummaryWriter that writes nothing."""
 
     def add_scalar(self, *args: Any) -> None:
         """Do nothing."""

@@ -187,7 +187,7 @@ class ResumableTrainer(Trainer):
         """Return to the last resume point, if one exists.
 
         Returns:
-            The epoch that comes next; None where there is no resume point.
+            The epoch that comes next; None without a resume point.
 
         Raises:
             KDError: the resume point was written on another kind of device, whose generators cannot be restored on

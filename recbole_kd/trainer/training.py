@@ -88,10 +88,9 @@ def run_trainer(
     file: str | Path,
     options: TrainingOptions | None = None,
 ) -> Any:
-    """Construct a trainer and train a model with it on a fresh split.
+    """Construct a trainer and train a model with it on a fresh split. Rank 0 alone writes.
 
-    A ``ResumableTrainer`` writes resume points to ``file``.resume in the meantime. After the training, ``file``.json
-    marks the checkpoint as complete. Of several processes the first one alone writes.
+    Resume points go to ``file``.resume. After the training, ``file``.json marks the checkpoint as complete.
 
     Args:
         trainer_class: a RecBole trainer class.
@@ -102,23 +101,23 @@ def run_trainer(
         options: how to train.
 
     Returns:
-        The trainer, after the training.
+        The trainer.
 
     Raises:
         KDError: the trainer leaves no checkpoint, or the resume point cannot be used.
-        NonFiniteLoss: a loss became NaN or infinite.
+        NonFiniteLoss: a loss is NaN or infinite.
         TrainingStopped: raised by ``options.on_epoch``; the checkpoint is not marked as complete.
     """
-    options = options or TrainingOptions()
+    options, writes = options or TrainingOptions(), process_rank() == 0
     trainer = _make_trainer(trainer_class, config, model, split, file, options)
-    if process_rank() == 0:
+    if writes:
         Path(f"{file}.json").unlink(missing_ok=True)
     if options.resume and isinstance(trainer, ResumableTrainer) and trainer.resume() is not None:
         logging.getLogger().info(f"resuming at epoch {trainer.start_epoch}")
     started = time.perf_counter()
     score = _fit(trainer, split, options.on_epoch)
-    if process_rank() == 0:
-        _complete(trainer, split, file, float(score), time.perf_counter() - started)
+    if writes:
+        _complete(trainer, split, file, score, time.perf_counter() - started)
     return trainer
 
 
@@ -167,7 +166,7 @@ def _fit(trainer: Any, split: Split, on_epoch: EpochCallback | None) -> float:
                 f"side alone, student.enable_amp or teacher.enable_amp ({error_sentence(error)})"
             ) from error
         raise
-    return score
+    return float(score)
 
 
 def _epoch_callback(model: Any, on_epoch: EpochCallback) -> Callable[[int, float], None]:

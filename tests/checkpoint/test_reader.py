@@ -48,7 +48,7 @@ def write_toy(folder):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """A function from a model's name and keys to its config on a tiny dataset; in a working directory of its own."""
+    """A function from a model's name and keys to its config on a tiny dataset; in a new working directory."""
     folder = tmp_path_factory.mktemp("checkpoints")
     write_toy(folder)
     base = {"data_path": str(folder), "epochs": 1, "show_progress": False, "state": "ERROR", "embedding_size": 8}
@@ -81,19 +81,19 @@ def same(one, other):
 
 
 def test_a_real_checkpoint_reads_as_torch_load_reads_it(trained):
-    ours, theirs = read_checkpoint(trained), torch.load(trained, weights_only=False)
-    assert set(ours) == set(theirs) >= {"state_dict", "optimizer", "other_parameter", "fingerprint"}
-    assert same(ours["config"], theirs.pop("config").final_config_dict)
+    ours, expected = read_checkpoint(trained), torch.load(trained, weights_only=False)
+    assert set(ours) == set(expected) >= {"state_dict", "optimizer", "other_parameter", "fingerprint"}
+    assert same(ours["config"], expected.pop("config").final_config_dict)
     ours["other_parameter"] = restore_arrays(ours["other_parameter"])
-    assert [name for name in theirs if not same(theirs[name], ours[name])] == []
+    assert [name for name in expected if not same(expected[name], ours[name])] == []
 
 
-def test_recbole_gets_a_config_of_its_own(trained):
-    ours, theirs = load_for_recbole(trained)["config"], torch.load(trained, weights_only=False)["config"]
+def test_recbole_gets_its_config_class(trained):
+    ours, expected = load_for_recbole(trained)["config"], torch.load(trained, weights_only=False)["config"]
     assert type(ours) is Config
-    assert set(vars(ours)) == set(vars(theirs))
-    assert same(ours.final_config_dict, theirs.final_config_dict)
-    assert ours.model_class is get_model(ours["model"]) is theirs.model_class
+    assert set(vars(ours)) == set(vars(expected))
+    assert same(ours.final_config_dict, expected.final_config_dict)
+    assert ours.model_class is get_model(ours["model"]) is expected.model_class
 
 
 def test_arrays_written_under_an_older_numpy_are_read(forge):
@@ -101,8 +101,8 @@ def test_arrays_written_under_an_older_numpy_are_read(forge):
     plain = pickle.dumps({"array": array, "turned": np.asfortranarray(array), "number": array[1, 2]}, protocol=2)
     old = plain.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     assert old.count(b"numpy.core.multiarray") >= 1
-    found = restore_arrays(load_for_recbole(forge(old)))
-    assert same(found, {"array": array, "turned": array, "number": 5.0})
+    result = restore_arrays(load_for_recbole(forge(old)))
+    assert same(result, {"array": array, "turned": array, "number": 5.0})
 
 
 @pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "lil_matrix"])
@@ -117,9 +117,9 @@ def test_tensors_of_all_kinds_and_shapes_are_read(tmp_path):
     content |= {"turned": base.view(4, 6).t(), "part": base[5:9], "none": base[:0], "number": torch.tensor(7)}
     content |= {"flag": torch.tensor([True, False]), "sparse": torch.eye(3).to_sparse()}
     torch.save(content, tmp_path / "x.pth")
-    found = load_for_recbole(tmp_path / "x.pth")
-    assert found.pop("sparse").to_dense().equal(content.pop("sparse").to_dense())
-    assert same(found, content)
+    result = load_for_recbole(tmp_path / "x.pth")
+    assert result.pop("sparse").to_dense().equal(content.pop("sparse").to_dense())
+    assert same(result, content)
 
 
 # ---- forged ones
@@ -131,7 +131,7 @@ def refused(path, reader=read_checkpoint):
         reader(path)
     sentence = str(caught.value)
     assert sentence.isprintable() and len(sentence) < 400 + len(str(path))
-    assert str(path) in sentence or reader is read_and_settled
+    assert str(path) in sentence or reader is read_and_restore
     return sentence
 
 
@@ -221,9 +221,9 @@ def evil(forge, tmp_path, monkeypatch):
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("spell", SPELLS)
 def test_a_payload_is_refused_and_not_run(evil, canary, spell, protocol):
-    asked = "" if spell == "Config" else "no checkpoint needs"  # a Config's record has no state then
-    assert asked in refused(evil(pickle.dumps({"config": SPELLS[spell], "state_dict": {}}, protocol=protocol)))
-    assert asked in refused(evil(pickle.dumps(SPELLS[spell], protocol=protocol)))
+    reason = "" if spell == "Config" else "no checkpoint needs"  # a Config's record has no state then
+    assert reason in refused(evil(pickle.dumps({"config": SPELLS[spell], "state_dict": {}}, protocol=protocol)))
+    assert reason in refused(evil(pickle.dumps(SPELLS[spell], protocol=protocol)))
 
 
 @pytest.mark.parametrize("spell", SPELLS)
@@ -296,7 +296,7 @@ BUILT = {
 
 
 @pytest.fixture
-def kept_enum():
+def enum_members():
     before = dict(vars(ModelType.GENERAL))
     yield
     vars(ModelType.GENERAL).clear()
@@ -305,7 +305,7 @@ def kept_enum():
 
 @pytest.mark.parametrize("how", [BUILD, SLOTS], ids=["state", "slots"])
 @pytest.mark.parametrize("what", BUILT)
-def test_nothing_that_outlives_the_reading_can_be_changed(forge, kept_enum, what, how):
+def test_nothing_that_outlives_the_reading_can_be_changed(forge, enum_members, what, how):
     assert read_checkpoint(forge(within(BUILT[what])))
     refused(forge(within(BUILT[what] + how)))
     assert not hasattr(ModelType.GENERAL, "evil")
@@ -367,10 +367,10 @@ class Tensor:
     """Pickles as a tensor over the record 0, whatever is claimed of it."""
 
     def __init__(self, size, stride, offset=0, numel=1, **storage):
-        self.parts = Storage(numel, **storage), offset, size, stride, False, OrderedDict()
+        self.arguments = Storage(numel, **storage), offset, size, stride, False, OrderedDict()
 
     def __reduce__(self):
-        return torch._utils._rebuild_tensor_v2, self.parts
+        return torch._utils._rebuild_tensor_v2, self.arguments
 
     @property
     def instructions(self):
@@ -388,8 +388,8 @@ BOMBS = {
     "negative sizes": Tensor((-2, -2), (1, 1), numel=4),
     "overflow": Tensor((2**32, 2**32), (1, 1), numel=4),
     "a size that is text": Tensor((2**45, "x"), (1, 1), numel=4),  # a product of the two would be a long text
-    "record shorter than said": Tensor((10**9,), (1,), numel=10**9),
-    "record longer than said": Tensor((1,), (1,), numel=1),
+    "record shorter than declared": Tensor((10**9,), (1,), numel=10**9),
+    "record longer than declared": Tensor((1,), (1,), numel=1),
     "other width": Tensor((4,), (1,), numel=4, kind="DoubleStorage"),
     "other record": Tensor((4,), (1,), numel=4, key="1"),
     "record outside": Tensor((4,), (1,), numel=4, key="../data.pkl"),
@@ -408,11 +408,11 @@ def test_an_odd_reference_is_refused(forge, identity):
     refused(forge(within(instructions(storage)), FOUR))
 
 
-def distinct_bytes(parts):
+def distinct_bytes(arrays):
     """Memory behind arrays or tensors, what they share counted once."""
-    if isinstance(parts[0], torch.Tensor):
-        return sum({part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in parts}.values())
-    return sum({part.__array_interface__["data"][0]: part.nbytes for part in parts}.values())
+    if isinstance(arrays[0], torch.Tensor):
+        return sum({part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in arrays}.values())
+    return sum({part.__array_interface__["data"][0]: part.nbytes for part in arrays}.values())
 
 
 @pytest.mark.parametrize("kind", ["tensors", "arrays"])
@@ -423,24 +423,24 @@ def test_naming_one_record_often_takes_no_more_memory_than_the_file(forge, kind)
         shared = [Tensor((size,), (1,), numel=size) for _ in range(count)]
         path = forge(within(instructions(shared)), {"0": bytes(4 * size)})
     else:
-        parts = np.zeros(10**5).__reduce__()
-        path = forge(content_with(4, x=[Rebuilt(*parts) for _ in range(count)]))
+        arguments = np.zeros(10**5).__reduce__()
+        path = forge(content_with(4, x=[Rebuilt(*arguments) for _ in range(count)]))
     try:
-        found = restore_arrays(read_checkpoint(path)["x"])
+        result = restore_arrays(read_checkpoint(path)["x"])
     except KDError:
         return
-    assert len(found) == count
-    assert distinct_bytes(found) <= 4 * path.stat().st_size
+    assert len(result) == count
+    assert distinct_bytes(result) <= 4 * path.stat().st_size
 
 
 class Rebuilt:
     """Pickles as a call followed by a state."""
 
-    def __init__(self, *parts):
-        self.parts = parts
+    def __init__(self, *arguments):
+        self.arguments = arguments
 
     def __reduce__(self):
-        return self.parts
+        return self.arguments
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def pack(archive, name, **lies):
 
 @pytest.mark.parametrize("lies", [{"size": 2**31}, {"packed": 2**31, "size": 2**31}, {"packed": 3, "size": 10**6}])
 @pytest.mark.parametrize("name", ["archive/data/0", "archive/data.pkl"])
-def test_an_entry_that_claims_more_than_there_is_is_refused(forge, name, lies):
+def test_an_entry_that_claims_more_than_it_holds_is_refused(forge, name, lies):
     path = forge(within(Tensor((4,), (1,), numel=4).instructions), FOUR)
     assert read_checkpoint(path)
     refused(pack(path, name, **lies))
@@ -517,14 +517,14 @@ def in_a_child(action):
         os._exit(code)
     os.close(outlet)
     with open(inlet, "rb") as stream:
-        said = stream.read().decode(errors="replace")
+        message = stream.read().decode(errors="replace")
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         return f"died of signal {os.WTERMSIG(status)}"
-    return said if os.WEXITSTATUS(status) else None
+    return message if os.WEXITSTATUS(status) else None
 
 
-def read_and_settled(path):
+def read_and_restore(path):
     content = read_checkpoint(path)
     str(content["config"]), restore_arrays(content.get("other_parameter"))
     return load_for_recbole(path)
@@ -542,9 +542,15 @@ NESTS = {
     "a tuple in a called set": named("builtins", "set") + b"])" + DEEP + b"a\x85R",
     "a tuple as a key of an ordered dict": named("collections", "OrderedDict") + b"]]()" + DEEP + b"K\x01ea\x85R",
     "a tuple as a value of an enum": named("recbole.utils.enum_type", "ModelType") + b")" + DEEP + b"\x85R",
-    "a tuple as the name of a record": named("torch", "FloatStorage") + b"0(" + text("storage")
-    + named("torch", "FloatStorage") + b")" + DEEP + text("cpu") + b"K\x01tQ",
-}  # fmt: skip
+    "a tuple as the name of a record": named("torch", "FloatStorage")
+    + b"0("
+    + text("storage")
+    + named("torch", "FloatStorage")
+    + b")"
+    + DEEP
+    + text("cpu")
+    + b"K\x01tQ",
+}
 
 
 @posix
@@ -552,7 +558,7 @@ NESTS = {
 def test_deep_nesting_does_not_crash_the_reader(forge, nest):
     place = text("other_parameter") if nest in ("lists", "dicts", "tuples") else text("x")
     path = forge(content_with()[:-1] + b"(" + place + NESTS[nest] + b"u.")
-    assert in_a_child(lambda: refused(path, read_and_settled)) is None
+    assert in_a_child(lambda: refused(path, read_and_restore)) is None
 
 
 @posix
@@ -563,7 +569,7 @@ def test_lists_that_share_lists_do_not_hang_the_reader(forge, place):
     if place != "config":
         content[place] = {"note": laughs}
     path = forge(pickle.dumps(content, protocol=2))
-    assert in_a_child(lambda: refused(path, read_and_settled)) is None
+    assert in_a_child(lambda: refused(path, read_and_restore)) is None
 
 
 LAUGHS = nested(40, shared=True)
@@ -605,7 +611,7 @@ def test_a_size_made_of_a_tensor_is_refused(forge):
 def test_a_list_that_holds_itself_is_refused(forge):
     ring = []
     ring.append(ring)
-    refused(forge(content_with(other_parameter={"ring": ring})), read_and_settled)
+    refused(forge(content_with(other_parameter={"ring": ring})), read_and_restore)
 
 
 def test_a_large_name_does_not_make_a_large_sentence(forge):
@@ -688,8 +694,8 @@ def test_files_of_other_kinds_are_refused(tmp_path):
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
     (tmp_path / "dangling").symlink_to("nowhere")
-    found = [*tmp_path.iterdir(), tmp_path / "missing", tmp_path / "text" / "below"]
-    for path in found:
+    paths = [*tmp_path.iterdir(), tmp_path / "missing", tmp_path / "text" / "below"]
+    for path in paths:
         refused(path)
         refused(path, load_for_recbole)
         refused(str(path))
@@ -712,7 +718,7 @@ def fixed_checkpoint():
 def fails_otherwise(path):
     """What a damaged file raises beside KDError."""
     try:
-        read_and_settled(path)
+        read_and_restore(path)
     except KDError as error:
         return None if str(error).isprintable() else f"unprintable: {error}"
     except Exception as error:
@@ -721,24 +727,24 @@ def fails_otherwise(path):
 
 
 def test_a_file_cut_at_any_length_is_refused(tmp_path):
-    whole, path = fixed_checkpoint(), tmp_path / "cut.pth"
-    path.write_bytes(whole)
-    assert read_and_settled(path)["epoch"] == 3
-    for length in [*range(0, 120), *range(120, len(whole) - 120, 37), *range(len(whole) - 120, len(whole))]:
-        path.write_bytes(whole[:length])
+    content, path = fixed_checkpoint(), tmp_path / "cut.pth"
+    path.write_bytes(content)
+    assert read_and_restore(path)["epoch"] == 3
+    for length in [*range(0, 120), *range(120, len(content) - 120, 37), *range(len(content) - 120, len(content))]:
+        path.write_bytes(content[:length])
         refused(path)
 
 
 @posix
 @pytest.mark.parametrize("where", ["the file", "the pickle"])
 def test_damaged_bytes_end_in_a_sentence_or_do_not_matter(tmp_path, where):
-    whole, path, draw = fixed_checkpoint(), tmp_path / "damaged.pth", random.Random(7)
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+    untouched, path, draw = fixed_checkpoint(), tmp_path / "damaged.pth", random.Random(7)
+    with zipfile.ZipFile(io.BytesIO(untouched)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     name = next(name for name in entries if name.endswith("data.pkl"))
 
-    def damaged(content):
-        content = bytearray(content)
+    def damaged(original):
+        content = bytearray(original)
         for _ in range(draw.choice([1, 1, 2, 8])):
             content[draw.randrange(len(content))] = draw.randrange(256)
         return bytes(content)
@@ -746,7 +752,7 @@ def test_damaged_bytes_end_in_a_sentence_or_do_not_matter(tmp_path, where):
     def fuzz():
         for _ in range(300):
             if where == "the file":
-                path.write_bytes(damaged(whole))
+                path.write_bytes(damaged(untouched))
             else:  # with a right checksum, so that the damage reaches the unpickler
                 with zipfile.ZipFile(path, "w") as archive:
                     for entry, content in {**entries, name: damaged(entries[name])}.items():
@@ -801,7 +807,7 @@ def test_loading_a_student_unpickles_nothing_beside_a_dataset_that_is_a_path(mak
 
 
 def test_loading_a_student_unpickles_no_vectors_of_its_items(make, forge, canary, tmp_path):
-    # LDiffRec, a model of RecBole's, has numpy load what lies beside the data
+    # LDiffRec, a model of RecBole's, has numpy load what is next to the data
     path = stored(make, tmp_path / "x.pth", "LDiffRec")
     folder = Path(load_student(path)[0]["data_path"])
     content = torch.load(path, weights_only=False)
@@ -844,10 +850,13 @@ def weights_about(metadata):
 @pytest.mark.parametrize(
     "entry",
     [
-        {"state_dict": {1: 2}}, {"state_dict": {"user_embedding.weight": "x"}}, {"other_parameter": [1]},
-        weights_about(5), weights_about({"": 5}),
+        {"state_dict": {1: 2}},
+        {"state_dict": {"user_embedding.weight": "x"}},
+        {"other_parameter": [1]},
+        weights_about(5),
+        weights_about({"": 5}),
     ],
-)  # fmt: skip
+)
 def test_weights_that_are_none_are_refused(make, forge, tmp_path, entry):
     path = stored(make, tmp_path / "x.pth")
     path.write_bytes(torch_bytes({**torch.load(path, weights_only=False), **entry}))
@@ -858,7 +867,7 @@ def test_weights_that_are_none_are_refused(make, forge, tmp_path, entry):
 # ---- writing
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_a_file_is_replaced_at_once(tmp_path):
     atomic_write(tmp_path / "x", b"old")
     (tmp_path / "x.partial").write_bytes(b"left by a killed run")
     atomic_write(tmp_path / "x", b"new")

@@ -11,12 +11,10 @@ import subprocess
 import sys
 import time
 from html import unescape
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import recbole_kd
 from recbole_kd.cli import main
@@ -35,9 +33,9 @@ from recbole_kd.compare.summary import _compared, complete, ranked
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.evaluation.popularity_recall import popularity_bins, popularity_recall, recall_by_bin
+from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import recovered_share
-from recbole_kd.evaluation.statistics import bootstrap, describe, holm, paired
+from recbole_kd.evaluation.statistics import describe, holm
 from recbole_kd.experiment import make_config
 from recbole_kd.trainer.resumable import ResumableTrainer
 
@@ -544,60 +542,6 @@ def test_a_later_key_wins_over_an_earlier_one_of_the_student_alone():
 # The statistics
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 12])
-def test_a_paired_comparison_is_scipys(count):
-    draw = np.random.default_rng(count)
-    ones, others = draw.normal(1, 1, count), draw.normal(0, 1, count)
-    found, theirs = paired(ones, others), stats.ttest_rel(ones, others)
-    interval = theirs.confidence_interval(0.95)
-    assert found["n"] == count and found["difference"] == pytest.approx(np.mean(ones - others))
-    assert [found[key] for key in ("t", "p", "t_low", "t_high")] == pytest.approx(
-        [theirs.statistic, theirs.pvalue, interval.low, interval.high]
-    )
-
-
-def test_a_paired_comparison_without_spread_or_without_pairs():
-    assert paired([], [])["difference"] is None and paired([2.0], [1.5])["difference"] == 0.5
-    assert paired([2.0], [1.5])["p"] is None
-    same, shifted = paired([0.1, 0.2], [0.1, 0.2]), paired([0.3, 0.4, 0.7], [0.2, 0.3, 0.6])
-    assert (same["p"], same["t"], same["low"], same["high"]) == (1.0, None, 0.0, 0.0)
-    assert (shifted["p"], shifted["t"]) == (0.0, None) and shifted["t_low"] == pytest.approx(0.1)
-
-
-def test_the_bootstrap_is_scipys_and_the_same_at_every_call():
-    values = np.random.default_rng(3).normal(1, 2, 20)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=9999, method="percentile", vectorized=True)
-    assert bootstrap(values) == pytest.approx(list(theirs.confidence_interval), abs=0.05)
-    assert bootstrap(values) == bootstrap(values)
-    assert bootstrap([0.0, 1.0]) == (0.0, 1.0)  # of two values, each end is drawn a quarter of the time
-
-
-def slow_holm(p_values):
-    """The smallest level at which the step-down procedure rejects each hypothesis, found by trying."""
-    levels = sorted({min(1.0, k * p) for p in p_values for k in range(1, len(p_values) + 1)} | {1.0})
-
-    def rejected(level):
-        out, order = set(), sorted(range(len(p_values)), key=lambda place: p_values[place])
-        for rank, place in enumerate(order):
-            if p_values[place] > level / (len(p_values) - rank) * (1 + 1e-12):
-                break
-            out.add(place)
-        return out
-
-    return [
-        next(level for level in levels if place in rejected(level) or level == 1.0) for place in range(len(p_values))
-    ]
-
-
-def test_holm_is_the_step_down_procedure():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, None, 0.01]) == pytest.approx([0.5, None, 0.02]) and holm([]) == [] and holm([0.9, 0.9]) == [1, 1]
-    draw = np.random.default_rng(0)
-    for count in range(1, 7):
-        p_values = (draw.random(count) ** 3).tolist()
-        assert holm(p_values) == pytest.approx(slow_holm(p_values))
-
-
 def test_means_shares_and_places_by_hand():
     assert describe([1.0, 2.0, 6.0]) == {"n": 3, "mean": 3.0, "sd": pytest.approx(7**0.5)}
     assert describe([1.0])["sd"] is None and describe([]) == {"n": 0, "mean": None, "sd": None}
@@ -633,36 +577,6 @@ def test_the_summary_compares_with_the_student_alone_and_the_best_rival(done):
 
 
 # Popularity
-
-
-def slow_recall(held_out, lists, counts, bins):
-    order = sorted(counts[1:])
-    edges = [np.quantile(order, part / bins) for part in range(1, bins)]
-    found = [[0, 0] for _ in range(bins)]
-    for user, item in held_out:
-        where = sum(counts[item] > edge for edge in edges)
-        found[where][0] += 1
-        found[where][1] += item in lists[user]
-    return found
-
-
-def test_recall_by_popularity_is_counted_pair_by_pair():
-    draw = np.random.default_rng(5)
-    counts = np.concatenate([[0], draw.integers(0, 9, 40)])
-    users = np.arange(1, 31)
-    lists = np.stack([draw.permutation(40)[:8] + 1 for _ in users])
-    held_out = [(user, int(item)) for user in users for item in draw.permutation(40)[:5] + 1]
-    found = recall_by_bin(np.array([user * 41 + item for user, item in held_out]), users, lists, counts)
-    wanted = slow_recall(held_out, dict(zip(users, lists.tolist(), strict=True)), counts, 5)
-    assert [[one["pairs"], one["hits"]] for one in found] == wanted
-    assert sum(one["items"] for one in found) == 40
-    assert all(one["most"] < other["least"] for one, other in pairwise(found))
-
-
-def test_items_of_one_count_are_in_one_bin():
-    assert popularity_bins(np.array([0, 1, 1, 1, 1, 9])).tolist() == [-1, 0, 0, 0, 0, 4]
-    empty = recall_by_bin(np.array([7]), [1], [[1]], np.array([0, 1, 1, 1, 1, 9]))[1]
-    assert empty == {"items": 0, "least": None, "most": None, "pairs": 0, "hits": 0}
 
 
 def test_the_hits_by_popularity_are_those_of_recboles_precision(done):

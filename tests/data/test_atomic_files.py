@@ -25,41 +25,61 @@ def split(workdir):
     return write
 
 
-@pytest.mark.parametrize(("given", "words"), [
-    ({"head": HEAD.replace("\t", ","), "separator": ","}, ["first line", "'\\t'", "field_separator"]),
-    ({"head": "user_id\titem_id\ttimestamp"}, ["first line", "user_id:token"]),
-    ({"head": None}, ["first line", "u0"]), ({"rows": []}, ["no interactions"]),
-    ({"head": None, "rows": []}, ["no interactions"]),
-    ({"head": HEAD.replace("user_id", "uid")}, ["no column 'user_id'", "uid, item_id", "USER_ID_FIELD", "load_col"]),
-    ({"head": HEAD.replace("item_id", "iid"), "USER_ID_FIELD": "user_id"}, ["no column 'item_id'", "ITEM_ID_FIELD"]),
-    ({"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid"}, ["load_col leaves uid out"]),
-    ({"head": HEAD.rpartition("\t")[0], "rows": [row[:2] for row in ROWS], "eval_args": {"order": "TO"}},
-     ["'timestamp'", "no such column", "order: RO"]),
-    ({"eval_args": {"order": "TO"}}, ["not read", "load_col"]),
-    ({"end": ".one.inter", "head": "a,b", "benchmark_filename": ["one", "two", "three"]}, ["d.one.inter", "'a,b'"]),
-])  # fmt: skip
-def test_it_is_said_what_is_wrong_and_what_would_work(split, given, words):
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"head": HEAD.replace("\t", ","), "separator": ","}, ["first line", "'\\t'", "field_separator"]),
+        ({"head": "user_id\titem_id\ttimestamp"}, ["first line", "user_id:token"]),
+        ({"head": None}, ["first line", "u0"]),
+        ({"rows": []}, ["no interactions"]),
+        ({"head": None, "rows": []}, ["no interactions"]),
+        (
+            {"head": HEAD.replace("user_id", "uid")},
+            ["no column 'user_id'", "uid, item_id", "USER_ID_FIELD", "load_col"],
+        ),
+        (
+            {"head": HEAD.replace("item_id", "iid"), "USER_ID_FIELD": "user_id"},
+            ["no column 'item_id'", "ITEM_ID_FIELD"],
+        ),
+        ({"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid"}, ["load_col leaves uid out"]),
+        (
+            {"head": HEAD.rpartition("\t")[0], "rows": [row[:2] for row in ROWS], "eval_args": {"order": "TO"}},
+            ["'timestamp'", "no such column", "order: RO"],
+        ),
+        ({"eval_args": {"order": "TO"}}, ["not read", "load_col"]),
+        ({"end": ".one.inter", "head": "a,b", "benchmark_filename": ["one", "two", "three"]}, ["d.one.inter", "'a,b'"]),
+    ],
+)
+def test_the_message_names_the_fault_and_the_remedy(split, given, words):
     with pytest.raises(KDError) as caught:
         split(**given)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-@pytest.mark.parametrize("given", [
-    {}, {"head": f"{HEAD}\n"}, {"val_interval": {"item_id": [f"i{item}" for item in range(21)]}},
-    {"user_inter_num_interval": "[5,INF)"}, {"user_inter_num_interval": "[0, 3); [5,Infinity)"},
-    {"eval_args": {"mode": {"valid": "uni010", "test": "full"}}}, {"eval_args": {"split": {"LS": "test_only"}}},
-    {"load_col": None}, {"head": HEAD.replace("\t", ","), "separator": ",", "field_separator": ","},
-    {"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid", "load_col": {"inter": ["uid", "item_id"]}},
-    {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"head": f"{HEAD}\n"},
+        {"val_interval": {"item_id": [f"i{item}" for item in range(21)]}},
+        {"user_inter_num_interval": "[5,INF)"},
+        {"user_inter_num_interval": "[0, 3); [5,Infinity)"},
+        {"eval_args": {"mode": {"valid": "uni010", "test": "full"}}},
+        {"eval_args": {"split": {"LS": "test_only"}}},
+        {"load_col": None},
+        {"head": HEAD.replace("\t", ","), "separator": ",", "field_separator": ","},
+        {"head": HEAD.replace("user_id", "uid"), "USER_ID_FIELD": "uid", "load_col": {"inter": ["uid", "item_id"]}},
+        {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
+    ],
+)
 def test_what_recbole_reads_passes(split, given):
     assert len(split(**given).pairs["train"]) > 100
 
 
-def test_a_benchmark_s_other_parts_may_be_empty_and_need_no_time(split):
+def test_held_out_benchmark_files_may_be_empty_and_need_no_time(split):
     keys = {"benchmark_filename": ["one", "two", "three"], "eval_args": {"order": "TO"}}
     for end, rows in ((".two.inter", []), (".three.inter", ROWS[:40])):
         with pytest.raises(KDError, match="not exist"):  # not all of them are there yet
             split(end=end, rows=rows, **keys)
-    found = split(end=".one.inter", rows=ROWS[40:], **keys)
-    assert [len(found.pairs[part]) > 0 for part in split_module.PARTS] == [True, False, True]
+    result = split(end=".one.inter", rows=ROWS[40:], **keys)
+    assert [len(result.pairs[part]) > 0 for part in split_module.PARTS] == [True, False, True]

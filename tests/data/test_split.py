@@ -130,31 +130,31 @@ def test_the_first_split_is_the_one_of_recbole_itself(settings):
     assert not {"build"} & set(vars(split.dataset))
 
 
-def mutable_objects(value, found):
+def mutable_objects(value, objects):
     """Everything mutable that can be reached from a loader, by address; configs, loggers and enums are left out."""
     kind = type(value)
     if isinstance(value, torch.Tensor):
         if value.numel():
-            found[value.untyped_storage().data_ptr()] = value
+            objects[value.untyped_storage().data_ptr()] = value
         return
-    if id(value) in found or isinstance(value, (Enum, Config)):
+    if id(value) in objects or isinstance(value, (Enum, Config)):
         return
     if isinstance(value, np.ndarray):
         children = []
         if value.size:
-            found[value.__array_interface__["data"][0]] = value
+            objects[value.__array_interface__["data"][0]] = value
     elif isinstance(value, (dict, list, set)):
-        found[id(value)] = value
+        objects[id(value)] = value
         children = list(value.values()) if isinstance(value, dict) else list(value)
     elif isinstance(value, tuple):
         children = list(value)
     elif kind.__module__.startswith("recbole."):
-        found[id(value)] = value
+        objects[id(value)] = value
         children = list(vars(value).values())
     else:
         return
     for child in children:
-        mutable_objects(child, found)
+        mutable_objects(child, objects)
 
 
 @pytest.mark.parametrize("model", ["BPR", "NeuMF", "MultiVAE"])
@@ -162,11 +162,11 @@ def test_fresh_loaders_share_nothing_that_can_change(settings, model):
     first = prepare_split(config_of(settings, model))
     reached = []
     for split in (first, first.fresh(config_of(settings, model)), first.fresh(config_of(settings, model))):
-        found: dict = {}
+        objects: dict = {}
         for loader in (split.train, split.valid, split.test):
-            mutable_objects(loader, found)
-        assert any(isinstance(value, Dataset) for value in found.values()) and len(found) > 20
-        reached.append(found)
+            mutable_objects(loader, objects)
+        assert any(isinstance(value, Dataset) for value in objects.values()) and len(objects) > 20
+        reached.append(objects)
     for one, other in itertools.combinations(reached, 2):
         assert [value for key, value in one.items() if key in other] == []
 

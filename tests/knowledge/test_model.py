@@ -39,25 +39,25 @@ def test_top_items_are_the_best_unseen_ones(bench):
 
 def test_lists_that_leave_nothing_outside_them_are_named():
     pairs = torch.tensor([(user, item) for user, items in SEEN.items() for item in items]).T
-    said = []
-    knowledge = ModelKnowledge(FactorBackbone(Toy(D_T, 1)), tuple(pairs), log=said.append)
+    messages = []
+    knowledge = ModelKnowledge(FactorBackbone(Toy(D_T, 1)), tuple(pairs), log=messages.append)
     knowledge.excluded_from_sampling()
     knowledge.excluded_from_sampling(knowledge.top_items(2))
     knowledge.users_excluded_from_sampling(knowledge.top_users(1))
-    assert not [text for text in said if "holds all" in text]
+    assert not [text for text in messages if "holds all" in text]
     knowledge.excluded_from_sampling(knowledge.top_items(ITEMS))
     knowledge.users_excluded_from_sampling(knowledge.top_users(USERS))
-    full = [text for text in said if "holds all" in text]
+    full = [text for text in messages if "holds all" in text]
     assert len(full) == 2 and f"for {USERS} of {USERS} users" in full[0] and f"for {ITEMS} of {ITEMS} items" in full[1]
 
 
-def test_a_list_longer_than_the_catalogue_is_clipped_and_said_once(bench):
-    said = []
-    knowledge = ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, None, said.append)
+def test_a_list_longer_than_the_catalogue_is_clipped_and_logged_once(bench):
+    messages = []
+    knowledge = ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, None, messages.append)
     top = knowledge.top_items(10_000)
     knowledge.top_items(20_000)
     assert top.ids.shape[1] == knowledge.n_items - 1
-    assert len([text for text in said if "clipped" in text]) == 1
+    assert len([text for text in messages if "clipped" in text]) == 1
     train = np.bincount(bench.data.train_pairs[0].numpy(), minlength=knowledge.n_users)
     expected = torch.from_numpy(knowledge.n_items - 1 - train)[1:]
     assert torch.equal(top.length[1:], expected)  # seen items leave their slots empty
@@ -101,24 +101,24 @@ def test_neighbours_in_fewer_components_are_those_of_a_pca(bench):
     assert agree >= 0.98 * len(table)  # rounding may swap a tie
 
 
-def test_duplicate_vectors_do_not_make_an_entity_its_own_neighbour(bench):
+def test_duplicate_vectors_do_not_make_an_entity_a_neighbour_of_itself(bench):
     table = bench.knowledge.factors("item")
     table[1:6] = table[1]
     near = bench.knowledge.neighbours("item", 4, 150)
     assert not (near[1:] == torch.arange(1, len(near))[:, None]).any()
 
 
-def test_the_store_is_written_whole_and_read_back(bench, workdir):
-    said = []
+def test_the_store_is_written_at_once_and_read_back(bench, workdir):
+    messages = []
 
     def fresh():
-        return ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, workdir / "store", said.append)
+        return ModelKnowledge(bench.knowledge.backbone, bench.data.train_pairs, workdir / "store", messages.append)
 
     first = fresh().top_items(7)
     (workdir / "store" / "top-9.partial").mkdir()  # what a kill leaves behind
     again = fresh()
     assert torch.equal(first.ids, again.top_items(7).ids)
-    assert len([text for text in said if "top 7" in text]) == 1
+    assert len([text for text in messages if "top 7" in text]) == 1
     again.top_items(9)
     assert sorted(path.name for path in (workdir / "store").iterdir()) == ["top-7", "top-9"]
 
@@ -151,7 +151,7 @@ def test_the_store_tells_teachers_and_splits_apart(bench):
     assert store_name(content, "a") != store_name(again, "a")
 
 
-def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
+def test_nothing_of_size_users_by_items_is_made(bench, monkeypatch):
     monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 500)
     sizes = []
     score_all = bench.knowledge.score_all
@@ -164,7 +164,7 @@ def test_nothing_of_size_users_by_items_is_kept_or_made(bench, monkeypatch):
 
 @pytest.mark.parametrize("k", [5, 40, 85])
 @pytest.mark.parametrize("read", ["top_items", "seen", "top_users", "near", "student"])
-def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypatch, read, k):
+def test_a_table_that_is_read_in_blocks_gives_the_same_lists(bench, monkeypatch, read, k):
     knowledge, student = bench.knowledge, bench.model().backbone
     k = min(k, 40) if read == "top_users" else k  # of 60
     function = {
@@ -174,26 +174,26 @@ def test_a_list_out_of_a_table_that_is_read_in_parts_is_the_same(bench, monkeypa
         "near": lambda: knowledge._near("item", k, 3),
         "student": lambda: knowledge.top_unseen(student.snapshot(), k).ids,
     }[read]
-    whole, widths, merged = function(), [], top_k_of_chunks
-    assert (whole[1:] == 0).any() == (k > 60 and read in ("top_items", "student"))  # a row with fewer than k
+    expected, widths, merged = function(), [], top_k_of_chunks
+    assert (expected[1:] == 0).any() == (k > 60 and read in ("top_items", "student"))  # a row with fewer than k
 
-    def watched(parts, k):
-        return merged((widths.append(part.shape[1]) or part for part in parts), k)
+    def watched(chunks, k):
+        return merged((widths.append(part.shape[1]) or part for part in chunks), k)
 
     monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 7 * MIN_ROWS)
     monkeypatch.setattr("recbole_kd.ops.top_lists.top_k_of_chunks", watched)
-    assert torch.equal(function(), whole)
+    assert torch.equal(function(), expected)
     assert max(widths) == max(7, k + 1) < knowledge.n_items
 
 
 def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_list(bench):
     knowledge = bench.knowledge
     top = knowledge.top_users(6)
-    drawn, there = sample_outside(knowledge.users_excluded_from_sampling(top), 2000, torch.Generator().manual_seed(0))
+    drawn, mask = sample_outside(knowledge.users_excluded_from_sampling(top), 2000, torch.Generator().manual_seed(0))
     for item in range(1, knowledge.n_items):
         had = knowledge.positive_users[knowledge.positive_items == item].tolist()
         free = set(range(1, knowledge.n_users)) - set(had) - set(top.ids[item].tolist())
-        assert set(drawn[item].tolist()) == free and there[item].all()
+        assert set(drawn[item].tolist()) == free and mask[item].all()
 
 
 def test_the_list_of_all_items_holds_what_was_seen(bench):
@@ -229,12 +229,12 @@ def test_a_draw_passes_over_what_was_seen_and_what_is_listed_however_many_rows_a
     users, items = knowledge.top_items(5), knowledge.top_users(6)
     monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", block)
     pairs = list(zip(knowledge.positive_users.tolist(), knowledge.positive_items.tolist(), strict=True))
-    for found, top, size, known in (
+    for excluded, top, size, known in (
         (knowledge.excluded_from_sampling(users), users, knowledge.n_items, pairs),
         (knowledge.users_excluded_from_sampling(items), items, knowledge.n_users, [pair[::-1] for pair in pairs]),
     ):
-        assert found.size == size and len(found.starts) == len(top.ids) + 1
+        assert excluded.size == size and len(excluded.starts) == len(top.ids) + 1
         for row in range(len(top.ids)):
-            gaps = found.gaps[int(found.starts[row]) : int(found.starts[row + 1])]
-            expected = {0, *top.ids[row].tolist(), *(other for own, other in known if own == row)}
+            gaps = excluded.gaps[int(excluded.starts[row]) : int(excluded.starts[row + 1])]
+            expected = {0, *top.ids[row].tolist(), *(other for entity, other in known if entity == row)}
             assert (gaps + torch.arange(len(gaps))).tolist() == sorted(expected)

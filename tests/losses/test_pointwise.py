@@ -28,7 +28,7 @@ def gradient(loss, of):
     return torch.autograd.grad(loss.sum(), of)[0]
 
 
-def some_mask(n, c):
+def partial_mask(n, c):
     """Rows with all, some and none of their entries."""
     mask = chances(n, c, seed=9) < 0.6
     mask[0], mask[-1] = True, False
@@ -61,13 +61,13 @@ def test_weighted_positives_equal_the_slow_reference():
 
 
 def test_weighted_positives_gradient_is_the_numerical_one():
-    weights = torch.where(some_mask(4, 5), chances(4, 5, seed=2), 0.0)
+    weights = torch.where(partial_mask(4, 5), chances(4, 5, seed=2), 0.0)
     assert torch.autograd.gradcheck(lambda scores: weighted_positives(scores, weights), leaf(draw(4, 5, seed=1)))
 
 
 @pytest.mark.parametrize("junk", [3.0, 1e30, -math.inf, math.inf, math.nan])
 def test_a_score_without_weight_is_not_looked_at(junk):
-    mask, plain = some_mask(5, 6), draw(5, 6, seed=1)
+    mask, plain = partial_mask(5, 6), draw(5, 6, seed=1)
     weights = torch.where(mask, chances(5, 6, seed=2), 0.0)
     scores = leaf(plain.masked_fill(~mask, junk))
     loss = weighted_positives(scores, weights)
@@ -105,9 +105,9 @@ def test_rank_discrepancy_equals_the_slow_reference(size, mu):
     for row, others in zip(scores.tolist(), sampled.tolist(), strict=True):
         ranks = [math.floor((size - 1) * len([x for x in others if x > score]) / 9) for score in row]
         slow.append([max(0.0, math.tanh(mu * (rank - place))) for place, rank in enumerate(ranks)])
-    found = rank_discrepancy(scores, sampled, size, mu)
-    torch.testing.assert_close(found, torch.tensor(slow, dtype=torch.float64))
-    assert (found == 0).any() and (found > 0).any()
+    result = rank_discrepancy(scores, sampled, size, mu)
+    torch.testing.assert_close(result, torch.tensor(slow, dtype=torch.float64))
+    assert (result == 0).any() and (result > 0).any()
 
 
 def test_an_equal_score_does_not_stand_above():
@@ -116,13 +116,13 @@ def test_an_equal_score_does_not_stand_above():
 
 def test_a_shift_of_the_scores_changes_no_rank():
     scores, sampled, shift = draw(5, 4, seed=1), draw(5, 9, seed=2), draw(5, 1, seed=3, scale=100)
-    found = rank_discrepancy(scores + shift, sampled + shift, 50, 0.1)
-    torch.testing.assert_close(found, rank_discrepancy(scores, sampled, 50, 0.1))
+    result = rank_discrepancy(scores + shift, sampled + shift, 50, 0.1)
+    torch.testing.assert_close(result, rank_discrepancy(scores, sampled, 50, 0.1))
 
 
 def test_rank_discrepancy_has_no_gradient_and_is_at_most_one():
-    found = rank_discrepancy(leaf(draw(4, 5, seed=1, scale=80)), leaf(draw(4, 9, seed=2, scale=80)), 10**6, 5.0)
-    assert not found.requires_grad and found.max() == 1.0 and found.min() == 0.0
+    result = rank_discrepancy(leaf(draw(4, 5, seed=1, scale=80)), leaf(draw(4, 9, seed=2, scale=80)), 10**6, 5.0)
+    assert not result.requires_grad and result.max() == 1.0 and result.min() == 0.0
 
 
 # binary cross entropy
@@ -140,14 +140,14 @@ def slow_binary(score, label, counts=True):
 
 
 def test_soft_binary_loss_equals_the_slow_reference():
-    scores, labels, mask = draw(6, 8, seed=1, scale=2), chances(6, 8, seed=2), some_mask(6, 8)
+    scores, labels, mask = draw(6, 8, seed=1, scale=2), chances(6, 8, seed=2), partial_mask(6, 8)
     assert soft_binary_loss(scores, labels).tolist() == pytest.approx(by_row(slow_binary, scores, labels))
     assert soft_binary_loss(scores, labels, mask).tolist() == pytest.approx(by_row(slow_binary, scores, labels, mask))
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_soft_binary_loss_gradient_is_the_numerical_one(masked):
-    labels, mask = chances(4, 5, seed=2), some_mask(4, 5) if masked else None
+    labels, mask = chances(4, 5, seed=2), partial_mask(4, 5) if masked else None
     assert torch.autograd.gradcheck(lambda scores: soft_binary_loss(scores, labels, mask), leaf(draw(4, 5, seed=1)))
 
 
@@ -183,14 +183,14 @@ def slow_pair(better, worse, counts=True):
 
 
 def test_pair_loss_equals_the_slow_reference():
-    better, worse, mask = draw(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3), some_mask(6, 5)
+    better, worse, mask = draw(6, 5, seed=1, scale=3), draw(6, 5, seed=2, scale=3), partial_mask(6, 5)
     assert pair_loss(better, worse).tolist() == pytest.approx(by_row(slow_pair, better, worse))
     assert pair_loss(better, worse, mask).tolist() == pytest.approx(by_row(slow_pair, better, worse, mask))
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_pair_loss_gradient_is_the_numerical_one(masked):
-    mask = some_mask(4, 5) if masked else None
+    mask = partial_mask(4, 5) if masked else None
     both = leaf(draw(4, 5, seed=1)), leaf(draw(4, 5, seed=2))
     assert torch.autograd.gradcheck(lambda better, worse: pair_loss(better, worse, mask), both)
 
@@ -221,19 +221,19 @@ MASKED = [
 @pytest.mark.parametrize("loss", MASKED)
 @pytest.mark.parametrize("junk", [3.0, 1e30, math.inf, math.nan])
 def test_masked_entries_change_nothing_and_get_no_gradient(loss, junk):
-    mask, plain, other = some_mask(6, 8), draw(6, 8, seed=1), draw(6, 8, seed=2)
+    mask, plain, other = partial_mask(6, 8), draw(6, 8, seed=1), draw(6, 8, seed=2)
     scores = leaf(plain.masked_fill(~mask, junk))
     with torch.autograd.set_detect_anomaly(True):  # nor is there a NaN on the way
-        found = loss(scores, other.masked_fill(~mask, junk), mask)
-        grad = gradient(found, scores)
-    torch.testing.assert_close(found, loss(plain, other, mask))
-    assert (grad[~mask] == 0).all() and (grad[mask] != 0).all() and found[-1] == 0
+        result = loss(scores, other.masked_fill(~mask, junk), mask)
+        grad = gradient(result, scores)
+    torch.testing.assert_close(result, loss(plain, other, mask))
+    assert (grad[~mask] == 0).all() and (grad[mask] != 0).all() and result[-1] == 0
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_float32(half):
     scores, other = draw(3, 4, seed=1).to(half), chances(3, 4, seed=2).to(half)
     for loss in (weighted_positives, soft_binary_loss, pair_loss, lambda s, o: rank_discrepancy(s, o, 50, 0.1)):
-        found = loss(scores, other)
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found, loss(scores.float(), other.float()))
+        result = loss(scores, other)
+        assert result.dtype == torch.float32
+        torch.testing.assert_close(result, loss(scores.float(), other.float()))

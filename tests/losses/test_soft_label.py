@@ -26,7 +26,7 @@ def gradient(loss, of):
     return torch.autograd.grad(loss.sum(), of)[0]
 
 
-def some_mask(n, c):
+def partial_mask(n, c):
     """Rows with all, some and none of their candidates."""
     mask = torch.rand(n, c, generator=torch.Generator().manual_seed(9)) < 0.6
     mask[0], mask[-1] = True, False
@@ -64,7 +64,7 @@ def slow_soft_labels(scores, labels, tau, mask):
 @pytest.mark.parametrize("tau", [0.3, 1.0, 5.0])
 def test_soft_labels_equal_the_slow_reference(tau):
     scores, labels = draw(6, 9, seed=1, scale=2), draw(6, 9, seed=2, scale=2)
-    everything, mask = torch.ones(6, 9, dtype=torch.bool), some_mask(6, 9)
+    everything, mask = torch.ones(6, 9, dtype=torch.bool), partial_mask(6, 9)
     assert soft_label_loss(scores, labels, tau).tolist() == pytest.approx(
         slow_soft_labels(scores, labels, tau, everything)
     )
@@ -75,7 +75,7 @@ def test_soft_labels_equal_the_slow_reference(tau):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_soft_labels_gradient_is_the_numerical_one(masked):
-    labels, mask = draw(4, 5, seed=4), some_mask(4, 5) if masked else None
+    labels, mask = draw(4, 5, seed=4), partial_mask(4, 5) if masked else None
     assert torch.autograd.gradcheck(lambda scores: soft_label_loss(scores, labels, 0.7, mask), leaf(draw(4, 5, seed=3)))
 
 
@@ -86,7 +86,7 @@ def test_soft_labels_gradient_is_the_difference_of_the_distributions():
 
 
 def test_a_shift_of_the_logits_changes_nothing():
-    scores, labels, mask = draw(5, 6, seed=1), draw(5, 6, seed=2), some_mask(5, 6)
+    scores, labels, mask = draw(5, 6, seed=1), draw(5, 6, seed=2), partial_mask(5, 6)
     shift = draw(5, 1, seed=3, scale=1e5)
     torch.testing.assert_close(
         soft_label_loss(scores + shift, labels - 2 * shift, 0.5, mask), soft_label_loss(scores, labels, 0.5, mask)
@@ -95,7 +95,7 @@ def test_a_shift_of_the_logits_changes_nothing():
 
 @pytest.mark.parametrize("junk", [3.0, 1e30, math.inf, math.nan])
 def test_masked_candidates_change_nothing_and_get_no_gradient(junk):
-    mask = some_mask(6, 8)
+    mask = partial_mask(6, 8)
     plain, labels = draw(6, 8, seed=1), draw(6, 8, seed=2)
     scores = leaf(plain.masked_fill(~mask, junk))
     loss = soft_label_loss(scores, labels.masked_fill(~mask, -junk), 0.5, mask)
@@ -144,7 +144,7 @@ def test_no_gradient_flows_into_the_labels():
 
 
 def test_equal_student_and_label_give_the_labels_entropy_and_no_gradient():
-    scores, mask = leaf(draw(5, 6, seed=1)), some_mask(5, 6)
+    scores, mask = leaf(draw(5, 6, seed=1)), partial_mask(5, 6)
     loss = soft_label_loss(scores, scores, 0.5, mask)
     entropy = torch.distributions.Categorical(logits=(scores.detach() / 0.5).masked_fill(~mask, -1e300)).entropy()
     torch.testing.assert_close(loss[:-1], entropy[:-1])  # the last row has no candidate

@@ -129,10 +129,10 @@ def slow_group_topology(student, teacher, groups, by, only_positive, still=None)
         members = [[row for row, group in zip(rows, groups, strict=True) if group == c] for c in sorted(set(groups))]
         return [[sum(column) / len(part) for column in zip(*part, strict=True)] for part in members]
 
-    own, theirs = means(s if still is None else still.tolist()), means(t)
+    own, teacher_side = means(s if still is None else still.tolist()), means(t)
     pairs = [(p, x) for p in range(len(own)) for x in range(len(s if by == "entity" else own))]
-    ends = (s, t) if by == "entity" else (own, theirs)
-    return within, [(cosine(own[p], ends[0][x]) - cosine(theirs[p], ends[1][x])) ** 2 for p, x in pairs]
+    ends = (s, t) if by == "entity" else (own, teacher_side)
+    return within, [(cosine(own[p], ends[0][x]) - cosine(teacher_side[p], ends[1][x])) ** 2 for p, x in pairs]
 
 
 @pytest.mark.parametrize("only_positive", [False, True])
@@ -213,10 +213,10 @@ def test_half_precision_is_computed_in_float32(half):
 
 
 def test_no_matrix_of_all_pairs_is_made():
-    from recbole_kd.testing import Largest
+    from recbole_kd.testing import AllocationCounter
 
     student, teacher, groups = leaf(draw(2000, 2)), draw(2000, 3), torch.arange(2000) % 20
-    with Largest() as seen:
+    with AllocationCounter() as seen:
         full_topology(student, teacher).sum().backward()
         torch.cat(group_topology(student, teacher, groups)).sum().backward()
     assert seen.largest < 2000 * 2000 / 4

@@ -21,7 +21,7 @@ def draw(*shape, seed, dtype=torch.float64):
 
 
 @pytest.fixture
-def parts():
+def tensors():
     """Users, an item table and ids: some repeated within a row and across rows, some never named, some padding."""
     users, table = draw(N, D, seed=1), draw(M, D, seed=2)
     items = torch.randint(0, M - 2, (N, C), generator=torch.Generator().manual_seed(3))
@@ -50,8 +50,8 @@ def test_scores_by_hand():
     assert table.grad.tolist() == [[0.0, 0.0], [1.0, 2.0], [10.0, 15.0]]  # 10 (1, 2) + (2 + 3) (0, -1)
 
 
-def test_values_equal_gathering_and_multiplying(parts):
-    torch.testing.assert_close(pair_scores(*parts), gathered(*parts))
+def test_values_equal_gathering_and_multiplying(tensors):
+    torch.testing.assert_close(pair_scores(*tensors), gathered(*tensors))
 
 
 @pytest.mark.parametrize("c", [M - 1, M, M + 1, 3 * M])
@@ -79,8 +79,8 @@ def test_a_table_that_is_a_part_or_a_transpose_of_another():
 
 
 @pytest.mark.parametrize("ids", [torch.int32, torch.int64])
-def test_gradients_equal_gathering_and_multiplying(parts, ids):
-    users, table, items = parts
+def test_gradients_equal_gathering_and_multiplying(tensors, ids):
+    users, table, items = tensors
     weight = draw(N, C, seed=4)
     ours = gradients(pair_scores, users, table, items.to(ids), weight)
     for one, other in zip(ours, gradients(gathered, users, table, items, weight), strict=True):
@@ -89,23 +89,25 @@ def test_gradients_equal_gathering_and_multiplying(parts, ids):
 
 
 @pytest.mark.parametrize("ids", [torch.int32, torch.int64])
-def test_gradients_are_the_numerical_ones(parts, ids):
-    users, table, items = parts
+def test_gradients_are_the_numerical_ones(tensors, ids):
+    users, table, items = tensors
     assert torch.autograd.gradcheck(lambda u, t: pair_scores(u, t, items.to(ids)), (users, table))
 
 
-def test_gradients_do_not_depend_on_how_the_incoming_one_is_laid_out(parts):
-    users, table, items = parts
+def test_gradients_do_not_depend_on_how_the_incoming_one_is_laid_out(tensors):
+    users, table, items = tensors
     plain = gradients(pair_scores, users, table, items, torch.ones(N, C, dtype=torch.float64))
-    summed = torch.autograd.grad(pair_scores(*parts).sum(), (users, table))  # expanded, without strides
-    turned = torch.autograd.grad((pair_scores(*parts).T @ torch.ones(N, 1, dtype=torch.float64)).sum(), (users, table))
+    summed = torch.autograd.grad(pair_scores(*tensors).sum(), (users, table))  # expanded, without strides
+    turned = torch.autograd.grad(
+        (pair_scores(*tensors).T @ torch.ones(N, 1, dtype=torch.float64)).sum(), (users, table)
+    )
     for one, two, three in zip(plain, summed, turned, strict=True):
         torch.testing.assert_close(one, two)
         torch.testing.assert_close(one, three)
 
 
-def test_one_side_alone_can_be_trained(parts):
-    users, table, items = parts
+def test_one_side_alone_can_be_trained(tensors):
+    users, table, items = tensors
     weight = draw(N, C, seed=4)
     both = gradients(pair_scores, users, table, items, weight)
     (pair_scores(users, table.detach(), items) * weight).sum().backward()
@@ -127,8 +129,8 @@ def test_the_same_bits_when_repeated():
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_few_rows(parts, rows):
-    users, table, items = parts
+def test_few_rows(tensors, rows):
+    users, table, items = tensors
     scores = pair_scores(users[:rows], table, items[:rows])
     assert scores.shape == (rows, C)
     grads = torch.autograd.grad(scores.sum(), (users, table))
@@ -137,8 +139,8 @@ def test_few_rows(parts, rows):
         torch.testing.assert_close(one, other)
 
 
-def test_float32_at_least_under_autocast(parts):
-    users, table, items = (part.detach() for part in parts)
+def test_float32_at_least_under_autocast(tensors):
+    users, table, items = (part.detach() for part in tensors)
     users, table = users.float().requires_grad_(), table.float().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = pair_scores(users, table, items)
@@ -148,8 +150,8 @@ def test_float32_at_least_under_autocast(parts):
         assert torch.equal(one, other)
 
 
-def test_half_precision_comes_back_in_its_own_gradient(parts):
-    users, table, items = (part.detach() for part in parts)
+def test_half_precision_comes_back_in_its_own_gradient(tensors):
+    users, table, items = (part.detach() for part in tensors)
     users, table = users.bfloat16().requires_grad_(), table.bfloat16().requires_grad_()
     scores = pair_scores(users, table, items)
     assert scores.dtype == torch.float32

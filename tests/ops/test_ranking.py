@@ -121,11 +121,11 @@ def test_consensus_adds_up_and_keeps_the_heaviest(k):
     generator = torch.Generator().manual_seed(k)
     ids = torch.randint(0, 9, (50, 12), generator=generator).int()
     weights = torch.randint(1, 4, (50, 12), generator=generator).double() / 4  # many ties
-    found, sums = consensus(ids, weights, k)
-    assert found.dtype == torch.int32 and found.shape == (50, k)
+    result, sums = consensus(ids, weights, k)
+    assert result.dtype == torch.int32 and result.shape == (50, k)
     for row in range(50):
         expected = slow_consensus(ids[row].tolist(), weights[row].tolist(), k)
-        assert found[row].tolist() == expected[0]
+        assert result[row].tolist() == expected[0]
         assert sums[row].tolist() == pytest.approx(expected[1])
 
 
@@ -145,8 +145,8 @@ def test_where_two_teachers_agree_noise_does_not_decide():
 @pytest.mark.parametrize(("length", "temperature"), [(500, 10.0), (100, 1.0), (2000, 1.0)])
 def test_of_one_list_the_consensus_is_that_list(length, temperature):
     ids = torch.randperm(3000, generator=torch.Generator().manual_seed(0))[None, :length] + 1
-    found = consensus(ids, rank_weights(length, temperature), length)[0]
-    assert torch.equal(found[:, :600], ids[:, :600].int()) and set(found[0].tolist()) == set(ids[0].tolist())
+    result = consensus(ids, rank_weights(length, temperature), length)[0]
+    assert torch.equal(result[:, :600], ids[:, :600].int()) and set(result[0].tolist()) == set(ids[0].tolist())
 
 
 def test_rank_weights_are_of_ranks_from_one():

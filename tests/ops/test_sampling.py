@@ -35,15 +35,15 @@ def fits(counts, expected, least=1e-3):
 # by rank
 
 
-def inclusion(ranks, there, size):
+def inclusion(ranks, mask, size):
     """How often each rank is among the drawn."""
-    return torch.bincount(ranks[there], minlength=size).double() / len(ranks)
+    return torch.bincount(ranks[mask], minlength=size).double() / len(ranks)
 
 
 def test_ranks_are_distinct_sorted_and_within_the_list():
     length = torch.randint(30, 50, (200,), generator=seeded(1))
-    ranks, there = sample_ranks(length, 20, 5.0, seeded())
-    assert ranks.shape == there.shape == (200, 20) and ranks.dtype == torch.int64 and there.all()
+    ranks, mask = sample_ranks(length, 20, 5.0, seeded())
+    assert ranks.shape == mask.shape == (200, 20) and ranks.dtype == torch.int64 and mask.all()
     assert (ranks[:, 1:] > ranks[:, :-1]).all()  # ascending and distinct
     assert (ranks >= 0).all() and (ranks < length[:, None]).all()
 
@@ -72,14 +72,14 @@ def test_the_same_law_as_multinomial(size, k, temperature):
     ours = inclusion(*sample_ranks(torch.full((n,), size), k, temperature, seeded(1)), size)
     weights = torch.exp(-torch.arange(1, size + 1, dtype=torch.float64) / temperature)
     drawn = torch.multinomial(weights.expand(n, size), k, generator=seeded(2))
-    theirs = inclusion(drawn, torch.ones_like(drawn, dtype=torch.bool), size)
+    teacher_side = inclusion(drawn, torch.ones_like(drawn, dtype=torch.bool), size)
     error = (2 * 0.25 / n) ** 0.5  # at most: of a difference of two frequencies
-    assert (ours - theirs).abs().max() < 4 * error
+    assert (ours - teacher_side).abs().max() < 4 * error
 
 
 def test_inclusion_frequencies_of_the_authors_setting():
-    ranks, there = sample_ranks(torch.full((4000,), 500), 100, 10.0, seeded(1))
-    seen = inclusion(ranks, there, 500)
+    ranks, mask = sample_ranks(torch.full((4000,), 500), 100, 10.0, seeded(1))
+    seen = inclusion(ranks, mask, 500)
     # ranks as arrivals at rate exp(-r / T), the first 100 are in: up to the moment when 100 are expected
     rates, early, late = np.exp(-np.arange(1, 501) / 10.0), 0.0, 1e9
     for _ in range(100):
@@ -94,8 +94,8 @@ def test_inclusion_frequencies_of_the_authors_setting():
 
 def test_no_weight_underflows():
     # exp(-500) is 0 in float32, where torch.multinomial finds too few positive weights
-    ranks, there = sample_ranks(torch.full((50,), 500), 300, 1.0, seeded())
-    assert there.all() and (ranks[:, 1:] > ranks[:, :-1]).all()
+    ranks, mask = sample_ranks(torch.full((50,), 500), 300, 1.0, seeded())
+    assert mask.all() and (ranks[:, 1:] > ranks[:, :-1]).all()
     assert ranks.max() < 330 and (ranks[:, :250] == torch.arange(250)).all()
 
 
@@ -107,25 +107,25 @@ def test_a_cold_draw_is_the_top_and_a_hot_one_is_uniform():
 
 
 def test_short_lists_give_what_they_have():
-    ranks, there = sample_ranks(lengths(0, 1, 3, 5, 50), 5, 10.0, seeded())
-    assert there.sum(1).tolist() == [0, 1, 3, 5, 5]
-    assert (there[:, 1:] <= there[:, :-1]).all()  # the unfilled slots come last
-    assert (ranks[~there] == 0).all()
+    ranks, mask = sample_ranks(lengths(0, 1, 3, 5, 50), 5, 10.0, seeded())
+    assert mask.sum(1).tolist() == [0, 1, 3, 5, 5]
+    assert (mask[:, 1:] <= mask[:, :-1]).all()  # the unfilled slots come last
+    assert (ranks[~mask] == 0).all()
     for row, length in enumerate((0, 1, 3, 5)):
         assert ranks[row, :length].tolist() == list(range(length))
 
 
 def test_more_ranks_than_the_longest_list():
-    ranks, there = sample_ranks(lengths(2, 0, 3), 6, 10.0, seeded())
-    assert ranks.shape == there.shape == (3, 6)
+    ranks, mask = sample_ranks(lengths(2, 0, 3), 6, 10.0, seeded())
+    assert ranks.shape == mask.shape == (3, 6)
     assert ranks.tolist() == [[0, 1, 0, 0, 0, 0], [0] * 6, [0, 1, 2, 0, 0, 0]]
-    assert there.sum(1).tolist() == [2, 0, 3]
+    assert mask.sum(1).tolist() == [2, 0, 3]
 
 
 @pytest.mark.parametrize("length", [lengths(0, 0), torch.zeros(0, dtype=torch.int64)])
 def test_lists_without_anything(length):
-    ranks, there = sample_ranks(length, 4, 10.0, seeded())
-    assert ranks.shape == there.shape == (len(length), 4) and not there.any() and not ranks.any()
+    ranks, mask = sample_ranks(length, 4, 10.0, seeded())
+    assert ranks.shape == mask.shape == (len(length), 4) and not mask.any() and not ranks.any()
 
 
 # by weight
@@ -138,19 +138,19 @@ def test_sets_of_places_follow_the_law_of_their_weights():
         chance = weights[first] / weights.sum() * weights[second] / (weights.sum() - weights[first])
         law[frozenset((first, second))] = law.get(frozenset((first, second)), 0.0) + chance
     logits = torch.tensor(weights).log().expand(n, -1)
-    places, there = sample_without_replacement(logits, logits > -torch.inf, k, seeded(3))
-    assert there.all() and (places[:, 1:] > places[:, :-1]).all()
-    drawn = [frozenset(row) for row in places.tolist()]
+    positions, mask = sample_without_replacement(logits, logits > -torch.inf, k, seeded(3))
+    assert mask.all() and (positions[:, 1:] > positions[:, :-1]).all()
+    drawn = [frozenset(row) for row in positions.tolist()]
     assert fits([drawn.count(pair) for pair in law], [n * chance for chance in law.values()])
 
 
 def test_a_row_with_too_few_weights_gives_what_it_has():
     weights = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1e-30, 0.0], [2.0, 0.0, 1e-9], [1.0, 1.0, 1.0]])
     for k in (3, 5):
-        places, there = sample_without_replacement(weights.log(), weights > 0, k, seeded())
-        assert places.shape == there.shape == (4, k)
-        found = [row[counts].tolist() for row, counts in zip(places, there, strict=True)]
-        assert found == [[], [1], [0, 2], [0, 1, 2]] and not places[~there].any()
+        positions, mask = sample_without_replacement(weights.log(), weights > 0, k, seeded())
+        assert positions.shape == mask.shape == (4, k)
+        found = [row[counts].tolist() for row, counts in zip(positions, mask, strict=True)]
+        assert found == [[], [1], [0, 2], [0, 1, 2]] and not positions[~mask].any()
 
 
 # uniformly, outside a set
@@ -180,20 +180,20 @@ def test_padding_may_be_among_the_excluded():
 
 
 def test_a_draw_reaches_all_that_is_free_and_nothing_else():
-    ids, there = sample_outside(excluded(), 600, seeded())
-    assert ids.shape == there.shape == (len(SETS), 600) and ids.dtype == torch.int64
+    ids, mask = sample_outside(excluded(), 600, seeded())
+    assert ids.shape == mask.shape == (len(SETS), 600) and ids.dtype == torch.int64
     for row, taken in enumerate(SETS):
         free = set(range(1, SIZE)) - taken
         assert set(ids[row].tolist()) == (free or {0})
-        assert there[row].all() if free else not there[row].any()
+        assert mask[row].all() if free else not mask[row].any()
 
 
 def test_no_row_is_spoiled_by_its_neighbours():
     # every set of 4 ids as a row of its own: gaps at the start, at the end and in between
     sets = [{place for place in range(1, 5) if number >> (place - 1) & 1} for number in range(16)]
-    ids, there = sample_outside(excluded(sets, 5), 100, seeded(1))
+    ids, mask = sample_outside(excluded(sets, 5), 100, seeded(1))
     for row, taken in enumerate(sets):
-        assert set(ids[row][there[row]].tolist()) == set(range(1, 5)) - taken
+        assert set(ids[row][mask[row]].tolist()) == set(range(1, 5)) - taken
 
 
 def test_the_draw_is_uniform():
@@ -217,17 +217,17 @@ def test_a_large_catalogue():
     rows, taken = torch.arange(2000, dtype=torch.int32), torch.arange(2000, dtype=torch.int32) + size - 2001
     given = ExcludedIds.from_pairs(rows, taken, 2000, size)
     assert (given.free_counts() == size - 2).all()
-    ids, there = sample_outside(given, 5, seeded())
-    assert there.all() and (ids > 0).all() and (ids < size).all() and (ids != taken[:, None]).all()
+    ids, mask = sample_outside(given, 5, seeded())
+    assert mask.all() and (ids > 0).all() and (ids < size).all() and (ids != taken[:, None]).all()
     assert ids.double().mean().item() == pytest.approx(size / 2, rel=0.03)
 
 
 # doubles, and some of many
 
 
-def slow_first_of_each(ids, there):
+def slow_first_of_each(ids, mask):
     result = []
-    for row, allowed in zip(ids.tolist(), there.tolist(), strict=True):
+    for row, allowed in zip(ids.tolist(), mask.tolist(), strict=True):
         seen, first = set(), []
         for identity, counts in zip(row, allowed, strict=True):
             first.append(counts and identity not in seen)
@@ -239,22 +239,22 @@ def slow_first_of_each(ids, there):
 
 def test_first_of_each_by_hand():
     ids = torch.tensor([[5, 3, 5, 5, 3, 2]])
-    there = torch.tensor([[False, True, True, True, True, True]])
-    assert first_occurrence_mask(ids, there).tolist() == [[False, True, True, False, False, True]]
+    mask = torch.tensor([[False, True, True, True, True, True]])
+    assert first_occurrence_mask(ids, mask).tolist() == [[False, True, True, False, False, True]]
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 def test_first_of_each_equals_the_slow_reference(kind):
     ids = torch.randint(0, 9, (200, 12), generator=seeded(1)).to(kind)
-    there = torch.rand(200, 12, generator=seeded(2)) < 0.7
-    there[0], there[1] = False, True
-    assert first_occurrence_mask(ids, there).tolist() == slow_first_of_each(ids, there)
+    mask = torch.rand(200, 12, generator=seeded(2)) < 0.7
+    mask[0], mask[1] = False, True
+    assert first_occurrence_mask(ids, mask).tolist() == slow_first_of_each(ids, mask)
 
 
 @pytest.mark.parametrize("columns", [0, 1])
 def test_first_of_each_of_narrow_rows(columns):
-    there = torch.ones(3, columns, dtype=torch.bool)
-    assert first_occurrence_mask(torch.zeros(3, columns, dtype=torch.int64), there).tolist() == there.tolist()
+    mask = torch.ones(3, columns, dtype=torch.bool)
+    assert first_occurrence_mask(torch.zeros(3, columns, dtype=torch.int64), mask).tolist() == mask.tolist()
 
 
 def test_some_of_gives_so_many_of_them_in_order():
@@ -318,7 +318,7 @@ def test_rows_of_excluded_sets_are_those_sets():
     whole = ExcludedIds.from_pairs(rows, ids, 6, 20)
     part = whole.slice_rows(2, 5)
     assert part.free_counts().tolist() == whole.free_counts()[2:5].tolist()
-    drawn, there = sample_outside(part, 500, torch.Generator().manual_seed(1))
+    drawn, mask = sample_outside(part, 500, torch.Generator().manual_seed(1))
     for row in range(3):
         taken = set(ids[rows == row + 2].tolist()) | {0}
-        assert set(drawn[row].tolist()) == set(range(20)) - taken and there[row].all()
+        assert set(drawn[row].tolist()) == set(range(20)) - taken and mask[row].all()

@@ -32,8 +32,8 @@ USERS, ITEMS, EACH = 30, 40, 20
 PARTS = ["one", "two", "three"]
 
 
-def ratio(*parts, order="RO"):
-    return {"split": {"RS": list(parts)}, "order": order, "group_by": "user", "mode": "full"}
+def ratio(*shares, order="RO"):
+    return {"split": {"RS": list(shares)}, "order": order, "group_by": "user", "mode": "full"}
 
 
 # RecBole drops the interactions of items that the loaded item file does not hold
@@ -62,8 +62,8 @@ def folder(tmp_path_factory):
             part: [row for at in range(0, len(rows), EACH) for row in rows[at : at + EACH][cut]]
             for part, cut in cuts.items()
         }
-        for part, some in {**cuts, "more": cuts["one"] + cuts["three"]}.items():
-            (path / name / f"{name}.{part}.inter").write_text("\n".join([head, *some]) + "\n")
+        for part, rows in {**cuts, "more": cuts["one"] + cuts["three"]}.items():
+            (path / name / f"{name}.{part}.inter").write_text("\n".join([head, *rows]) + "\n")
     return path
 
 
@@ -72,17 +72,22 @@ def keys(folder, workdir, monkeypatch):
     """What teacher and student are given alike."""
     monkeypatch.setattr("sys.argv", ["pytest"])  # RecBole's Config takes whatever stands there for keys
     return {
-        "data_path": str(folder), "epochs": 1, "show_progress": False, "state": "ERROR", "embedding_size": 4,
-        "load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "checkpoint_dir": str(workdir / "saved"),
-    }  # fmt: skip
+        "data_path": str(folder),
+        "epochs": 1,
+        "show_progress": False,
+        "state": "ERROR",
+        "embedding_size": 4,
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "checkpoint_dir": str(workdir / "saved"),
+    }
 
 
 @pytest.fixture
 def stock(keys, workdir):
-    """A function that lets plain RecBole write a checkpoint, of keys of its own; returns the file."""
+    """A function that lets plain RecBole write a checkpoint with the given keys; returns the file."""
 
-    def write(dataset="here", model="BPR", **own):
-        config = RecBoleConfig(model, dataset, config_dict={**keys, **own})
+    def write(dataset="here", model="BPR", **more):
+        config = RecBoleConfig(model, dataset, config_dict={**keys, **more})
         init_seed(config["seed"], config["reproducibility"])
         trained_on = data_preparation(config, create_dataset(config))[0]._dataset
         trainer = Trainer(config, get_model(model)(config, trained_on))
@@ -96,8 +101,8 @@ def stock(keys, workdir):
 def ask(keys):
     """A function from a teacher's file to the teacher that a run of some keys gets."""
 
-    def teacher(file, **own):
-        config = make_config("NKD", "here", config_dict={**keys, **own, "teacher_path": file})
+    def teacher(file, **more):
+        config = make_config("NKD", "here", config_dict={**keys, **more, "teacher_path": file})
         return provide_teachers(config, prepare_split(plain_config(config)))[0]
 
     return teacher
@@ -105,18 +110,18 @@ def ask(keys):
 
 @pytest.fixture
 def refusal(ask):
-    def sentence(file, **own):
+    def sentence(file, **more):
         with pytest.raises(KDError) as caught:
-            ask(file, **own)
+            ask(file, **more)
         assert str(caught.value).isprintable() and file in str(caught.value)
         return str(caught.value)
 
     return sentence
 
 
-def pairs_by_hand(keys, part, **own):
+def pairs_by_hand(keys, part, **more):
     """The (user, item) tokens of one part of the split that plain RecBole makes, row by row."""
-    config = RecBoleConfig("BPR", "here", config_dict={**keys, **own})
+    config = RecBoleConfig("BPR", "here", config_dict={**keys, **more})
     init_seed(config["seed"], config["reproducibility"])
     dataset = data_preparation(config, create_dataset(config))[("train", "valid", "test").index(part)]._dataset
     rows = zip(dataset.inter_feat["user_id"].tolist(), dataset.inter_feat["item_id"].tolist(), strict=True)
@@ -131,15 +136,15 @@ def test_a_stock_teacher_of_the_same_seed_is_accepted(stock, ask):
     assert all(torch.equal(weight, weights[name]) for name, weight in teacher.model.state_dict().items())
 
 
-@pytest.mark.parametrize("mine, theirs", [(2020, 7), (7, 2020), (11, 12)])
+@pytest.mark.parametrize("run_seed, teacher_seed", [(2020, 7), (7, 2020), (11, 12)])
 def test_a_teacher_of_another_seed_is_refused_with_the_number_of_test_pairs_that_it_knows(
-    stock, refusal, keys, mine, theirs
+    stock, refusal, keys, run_seed, teacher_seed
 ):
-    sentence = refusal(stock(seed=theirs), seed=mine)
-    test, train = pairs_by_hand(keys, "test", seed=mine), pairs_by_hand(keys, "train", seed=theirs)
+    sentence = refusal(stock(seed=teacher_seed), seed=run_seed)
+    test, train = pairs_by_hand(keys, "test", seed=run_seed), pairs_by_hand(keys, "train", seed=teacher_seed)
     assert len(test) == USERS * 2 and 0 < len(test & train) < len(test)
     assert f"was trained on {len(test & train)} of this run's {len(test)} test pairs" in sentence
-    assert f"seed {theirs}, here {mine}" in sentence
+    assert f"seed {teacher_seed}, here {run_seed}" in sentence
 
 
 def test_a_teacher_that_knows_validation_pairs_only_is_refused(stock, refusal, keys):
@@ -153,19 +158,19 @@ def test_a_teacher_that_knows_validation_pairs_only_is_refused(stock, refusal, k
 
 
 def test_a_teacher_that_was_chosen_on_test_pairs_is_refused(stock, refusal, keys):
-    mine, theirs = {"eval_args": ratio(0.7, 0.1, 0.2)}, {"eval_args": ratio(0.7, 0.25, 0.05)}
-    sentence = refusal(stock(**theirs), **mine)
-    test, valid = pairs_by_hand(keys, "test", **mine), pairs_by_hand(keys, "valid", **theirs)
-    assert not test & pairs_by_hand(keys, "train", **theirs)
+    run_keys, teacher_keys = {"eval_args": ratio(0.7, 0.1, 0.2)}, {"eval_args": ratio(0.7, 0.25, 0.05)}
+    sentence = refusal(stock(**teacher_keys), **run_keys)
+    test, valid = pairs_by_hand(keys, "test", **run_keys), pairs_by_hand(keys, "valid", **teacher_keys)
+    assert not test & pairs_by_hand(keys, "train", **teacher_keys)
     assert (
         test & valid and f"by early stopping, on {len(test & valid)} of this run's {len(test)} test pairs" in sentence
     )
 
 
 def test_a_teacher_of_another_split_ratio_is_refused(stock, refusal, keys):
-    mine, theirs = {"eval_args": ratio(0.5, 0.1, 0.4)}, {"eval_args": ratio(0.8, 0.1, 0.1)}
-    sentence = refusal(stock(**theirs), **mine)
-    test, train = pairs_by_hand(keys, "test", **mine), pairs_by_hand(keys, "train", **theirs)
+    run_keys, teacher_keys = {"eval_args": ratio(0.5, 0.1, 0.4)}, {"eval_args": ratio(0.8, 0.1, 0.1)}
+    sentence = refusal(stock(**teacher_keys), **run_keys)
+    test, train = pairs_by_hand(keys, "test", **run_keys), pairs_by_hand(keys, "train", **teacher_keys)
     assert test & train and f"was trained on {len(test & train)} of this run's {len(test)} test pairs" in sentence
 
 
@@ -178,8 +183,8 @@ def test_a_teacher_of_another_dataset_is_refused(stock, refusal):
 )
 def test_a_teacher_of_another_filter_is_refused_even_where_it_drops_nothing(stock, refusal, key, value):
     filtered = {key: value}
-    for theirs, mine in ((filtered, {}), ({}, filtered)):
-        sentence = refusal(stock(**theirs), **mine)
+    for teacher_keys, run_keys in ((filtered, {}), ({}, filtered)):
+        sentence = refusal(stock(**teacher_keys), **run_keys)
         assert "was trained under another filter" in sentence and key in sentence and str(value) in sentence
 
 
@@ -249,30 +254,30 @@ def test_a_teacher_of_another_family_is_compared_by_its_pairs(stock, ask, refusa
 def test_warn_takes_the_teacher_and_says_what_is_wrong(stock, ask, caplog):
     file = stock(seed=7)
     with caplog.at_level(logging.WARNING):
-        found = ask(file, teacher_check="warn")
-    assert found.file == file and "test pairs" in found.warning and ask(stock()).warning is None
-    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert any("test pairs" in line and "seed 7, here 2020" in line for line in said)
+        accepted = ask(file, teacher_check="warn")
+    assert accepted.file == file and "test pairs" in accepted.warning and ask(stock()).warning is None
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("test pairs" in line and "seed 7, here 2020" in line for line in warnings)
 
 
 def test_the_result_and_the_table_say_that_the_teacher_has_seen_test_pairs(stock, keys, workdir):
-    asked = {**keys, "teacher_path": stock(seed=7), "teacher_check": "warn", "result_file": "r.json"}
-    asked = {key: value for key, value in asked.items() if key != "embedding_size"}
-    result = run_kd("KD", "here", config_dict=asked)
-    said = result_table(result).splitlines()[-1]
-    assert re.search(r"teacher\.pth' is taken although it was trained on [\d,]+ of this run's [\d,]+ test pairs", said)
-    assert json.loads((workdir / "r.json").read_text())["teacher"]["warning"] == said
-    assert "warning" not in run_kd("KD", "here", config_dict={**asked, "teacher_path": stock()})["teacher"]
+    user_keys = {**keys, "teacher_path": stock(seed=7), "teacher_check": "warn", "result_file": "r.json"}
+    user_keys = {key: value for key, value in user_keys.items() if key != "embedding_size"}
+    result = run_kd("KD", "here", config_dict=user_keys)
+    line = result_table(result).splitlines()[-1]
+    assert re.search(r"teacher\.pth' is taken although it was trained on [\d,]+ of this run's [\d,]+ test pairs", line)
+    assert json.loads((workdir / "r.json").read_text())["teacher"]["warning"] == line
+    assert "warning" not in run_kd("KD", "here", config_dict={**user_keys, "teacher_path": stock()})["teacher"]
 
 
 def test_another_dataset_and_tables_of_another_size_are_no_case_for_a_warning(stock, refusal):
     assert "teacher_check=warn" in refusal(stock(seed=7))
     fewer = {"item_inter_num_interval": "[9,inf)"}
-    for own, said in (({"dataset": "there"}, "dataset 'there'"), (fewer, "items, here")):
-        file = stock(**own)
+    for stock_keys, words in (({"dataset": "there"}, "dataset 'there'"), (fewer, "items, here")):
+        file = stock(**stock_keys)
         for check in ("error", "warn"):
             sentence = refusal(file, teacher_check=check)
-            assert said in sentence and "teacher_check" not in sentence
+            assert words in sentence and "teacher_check" not in sentence
 
 
 def test_teachers_of_the_same_settings_are_refused_before_one_is_trained(keys, workdir):
@@ -291,13 +296,13 @@ def counted(monkeypatch):
     return calls
 
 
-def test_our_own_checkpoint_of_this_split_needs_no_second_split(keys, ask, stock, counted, workdir):
+def test_a_checkpoint_of_this_package_and_split_needs_no_second_split(keys, ask, stock, counted, workdir):
     training.train(RecBoleConfig("BPR", "here", config_dict=keys), workdir / "own.pth")
     assert ask(str(workdir / "own.pth")) and counted == []
     assert ask(stock()) and len(counted) == 1
 
 
-def test_our_own_checkpoint_of_another_split_is_refused(keys, refusal, workdir):
+def test_a_checkpoint_of_this_package_and_another_split_is_refused(keys, refusal, workdir):
     training.train(RecBoleConfig("BPR", "here", config_dict={**keys, "seed": 7}), workdir / "own.pth")
     assert "test pairs" in refusal(str(workdir / "own.pth"))
 
@@ -328,19 +333,25 @@ def test_a_fingerprint_that_is_none_counts_for_nothing(stock, ask, refusal, coun
 @pytest.mark.parametrize(
     "odd",
     [
-        {}, {"train": 1}, {1: 2, 3: 4, 5: 6, 7: 8}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, 0.5),
-        dict.fromkeys(NAMES, torch.arange(3)), dict.fromkeys(NAMES, np.arange(3)), {name: [{}] for name in NAMES},
+        {},
+        {"train": 1},
+        {1: 2, 3: 4, 5: 6, 7: 8},
+        dict.fromkeys(NAMES),
+        dict.fromkeys(NAMES, 0.5),
+        dict.fromkeys(NAMES, torch.arange(3)),
+        dict.fromkeys(NAMES, np.arange(3)),
+        {name: [{}] for name in NAMES},
         dict.fromkeys((*NAMES, "more"), "x"),
     ],
-)  # fmt: skip
-def test_a_fingerprint_of_another_split_than_its_own_settings_make_is_refused(stock, refusal, odd):
+)
+def test_a_fingerprint_of_another_split_than_the_settings_make_is_refused(stock, refusal, odd):
     assert "files are not those" in refusal(forged(stock(), fingerprint=odd))
 
 
-def test_our_own_checkpoint_is_refused_where_the_dataset_has_changed_since(keys, folder, refusal, workdir):
+def test_a_checkpoint_of_this_package_is_refused_after_the_dataset_changed(keys, folder, refusal, workdir):
     shutil.copytree(folder / "here", workdir / "here")
-    own = {**keys, "data_path": str(workdir)}
-    training.train(RecBoleConfig("BPR", "here", config_dict=own), workdir / "own.pth")
+    settings = {**keys, "data_path": str(workdir)}
+    training.train(RecBoleConfig("BPR", "here", config_dict=settings), workdir / "own.pth")
     file = workdir / "here" / "here.inter"
     file.write_text(file.read_text().rpartition("u29")[0])
     assert "files are not those" in refusal(str(workdir / "own.pth"), data_path=str(workdir))
@@ -349,16 +360,29 @@ def test_our_own_checkpoint_is_refused_where_the_dataset_has_changed_since(keys,
 @pytest.mark.parametrize(
     "odd",
     [
-        {"seed": None}, {"seed": "seven"}, {"seed": torch.tensor([1, 2])}, {"seed": np.arange(2)}, {"seed": -1},
-        {"eval_args": 5}, {"eval_args": None}, {"eval_args": {"split": {"RS": "x"}}},
-        {"eval_args": {"split": {"XX": 1}}}, {"val_interval": 3}, {"val_interval": {"timestamp": "x"}},
+        {"seed": None},
+        {"seed": "seven"},
+        {"seed": torch.tensor([1, 2])},
+        {"seed": np.arange(2)},
+        {"seed": -1},
+        {"eval_args": 5},
+        {"eval_args": None},
+        {"eval_args": {"split": {"RS": "x"}}},
+        {"eval_args": {"split": {"XX": 1}}},
+        {"val_interval": 3},
+        {"val_interval": {"timestamp": "x"}},
         {"val_interval": {"rating": "[0,1]"}},
-        {"benchmark_filename": ["no", "such", "file"]}, {"benchmark_filename": 4}, {"user_inter_num_interval": "[x,y)"},
-        {"user_inter_num_interval": "[999,inf)"}, {"threshold": 5}, {"MODEL_TYPE": "x"}, {"train_neg_sample_args": 1},
+        {"benchmark_filename": ["no", "such", "file"]},
+        {"benchmark_filename": 4},
+        {"user_inter_num_interval": "[x,y)"},
+        {"user_inter_num_interval": "[999,inf)"},
+        {"threshold": 5},
+        {"MODEL_TYPE": "x"},
+        {"train_neg_sample_args": 1},
         {"dataset": None},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_compared_end_in_a_sentence(stock, refusal, odd):
     refusal(forged(stock(), config=odd))
 
@@ -368,10 +392,10 @@ def test_a_model_that_recbole_does_not_bring_ends_in_a_sentence(stock, refusal, 
     assert repr(model) in refusal(forged(stock(), config={"model": model}))
 
 
-@pytest.mark.parametrize("model, own", [("CFKG", {"embedding_size": 4}), ("KD_DAGFM", {}), ("SASRec", {})])
-def test_a_teacher_of_a_family_that_cannot_teach_ends_in_a_sentence(stock, ask, model, own):
+@pytest.mark.parametrize("model, keys_given", [("CFKG", {"embedding_size": 4}), ("KD_DAGFM", {}), ("SASRec", {})])
+def test_a_teacher_of_a_family_that_cannot_teach_ends_in_a_sentence(stock, ask, model, keys_given):
     with pytest.raises(KDError, match=model):
-        ask(forged(stock(), config={"model": model, **own}))
+        ask(forged(stock(), config={"model": model, **keys_given}))
 
 
 def streams():

@@ -118,7 +118,7 @@ class OfTeacher(World):
 
     def loss(self, rows=ROWS):
         super().loss(rows)
-        return self.term.of_teacher
+        return self.term.teacher_loss
 
 
 SETTINGS = [
@@ -140,8 +140,8 @@ def test_the_whole_loss_is_that_of_the_formulas(kind, side, keys):
         world = kind(BD, seed=seed, **keys)
         world.student.shake(seed + 200)
         slow = SlowBD(world, ROWS, side)
-        assert world.term.for_student.tolist() == slow.pool["student"]
-        assert world.term.for_teacher.tolist() == slow.pool["teacher"]
+        assert world.term.student_pool.tolist() == slow.pool["student"]
+        assert world.term.teacher_pool.tolist() == slow.pool["teacher"]
         now = numbers(world.student, world.term)
         assert world.loss().item() == pytest.approx(slow(now, now), rel=1e-5)
 
@@ -159,7 +159,7 @@ def test_the_teacher_that_was_read_is_not_the_one_that_learns():
     before = [weight.clone() for weight in world.teacher.parameters()]
     optimizer = torch.optim.SGD(world.term.parameters(), 0.1)
     world.loss()
-    world.term.of_teacher.backward()
+    world.term.teacher_loss.backward()
     optimizer.step()
     assert all(torch.equal(one, other) for one, other in zip(before, world.teacher.parameters(), strict=True))
     assert not torch.equal(world.term.teacher.item_embedding.weight, world.teacher.item_embedding.weight)
@@ -178,7 +178,7 @@ def test_what_is_drawn_is_unseen_and_the_one_who_is_ahead_decides():
     world = World(BD, bd_candidates=60, bd_pool=400, bd_epsilon_e=5.0)
     now = numbers(world.student, world.term)
     for user in range(1, USERS + 1):
-        for pool in (world.term.for_student, world.term.for_teacher):
+        for pool in (world.term.student_pool, world.term.teacher_pool):
             assert not SEEN[user] & set(pool[user].tolist())
         if len(SEEN[user]) < ITEMS - 1:
             unseen = [item for item in range(1, ITEMS + 1) if item not in SEEN[user]]
@@ -191,7 +191,7 @@ def test_what_is_drawn_is_unseen_and_the_one_who_is_ahead_decides():
             }
             behind = {item for item in unseen if place["s"].index(item) > place["t"].index(item)}
             if behind:  # ranks among doubles are near the ranks among items: most draws are of these
-                drawn = world.term.for_student[user].tolist()
+                drawn = world.term.student_pool[user].tolist()
                 assert sum(item in behind for item in drawn) > 0.5 * len(drawn)
 
 

@@ -179,7 +179,7 @@ class SlowDE(Slow):
 class SlowVkD(Slow):
     def draw(self):
         self.base = {
-            side: getattr(self.world.term, f"{side}_projector").parametrizations.weight[0].base.double().numpy()
+            side: self.world.term.projectors.of(side).parametrizations.weight[0].base.double().numpy()
             for side in ("user", "item")
         }
 
@@ -598,7 +598,7 @@ def test_vkds_projector_is_orthogonal_and_stays_so_while_it_learns(narrow):
     world = World(VkD)
     if narrow:
         world.term = VkD(world.keys, world.knowledge, D_T + 3)
-    part = world.term.user_projector
+    part = world.term.projectors.user_projector
     # weight decay would empty torch's default parametrisation
     optimizer = torch.optim.Adam(part.parameters(), lr=0.1, weight_decay=0.1)
     before = part.weight.detach().clone()

@@ -11,7 +11,7 @@ from recbole_kd.config.layering import read_layers
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.losses import extend_tail
+from recbole_kd.losses import extend_tail, nested_ranking
 from recbole_kd.method.configuration import build_config
 from recbole_kd.term.hetcomp import HetComp
 from recbole_kd.testing import ConformanceRun
@@ -74,7 +74,7 @@ def slow_consensus(lists, temperature=10.0):
 
 def taught(world, user):
     """T of a user at the states where the term has them, and P."""
-    lists = [world.states(x)[int(world.term.place[x, user])][user] for x in world.teachers]
+    lists = [world.states(x)[int(world.term.trajectory.state[x, user])][user] for x in world.teachers]
     seen = []
     for teacher in world.teachers.values():
         tables = factors(teacher)
@@ -98,7 +98,7 @@ def slow_loss(world, live, rows=ROWS):
     for user in once(rows, 0):
         best, seen = taught(world, user)
         scores = [dot(live["user"][user], item) for item in live["item"]]
-        if int(world.term.marks[0]) < 0:
+        if int(world.term.ranking_since) < 0:
             z = tail(scores, user, best)
             value = -2 * sum(math.log(math.exp(scores[i]) / (math.exp(scores[i]) + z)) for i in best + seen)
         else:
@@ -112,11 +112,11 @@ def slow_loss(world, live, rows=ROWS):
 
 def arrived(world):
     """All users at the last states, the ranking begun."""
-    for x, states in enumerate(world.term.states):
-        world.term.place[x] = len(states) - 1
-    world.term._construct()
+    for x, states in enumerate(world.term.trajectory.lists):
+        world.term.trajectory.state[x] = len(states) - 1
+    world.term._merge_lists()
     world.term.start_epoch(7, world.backbone)
-    assert int(world.term.marks[0]) == 7
+    assert int(world.term.ranking_since) == 7
     return world
 
 
@@ -139,11 +139,11 @@ def test_longer_lists_are_nested_tails():
     generator = torch.Generator().manual_seed(0)
     k, half, tenth, n = 20, 10, 2, 4
     scores, seen, rest = (torch.randn(n, width, generator=generator) for width in (k, tenth, 9))
-    term = Several(HetComp).term
-    term.k, term.upper, term.tenth = k, half, tenth
     there = torch.ones_like(scores, dtype=torch.bool)
     there[1, 15:] = False  # a user with a shorter list
-    found = term._ranking(scores, seen, rest.logsumexp(1), there, torch.ones_like(seen, dtype=torch.bool))
+    found = nested_ranking(
+        scores, seen, rest.logsumexp(1), there, torch.ones_like(seen, dtype=torch.bool), (half, tenth)
+    )
     for row in range(n):
         listed = [x for x, ok in zip(scores[row].tolist(), there[row].tolist(), strict=True) if ok]
         below = {q: math.fsum(map(math.exp, rest[row].tolist() + listed[q:])) for q in (half, tenth)}
@@ -156,7 +156,7 @@ def test_longer_lists_are_nested_tails():
 
 def test_a_tenth_as_many_training_items_are_taught(settings):
     term = ConformanceRun("HetComp", settings, hetcomp_k=20).model().terms[0]
-    assert (term.k, term.upper, term.tenth, term.seen.shape[1]) == (20, 10, 2, 2)
+    assert (term.k, term.cuts, term.seen.shape[1]) == (20, (10, 2), 2)
 
 
 def test_nothing_is_added_to_a_tail_by_an_empty_list():
@@ -234,10 +234,10 @@ def test_the_construction_reaches_the_same_states_at_every_step(seed, alpha):
         tables = factors(world.student)
         slow.epoch(epoch, best_unseen(tables["user"], tables["item"], 2))
         for (x, user), at in slow.place.items():
-            assert int(world.term.place[x, user]) == at, (epoch, x, user)
+            assert int(world.term.trajectory.state[x, user]) == at, (epoch, x, user)
             assert [item for item in world.term.best[user].tolist() if item] == taught(world, user)[0]
         moved.add(tuple(slow.place.values()))
-        assert int(world.term.marks[0]) == (-1 if slow.began is None else slow.began)
+        assert int(world.term.ranking_since) == (-1 if slow.began is None else slow.began)
     assert len(moved) > 1
 
 
@@ -246,11 +246,11 @@ def test_a_student_that_stands_still_is_led_on_from_the_tenth_comparison():
     reached = {}
     for epoch in range(0, 26):
         world.term.start_epoch(epoch, world.backbone)
-        reached[epoch] = world.term.place[0, 1:].tolist()
+        reached[epoch] = world.term.trajectory.state[0, 1:].tolist()
     stuck = [user for user in range(USERS) if reached[19][user] == 0]
     assert stuck  # the others had met a state's list at once
     assert all(reached[20][user] == 1 and reached[22][user] == 2 for user in stuck)
-    assert int(world.term.marks[0]) == 22  # (10 + V - 2) p
+    assert int(world.term.ranking_since) == 22  # (10 + V - 2) p
 
 
 def test_patience_counts_from_the_ranking_on():
@@ -274,7 +274,7 @@ def test_progress_is_said_in_numbers():
     assert not any("discrepancy" in name for name in said)
     world.term.start_epoch(2, world.backbone)
     said = world.term.progress()
-    assert said["teacher 1 discrepancy"] == pytest.approx(float(world.term.last[0, 1:].mean()))
+    assert said["teacher 1 discrepancy"] == pytest.approx(float(world.term.trajectory.discrepancy[0, 1:].mean()))
     assert arrived(world).term.progress()["teacher 1 mean state"] == 3.0
 
 
@@ -293,9 +293,9 @@ def test_k_and_v_have_their_ranges(key):
 
 def test_a_teacher_that_counts_for_nearly_nothing_is_nearly_not_there():
     world, alone = arrived(Several(HetComp)), arrived(Several(HetComp))
-    world.term.knowledge.weights = [1.0, 1e-6]
-    world.term._construct()
-    first = alone.term.states[0]
+    world.term.trajectory.weights = [1.0, 1e-6]
+    world.term._merge_lists()
+    first = alone.term.trajectory.lists[0]
     expected = torch.where(first[-1] > 0, first[-1], 0)
     assert torch.equal(world.term.best[:, 0], expected[:, 0].int())
     assert not torch.equal(world.term.best, alone.term.best)

@@ -357,7 +357,7 @@ def test_a_projector_that_keeps_every_angle_has_nothing_to_learn():
         for table in (world.student.user_embedding.weight, world.student.item_embedding.weight):
             table.abs_()  # positive, so that the relu lets everything through
             table.div_(table.norm(dim=1, keepdim=True))
-        for projector in (nkd.user_projector, nkd.item_projector):
+        for projector in (nkd.projectors.user_projector, nkd.projectors.item_projector):
             projector.inner.weight.copy_(torch.eye(3))
             projector.outer.weight.copy_(torch.eye(4)[:, :3])
             projector.inner.bias.zero_(), projector.outer.bias.zero_()
@@ -463,10 +463,10 @@ def test_slds_candidates_are_unseen_and_distinct(mode):
     for epoch in range(5):
         world.term.start_epoch(epoch, world.backbone)
         for user in range(1, USERS + 1):
-            items = world.term.items[user][world.term.there[user]].tolist()
+            items = [item for item in world.term.candidates.ids[user].tolist() if item]
             assert len(items) == len(set(items)) and not (SEEN[user] | {0}) & set(items)
             assert bool(items) == (user != 3)
-        assert not world.term.there[0].any()
+        assert not world.term.candidates.ids[0].any()
 
 
 def test_sld_asks_the_student_as_it_is_now():
@@ -476,7 +476,7 @@ def test_sld_asks_the_student_as_it_is_now():
         world.term.start_epoch(1, world.backbone)
         now = numbers(world.student, world.term)
         for user, best in best_unseen(now["user"], now["item"], 1).items():
-            assert set(best) <= set(world.term.items[user].tolist())
+            assert set(best) <= set(world.term.candidates.ids[user].tolist())
 
 
 def test_sld_draws_when_a_refresh_is_due():

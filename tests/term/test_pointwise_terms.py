@@ -438,12 +438,12 @@ def test_rcekds_sets_are_what_they_are_called(seen):
         teachers = best_unseen(table["user"], table["item"], 3, seen)
         students = best_unseen(old["user"], old["item"], 5, seen)
         for user in range(1, USERS + 1):
-            best, drawn, rest = (filled(part) for part in world.term.items[user].split([3, 2, 3]))
+            best, drawn, rest = (filled(part) for part in world.term.candidates.ids[user].split([3, 2, 3]))
             assert best == students[user][:3]
             places = [students[user].index(item) for item in drawn]
             assert places == sorted(set(places)) and len(drawn) == min(2, len(students[user]))
             assert rest == [item for item in teachers[user] if item not in best and item not in drawn]
-        assert not world.term.items[0].any()
+        assert not world.term.candidates.ids[0].any()
 
 
 def test_rcekd_prefers_what_stands_above_the_teachers_items():
@@ -455,8 +455,8 @@ def test_rcekd_prefers_what_stands_above_the_teachers_items():
 
 
 def test_rcekd_counts_no_more_than_the_authors_cap(monkeypatch):
-    assert rcekd.CAP == 50
-    monkeypatch.setattr(rcekd, "CAP", 1)
+    assert rcekd.MAX_COUNT == 50
+    monkeypatch.setattr(rcekd, "MAX_COUNT", 1)
     capped = False
     for seed in range(1, 9):
         world = World(RCEKD, seed=seed, rcekd_k=4)
@@ -472,9 +472,9 @@ def test_rcekd_reads_the_student_when_a_refresh_is_due():
     drawn = []
     for epoch in range(7):
         world.student.shake(epoch)
-        before = world.term.items.clone()
+        before = world.term.candidates.ids.clone()
         world.term.start_epoch(epoch, world.backbone)
-        drawn.append(not torch.equal(before, world.term.items))
+        drawn.append(not torch.equal(before, world.term.candidates.ids))
     assert drawn == [True, False, False, True, False, False, True]
 
 
@@ -508,9 +508,9 @@ def test_cds_items_are_unseen_and_distinct_and_of_the_guides_list(guide):
         table = numbers(world.student, world.term) if guide == "student" else factors(world.teacher)
         lists = best_unseen(table["user"], table["item"], ITEMS if guide == "random" else 3)
         for user in range(1, USERS + 1):
-            items = filled(world.term.items[user])
+            items = filled(world.term.candidates.ids[user])
             assert len(items) == len(set(items)) and set(items) <= set(lists[user]) and bool(items) == (user != 3)
-        assert not world.term.items[0].any()
+        assert not world.term.candidates.ids[0].any()
 
 
 def test_cd_draws_when_a_refresh_is_due():

@@ -445,7 +445,7 @@ def test_rrds_sum_is_the_mean_times_users_and_positions(sampling):
 
 def filled(lists, row):
     """The ids of the list and of the rest, as the term holds them."""
-    ids, there = lists.ids[row], lists.there[row]
+    ids, there = lists.ids[row], lists.mask[row]
     return ids[: lists.k][there[: lists.k]].tolist(), ids[lists.k :][there[lists.k :]].tolist()
 
 
@@ -463,7 +463,7 @@ def test_rrds_items_are_unseen_and_distinct_the_listed_in_the_teachers_order(sam
             assert len(others) == len(set(others)) and not (SEEN[user] | {0, *top[user]}) & set(others)
             if sampling == "topk":
                 assert listed == top[user][:2]
-        assert not world.term.lists.there[0].any() and not world.term.lists.ids[0].any()
+        assert not world.term.lists.ids[0].any()
         draws.append(str(world.term.lists.ids.tolist()))
     assert len(set(draws)) > 1  # with topk too: the others are drawn anew
 
@@ -482,7 +482,7 @@ def test_irrrds_users_of_an_item_have_not_seen_it_and_stand_in_the_teachers_orde
             assert len(others) == len(set(others)) and set(others) <= set(NOT_SEEN_BY[item]) - set(top[item])
             if sampling == "topk":
                 assert listed == top[item][:1]
-        assert not world.term.item_lists.there[0].any() and not world.term.item_lists.ids[0].any()
+        assert not world.term.item_lists.ids[0].any()
         draws.append(str(world.term.item_lists.ids.tolist()))
     assert (len(set(draws)) > 1) == (sampling == "rank")  # at most one user is left outside
 
@@ -525,7 +525,7 @@ def test_dcd_reads_the_students_ranks_within_the_teachers_lists(block, monkeypat
             scores = [dot(own["user"][user], own["item"][item]) for user, item in pairs]
             assert lists.top.ids[x].tolist()[: len(listed)] == listed
             assert lists.ranks[x].tolist()[: len(listed)] == [sum(s > mine for s in scores) for mine in scores]
-        behind = lists.behind(torch.arange(len(top)))
+        behind = lists.rank_gaps(torch.arange(len(top)))
         assert not behind[lists.top.ids == 0].any() and not behind.sum(1).any() and behind.any()
 
 
@@ -550,13 +550,13 @@ def test_dcd_draws_anew_each_step():
 def test_dcd_draws_in_proportion_to_the_places_between_the_ranks(epsilon):
     term = World(DCD, dcd_epsilon=epsilon).term
     places = [3, 1, 0, -2, 2, -4]
-    under, over = term._draw(torch.tensor(places).expand(20000, -1), 1)
-    for sign, (drawn, there) in ((1, under), (-1, over)):
+    low, low_mask, high, high_mask = term._draw(torch.tensor(places).expand(20000, -1), 1)
+    for sign, drawn, there in ((1, low, low_mask), (-1, high, high_mask)):
         shares = torch.bincount(drawn[:, 0], minlength=len(places)) / len(drawn)
         chances = [math.tanh(epsilon * max(sign * place, 0)) for place in places]
         wanted = [chance / sum(chances) for chance in chances]
         assert there.all() and shares.tolist() == pytest.approx(wanted, abs=0.015)
-    both = torch.stack([under[0][:, 0], over[0][:, 0]]).double()
+    both = torch.stack([low[:, 0], high[:, 0]]).double()
     assert abs(torch.corrcoef(both)[0, 1]) < 0.03  # one race, and yet drawn apart
 
 

@@ -107,8 +107,14 @@ def test_the_base_weight_and_the_sum_reduction(settings):
     assert float(total[1].detach()) == pytest.approx(users * float(mean[1].detach()), rel=1e-5)
 
 
-ROWS = [("KD", {"kd_items": "all"}), ("CD", {}), ("UnKD", {}), ("RD", {"rd_start": 0}), ("RCEKD", {}),
-        ("CPD", {"cpd_pair_weight": 0.0, "cpd_rows": 0, "cpd_dropout": 0.0})]  # fmt: skip
+ROWS = [
+    ("KD", {"kd_items": "all"}),
+    ("CD", {}),
+    ("UnKD", {}),
+    ("RD", {"rd_start": 0}),
+    ("RCEKD", {}),
+    ("CPD", {"cpd_pair_weight": 0.0, "cpd_rows": 0, "cpd_dropout": 0.0}),
+]
 USERS = [("SLD", {}), ("RRD", {}), ("HetComp", {"hetcomp_items": 0})]
 
 
@@ -118,25 +124,33 @@ def test_a_sum_runs_over_rows_where_the_paper_does_and_over_users_elsewhere(sett
     users = batch["user_id"]
     assert len(users.unique()) < len(users)
     first = [int((users == user).nonzero()[0]) for user in users.unique()]
-    which = range(len(users)) if (method, keys) in ROWS else first
-    apart = [float(model.calculate_loss(batch[torch.tensor([row])])[1].detach()) for row in which]
-    assert float(model.calculate_loss(batch)[1].detach()) == pytest.approx(sum(apart), rel=1e-4)
-    assert len({round(value, 6) for value in apart}) > 1
+    rows = range(len(users)) if (method, keys) in ROWS else first
+    losses = [float(model.calculate_loss(batch[torch.tensor([row])])[1].detach()) for row in rows]
+    assert float(model.calculate_loss(batch)[1].detach()) == pytest.approx(sum(losses), rel=1e-4)
+    assert len({round(value, 6) for value in losses}) > 1
 
 
-def test_a_sum_over_rows_is_estimated_from_some_users_without_bias(settings):
+def test_a_sum_over_rows_estimated_from_a_sample_of_users_is_unbiased(settings):
     keys = {"kd_items": "all", "kd_reduction": "sum"}
-    whole, batch = _of_one_loss(ConformanceRun("KD", settings, kd_rows=0, **keys))
-    some, _ = _of_one_loss(ConformanceRun("KD", settings, kd_rows=8, **keys))
-    found = torch.tensor([float(some.calculate_loss(batch)[1].detach()) for _ in range(2000)])
-    expected = float(whole.calculate_loss(batch)[1].detach())
-    assert found.std() > 0 and abs(float(found.mean()) - expected) < 4 * float(found.std()) / 2000**0.5
+    full, batch = _of_one_loss(ConformanceRun("KD", settings, kd_rows=0, **keys))
+    sampled, _ = _of_one_loss(ConformanceRun("KD", settings, kd_rows=8, **keys))
+    estimates = torch.tensor([float(sampled.calculate_loss(batch)[1].detach()) for _ in range(2000)])
+    expected = float(full.calculate_loss(batch)[1].detach())
+    standard_error = float(estimates.std()) / 2000**0.5
+    assert standard_error > 0 and abs(float(estimates.mean()) - expected) < 4 * standard_error
 
 
 def test_rows_of_several_negatives_count_once_in_a_sum(settings):
     one = ConformanceRun("KD", settings, kd_rows=0, kd_reduction="sum")
-    three = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
-             "candidate_num": 0}}  # fmt: skip
+    three = {
+        "train_neg_sample_args": {
+            "distribution": "uniform",
+            "sample_num": 3,
+            "alpha": 1.0,
+            "dynamic": False,
+            "candidate_num": 0,
+        }
+    }
     several = ConformanceRun("KD", settings, kd_rows=0, kd_reduction="sum", **three)
     model, batch = one.model(), one.batch()
     again = several.model()
@@ -164,7 +178,7 @@ def test_under_a_sum_the_student_alone_is_what_is_distilled_at_weight_zero(setti
     assert not any(torch.equal(alone[name], other[name]) for name in alone)  # the same decay weighs more beside a mean
 
 
-def test_the_sum_reaches_the_teacher_by_its_own_key_alone(settings):
+def test_the_sum_reaches_the_teacher_by_the_teachers_key_only(settings):
     config = make_config("SLD", config_dict={**settings, "kd_reduction": "sum"})
     assert (plain_config(config)["kd_reduction"], config.teacher["kd_reduction"]) == ("sum", None)
     config = make_config("SLD", config_dict={**settings, "teacher.kd_reduction": "sum"})
@@ -176,20 +190,27 @@ def test_the_sum_reaches_the_teacher_by_its_own_key_alone(settings):
 
 def test_the_sum_of_a_loss_counts_the_rows_of_several_negatives_once(settings):
     for model, rows in (("BPR", 12), ("NeuMF", 36)):
-        args = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False,
-                "candidate_num": 0}}  # fmt: skip
+        args = {
+            "train_neg_sample_args": {
+                "distribution": "uniform",
+                "sample_num": 3,
+                "alpha": 1.0,
+                "dynamic": False,
+                "candidate_num": 0,
+            }
+        }
         config = make_config("SLD", config_dict={**settings, **args, "teacher_model": model}).teacher
         assert sum_over_rows((torch.tensor(0.5), torch.tensor(0.25)), 36, config) == pytest.approx(rows * 0.75)
 
 
 def test_a_single_epoch_runs_without_fit(settings, workdir):
     bench = ConformanceRun("RRD", settings)
-    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost/epoch.py times one
+    trainer = trainer_of(bench, workdir / "x.pth")  # as benchmarks/cost.py times one
     losses = trainer._train_epoch(prepare_split(bench.student_config).train, 0)
     assert all(loss > 0 for loss in losses)
 
 
-def test_who_watches_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
+def test_on_epoch_is_told_when_the_last_phase_begins_even_if_that_was_not_known_before(settings, workdir):
     bench = ConformanceRun("HetComp", {**settings, "epochs": 4}, teacher_model=["EASE", "ItemKNN"], hetcomp_k=10)
     model, trainers, reported = trainer_of(bench, workdir / "x.pth").model, [], []
 

@@ -25,12 +25,12 @@ def test_tables_are_normal_of_that_width_and_the_rest_is_recboles(settings, mode
     keys = {"teacher_model": model, "teacher.embedding_size": 64}
     stock, data = made(settings, **keys)
     given, _ = made(settings, **keys, **{"teacher.init_std": 0.01})
-    theirs = build_seeded_model(stock.teacher, data.train._dataset)
+    plain = build_seeded_model(stock.teacher, data.train._dataset)
     after = torch.get_rng_state()
-    ours = build_seeded_model(given.teacher, data.train._dataset)
+    redrawn = build_seeded_model(given.teacher, data.train._dataset)
     assert torch.equal(torch.get_rng_state(), after)
     tables = []
-    for (name, weight), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+    for (name, weight), (_, other) in zip(redrawn.named_parameters(), plain.named_parameters(), strict=True):
         if "embedding" in name:
             tables.append(weight.detach())
             assert weight.std().item() == pytest.approx(0.01, rel=0.1) and abs(weight.mean()) < 0.001
@@ -39,7 +39,7 @@ def test_tables_are_normal_of_that_width_and_the_rest_is_recboles(settings, mode
     assert len(tables) >= 2 and not torch.equal(tables[0][:50], tables[1][:50])
 
 
-def test_the_student_alone_and_the_distilled_one_begin_alike_and_the_teacher_on_its_own(settings):
+def test_init_std_reaches_both_students_and_the_teacher_by_a_separate_key(settings):
     config, _ = made(settings, **{"init_std": 0.5, "teacher.init_std": 0.02})
     assert (config["init_std"], plain_config(config)["init_std"], config.teacher["init_std"]) == (0.5, 0.5, 0.02)
     assert made(settings, init_std=0.5)[0].teacher["init_std"] is None
@@ -69,12 +69,15 @@ def test_it_decides_the_outcome_where_it_is_set_and_changes_no_name_where_it_is_
     assert len({one for pair in keys for one in pair}) == 6
 
 
-@pytest.mark.parametrize("keys", [
-    {"init_std": -0.1},
-    {"teacher.init_std": -1.0},
-    {"teacher_model": "EASE", "teacher.init_std": 0.1},
-    {"teacher_model": "MultiVAE", "teacher.init_std": 0.1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"init_std": -0.1},
+        {"teacher.init_std": -1.0},
+        {"teacher_model": "EASE", "teacher.init_std": 0.1},
+        {"teacher_model": "MultiVAE", "teacher.init_std": 0.1},
+    ],
+)
 def test_what_has_no_table_or_no_width_is_refused_before_anything_is_written(keys, settings, workdir):
     with pytest.raises(KDError, match="init_std"):
         run_kd("SLD", config_dict={**settings, **keys})

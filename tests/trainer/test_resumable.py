@@ -1,4 +1,4 @@
-"""Killed at any moment, the same command goes on and ends in the same bits."""
+"""Killed at any moment, a run can be resumed and ends in the same weights, bit for bit."""
 
 import io
 import json
@@ -86,17 +86,22 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(settings, workdir):
     settings["epochs"] = 400
     argv = command(settings, workdir / "cut", "--stopping_step=400")
     process = subprocess.Popen(
-        [*RUN, *argv], cwd=workdir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        [*RUN, *argv],
+        cwd=workdir,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-    )  # fmt: skip
+    )
     while not list((workdir / "cut").glob("teacher/*.resume")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "recbole_kd: interrupted; the same command with --resume=True continues"
-    assert "Traceback" not in said
+    last = message.splitlines()[-1]
+    assert last.startswith("recbole_kd: interrupted") and "same command with --resume=True" in last
+    assert "Traceback" not in message
 
 
 def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdir, monkeypatch):
@@ -141,7 +146,7 @@ def test_a_resume_point_runs_no_code(tmp_path):
     assert "weights_only" in str(caught.value.__cause__)
 
 
-def test_lists_and_arrays_that_a_model_keeps_come_back_as_what_they_were():
+def test_lists_and_arrays_of_a_model_are_restored_with_their_types():
     def model(order, place):
         made = torch.nn.Module()
         made.order, made.place, made.names = np.array(order), place, ["x"]
@@ -166,15 +171,15 @@ def test_a_damaged_resume_point_is_refused_in_one_sentence(junk, settings, workd
         trainer.resume()
 
 
-def test_a_damaged_checkpoint_of_the_projects_own_says_what_to_do(settings):
+def test_a_damaged_checkpoint_of_an_earlier_run_names_the_remedy(settings):
     done = run_kd("RRD", config_dict={**settings, "resume": True})
     for name in ("teacher", "student_alone", "distilled"):
         file = Path(done[name]["checkpoint"])
-        whole = file.read_bytes()
-        file.write_bytes(whole[:1000])
+        content = file.read_bytes()
+        file.write_bytes(content[:1000])
         with pytest.raises(KDError, match=rf"'{file}' is not a checkpoint .*; remove it, and the same command trains"):
             run_kd("RRD", config_dict={**settings, "resume": True})
-        file.write_bytes(whole)
+        file.write_bytes(content)
 
 
 def test_a_full_disk_is_named_with_the_file(monkeypatch, tmp_path):

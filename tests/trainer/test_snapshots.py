@@ -1,4 +1,4 @@
-"""The states that a training passes through: which are kept, which are chosen, and that their lists are theirs."""
+"""Snapshots: which are stored, which are chosen for a trajectory, and that the lists are those of the weights."""
 
 import threading
 
@@ -48,13 +48,13 @@ class Fake:
         return None
 
 
-def test_a_training_that_goes_back_keeps_what_one_without_a_break_keeps(tmp_path):
-    whole, cut = Snapshots(tmp_path / "whole.pth", 2), Snapshots(tmp_path / "cut.pth", 2)
+def test_a_resumed_training_stores_the_snapshots_of_an_uninterrupted_one(tmp_path):
+    full, cut = Snapshots(tmp_path / "whole.pth", 2), Snapshots(tmp_path / "cut.pth", 2)
     for epochs in range(40):
-        whole.save_if_due(epochs, Fake())
+        full.save_if_due(epochs, Fake())
     for epochs in [*range(30), *range(21, 40)]:  # killed at 29, resumed at 21
         cut.save_if_due(epochs, Fake())
-    assert list(whole.saved_files()) == list(cut.saved_files()) == [8, 16, 24, 32]
+    assert list(full.saved_files()) == list(cut.saved_files()) == [8, 16, 24, 32]
     cut.save_if_due(0, Fake())
     assert not cut.saved_files()
     cut.remove()
@@ -76,12 +76,12 @@ def test_more_states_after_a_kill_are_those_of_a_training_without_one(long, monk
     with pytest.raises(KeyboardInterrupt):
         ConformanceRun("HetComp", {**long, "teacher_states": 2, "checkpoint_dir": "killed"}, hetcomp_k=10)
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
-    asked = {**long, "teacher_states": 4}
-    found = [
-        ConformanceRun("HetComp", {**asked, **own}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
-        for own in ({"checkpoint_dir": "killed", "resume": True}, {"checkpoint_dir": "whole"})
+    requested = {**long, "teacher_states": 4}
+    trajectories = [
+        ConformanceRun("HetComp", {**requested, **keys}, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+        for keys in ({"checkpoint_dir": "killed", "resume": True}, {"checkpoint_dir": "whole"})
     ]
-    assert torch.equal(*found)
+    assert torch.equal(*trajectories)
 
 
 @pytest.fixture
@@ -96,25 +96,25 @@ def test_the_lists_are_those_of_the_weights_at_those_epochs(long, workdir):
     assert len(lists) == min(4, best)
     assert torch.equal(lists[-1], bench.knowledge.top_items(100).ids)
     # the same training once more, its weights looked at by hand
-    kept = {}
+    weights = {}
 
     class Watching(ResumableTrainer):
         def _start_epoch(self, epoch):
             super()._start_epoch(epoch)
-            kept[epoch] = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+            weights[epoch] = {name: weight.clone() for name, weight in self.model.state_dict().items()}
 
     config = bench.config.teacher
     data = prepare_split(config)
     model = build_seeded_model(config, data.train._dataset)
     trainer = Watching(config, model, TrainingFiles(workdir / "again.pth"))
     trainer.fit(data.train, data.valid)
-    for place, epochs in enumerate(choose_epochs(range(1, 9), best, 4)):
-        model.load_state_dict(kept[epochs])
-        own = type(bench.knowledge)(bench.knowledge.backbone.__class__(model), bench.data.train_pairs)
-        assert torch.equal(lists[place], own.top_items(100).ids), epochs
+    for index, epochs in enumerate(choose_epochs(range(1, 9), best, 4)):
+        model.load_state_dict(weights[epochs])
+        knowledge = type(bench.knowledge)(bench.knowledge.backbone.__class__(model), bench.data.train_pairs)
+        assert torch.equal(lists[index], knowledge.top_items(100).ids), epochs
 
 
-def test_they_are_kept_as_lists_and_found_again(long, workdir):
+def test_a_trajectory_is_stored_as_lists_and_read_again(long, workdir):
     bench = ConformanceRun("HetComp", long, hetcomp_k=10)
     assert not list((workdir / "saved" / "teacher").glob("*.states"))
     folder = workdir / "saved" / "knowledge" / bench.teacher.name
@@ -139,16 +139,20 @@ def test_a_teacher_without_its_trajectory_is_trained_again_to_the_same_weights(l
 
 def test_a_checkpoint_and_a_model_without_epochs_are_one_state(long):
     file = ConformanceRun("RRD", long).teacher.file
-    config = make_config("HetComp", config_dict={
-        **{key: value for key, value in long.items() if key != "teacher_model"}, "hetcomp_k": 10,
-        "teachers": [{"path": file}, {"model": "ItemKNN"}],
-    })  # fmt: skip
+    config = make_config(
+        "HetComp",
+        config_dict={
+            **{key: value for key, value in long.items() if key != "teacher_model"},
+            "hetcomp_k": 10,
+            "teachers": [{"path": file}, {"model": "ItemKNN"}],
+        },
+    )
     data = prepare_split(plain_config(config))
     knowledge = load_knowledge(config, data, provide_teachers(config, data))
     assert [len(lists) for lists in knowledge.trajectories(4, 10)] == [1, 1]
 
 
-def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
+def test_a_resume_point_without_snapshots_is_not_used(long, workdir):
     config = make_config("HetComp", config_dict={**long, "hetcomp_k": 10}).teacher
     data = prepare_split(config)
     file = workdir / "x.pth"
@@ -170,7 +174,7 @@ def test_a_resume_point_without_states_is_not_gone_on_from(long, workdir):
     assert min(snapshots.saved_files()) == 1
 
 
-def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, workdir, monkeypatch):
+def test_snapshots_of_a_training_resumed_without_them_are_not_used(long, workdir, monkeypatch):
     begin = ResumableTrainer._start_epoch
 
     class Killed(BaseException):
@@ -186,9 +190,11 @@ def test_states_of_a_training_that_went_on_without_them_are_not_taken(long, work
         ConformanceRun("HetComp", long, hetcomp_k=10)
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", begin)
     ConformanceRun("RRD", long, resume=True)
-    found = ConformanceRun("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+    trajectory = ConformanceRun("HetComp", long, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
-    assert torch.equal(found, ConformanceRun("HetComp", undisturbed, hetcomp_k=10).knowledge.trajectories(4, 10)[0])
+    assert torch.equal(
+        trajectory, ConformanceRun("HetComp", undisturbed, hetcomp_k=10).knowledge.trajectories(4, 10)[0]
+    )
 
 
 def test_a_damaged_trajectory_is_made_again(long, workdir):
@@ -212,10 +218,10 @@ def test_a_run_waits_while_another_trains_its_teacher_or_reads_the_states(long, 
     assert done
 
 
-def test_states_that_were_kept_for_fewer_are_not_taken_for_more(long, workdir):
+def test_snapshots_of_a_shorter_trajectory_are_not_used_for_a_longer_one(long, workdir):
     long = {**long, "epochs": 12, "hetcomp_k": 10}
     config = make_config("HetComp", config_dict={**long, "teacher_states": 2})
     provide_teachers(config, prepare_split(plain_config(config)))  # stopped before they were read
-    found = ConformanceRun("HetComp", long).knowledge.trajectories(4, 10)[0]
+    trajectory = ConformanceRun("HetComp", long).knowledge.trajectories(4, 10)[0]
     undisturbed = {**long, "checkpoint_dir": str(workdir / "other")}
-    assert torch.equal(found, ConformanceRun("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])
+    assert torch.equal(trajectory, ConformanceRun("HetComp", undisturbed).knowledge.trajectories(4, 10)[0])

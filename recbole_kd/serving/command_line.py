@@ -1,0 +1,212 @@
+"""``recbole-kd recommend`` and ``recbole-kd export``: what they print, and how their options are read."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from recbole_kd.errors import KDError, did_you_mean
+from recbole_kd.serving.exporter import FORMATS, ExportReport, export
+from recbole_kd.serving.faiss_index import INDEXES
+from recbole_kd.serving.new_users import fold_in
+from recbole_kd.serving.output import check_output, open_table
+from recbole_kd.serving.precision import PRECISIONS
+from recbole_kd.serving.recommendations import Request, recommend, recommend_to_file
+from recbole_kd.serving.recommender import EXCLUDE
+from recbole_kd.serving.similar import similar_items
+
+RECOMMEND_USAGE = """usage: run_kd.py recommend saved/BPR-….pth --users=196,186 [--k=10] [--output=top.parquet]
+       run_kd.py recommend saved/BPR-….pth --all --output=top.csv
+       run_kd.py recommend saved/BPR-….pth --items=50,181
+       run_kd.py recommend saved/BPR-….pth --history=50,181,172
+
+Recommends items to users, as a table of tokens and scores, from any RecBole checkpoint (docs/recommend.md).
+
+  --users=196,186   user tokens, or a file with a token on each line
+  --all             all users
+  --items=50,181    items, for which similar items are listed
+  --history=50,181  the items of a new user, in the order of time
+  --k=10            items in each list
+  --exclude=seen    a user's items that are left out: seen (training and validation), all (test as well), none
+  --allow=ITEMS     the only items that may be listed: tokens, or a file
+  --deny=ITEMS      items that may not be listed
+  --output=FILE     a file with the suffix .csv, .tsv or .parquet instead of the screen
+  --overwrite       replace the file if it exists
+  --skip-unknown    leave out unknown tokens
+  --allow-short     shorter lists where fewer than k items are left
+  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
+"""
+EXPORT_USAGE = """usage: run_kd.py export saved/BPR-….pth --output=bundle/ [--format=bundle] [--precision=fp32]
+
+Writes a trained model to a folder that needs neither RecBole nor recbole_kd, and checks the folder against the model
+(docs/export.md).
+
+  --output=DIR      the folder
+  --format=bundle   bundle (numpy), safetensors, onnx or faiss
+  --precision=fp32  fp32, fp16 or int8
+  --index=flat      of faiss: flat (exact) or hnsw (approximate)
+  --k=10            items in the lists that are compared; of the ONNX graph of a model without vectors also its k
+  --metrics=FILE    a JSON file of metrics for the model card: the result_file of a run, or {"ndcg@10": 0.26}
+  --licence=TEXT    the licence of the model
+  --data_licence=TEXT   the licence of the data
+  --overwrite       replace an earlier export
+  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise KDError(f"{self.prog}: {message}")
+
+
+def recommend_argv(argv: Sequence[str]) -> str:
+    """Run ``recommend`` with a command line.
+
+    Args:
+        argv: what stands behind ``recommend``.
+
+    Returns:
+        What to print: a table, or where it was written.
+
+    Raises:
+        KDError: as recommend, similar_items and fold_in; an unknown option.
+    """
+    options = _read(_recommend_parser(), argv)
+    if (options.users is not None) + options.all + (options.items is not None) + (options.history is not None) != 1:
+        raise KDError("recommend takes one of --users=196,186, --all, --items=50,181 and --history=50,181")
+    request = Request(
+        options.k, options.exclude, options.allow, options.deny, options.skip_unknown, options.allow_short
+    )
+    if options.items is None and options.history is None:
+        if options.output:
+            rows = recommend_to_file(
+                options.model_file,
+                options.output,
+                options.users,
+                request,
+                overwrite=options.overwrite,
+                data_path=options.data_path,
+            )
+            return f"{rows:,} rows are in {options.output}"
+        if options.all:
+            raise KDError("--all lists every user: name a file with --output=top.csv")
+    if options.output:
+        check_output(options.output, options.overwrite)
+    table = _table(options)
+    if not options.output:
+        return table.to_string(index=False, float_format="{:.4f}".format)
+    with open_table(options.output, options.overwrite) as write:
+        write(table)
+    return f"{len(table):,} rows are in {options.output}"
+
+
+def _table(options: argparse.Namespace) -> pd.DataFrame:
+    shared: dict[str, Any] = {name: getattr(options, name) for name in ("allow", "deny", "skip_unknown", "data_path")}
+    if options.items is not None:
+        return similar_items(options.model_file, options.items, options.k, **shared)
+    shared["allow_short"] = options.allow_short
+    if options.history is not None:
+        keep = options.exclude == "none"
+        return fold_in(options.model_file, options.history, options.k, exclude_history=not keep, **shared)
+    return recommend(options.model_file, options.users, options.k, exclude=options.exclude, **shared)
+
+
+def export_argv(argv: Sequence[str]) -> str:
+    """Run ``export`` with a command line.
+
+    Args:
+        argv: what stands behind ``export``.
+
+    Returns:
+        What to print: where the export is, and how it compares with the model.
+
+    Raises:
+        KDError: as export; an unknown option.
+    """
+    options = _read(_export_parser(), argv)
+    if options.output is None:
+        raise KDError("export needs a folder: write --output=bundle/")
+    report = export(
+        options.model_file,
+        options.output,
+        format=options.format,
+        precision=options.precision,
+        index=options.index,
+        k=options.k,
+        metrics=_metrics(options.metrics),
+        licence=options.licence,
+        data_licence=options.data_licence,
+        overwrite=options.overwrite,
+        data_path=options.data_path,
+    )
+    return summary(report)
+
+
+def summary(report: ExportReport) -> str:
+    """What an export is, in a few lines."""
+    agreement = report.agreement
+    lines = [
+        f"{report.folder}: {report.format}, {report.precision}, {report.size:,} bytes",
+        f"top {agreement.k}: {agreement.same:,} of {agreement.users:,} users have the model's list, ties aside; mean "
+        f"overlap {agreement.overlap:.4f}",
+    ]
+    if report.ndcg is not None and report.ndcg_fp32 is not None:
+        lines.append(f"ndcg@10 on validation: {report.ndcg:.4f}, in fp32 {report.ndcg_fp32:.4f}")
+    if report.recall is not None:
+        lines.append(f"the index lists {report.recall:.4f} of the exact top {agreement.k}")
+    return "\n".join(lines)
+
+
+def _metrics(file: str | None) -> dict[str, float] | None:
+    """The metrics of a JSON file: of the distilled student at test, where it is the result of a run."""
+    if file is None:
+        return None
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        if "distilled" in content:
+            content = content["distilled"]["test_result"]
+        return {str(name): float(value) for name, value in content.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise KDError(f"metrics: '{file}' is no JSON file of names and numbers ({error})") from error
+
+
+def _parser(command: str) -> _Parser:
+    parser = _Parser(prog=command, add_help=False, allow_abbrev=False)
+    parser.add_argument("model_file")
+    parser.add_argument("--k", type=int, default=10)
+    for name in ("--output", "--data_path"):
+        parser.add_argument(name)
+    parser.add_argument("--overwrite", action="store_true")
+    return parser
+
+
+def _recommend_parser() -> _Parser:
+    parser = _parser("recommend")
+    for name in ("--users", "--items", "--history", "--allow", "--deny"):
+        parser.add_argument(name)
+    for name in ("--all", "--skip-unknown", "--allow-short"):
+        parser.add_argument(name, action="store_true")
+    parser.add_argument("--exclude", choices=EXCLUDE, default="seen")
+    return parser
+
+
+def _export_parser() -> _Parser:
+    parser = _parser("export")
+    for name, values in (("--format", FORMATS), ("--precision", PRECISIONS), ("--index", INDEXES)):
+        parser.add_argument(name, choices=values, default=values[0])
+    for name in ("--metrics", "--licence", "--data_licence"):
+        parser.add_argument(name)
+    return parser
+
+
+def _read(parser: _Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line. Raises KDError."""
+    options, unknown = parser.parse_known_args(list(argv))
+    if unknown:
+        names = [name for action in parser._actions for name in action.option_strings]
+        word = unknown[0].partition("=")[0]
+        raise KDError(f"{parser.prog} has no option '{word}'{did_you_mean(word, names)}; --help lists them")
+    return options
