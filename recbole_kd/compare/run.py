@@ -1,216 +1,288 @@
-"""One run of a comparison, and the file that it leaves."""
+"""One run of a comparison, and the file that it writes."""
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import filelock
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
-from recbole_kd.config.configurator import plain_config
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER
+from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
-from recbole_kd.data.split import prepare_split
+from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
 from recbole_kd.evaluation.cost import latencies, model_size
 from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import evaluate, unrounded
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
-from recbole_kd.experiment import Experiment, make_config
+from recbole_kd.experiment import Experiment, TrainedModel, make_config
 from recbole_kd.io import atomic_write
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
 
-
-def load_trained(config, name, data):
-    """The model of a run of this name on its split, trained or found: (plain Config, model, file or None)."""
-    student = plain_config(config)
-    if name == ALONE:
-        with _config_lock(student):
-            return Experiment(config, data).train_alone()
-    experiment = Experiment(config, data)
-    teachers, knowledge = experiment.teachers, experiment.knowledge
-    if name not in ENDS:
-        with _config_lock(config):
-            return experiment.distil()
-    if name == TEACHER and len(teachers) == 1 and teachers[0].model is not None:
-        return teachers[0].config, teachers[0].model, teachers[0].file
-    # several, a file, or one with its neighbours: as the knowledge ranks
-    ranked = ListRecommender(knowledge, student, data.train._dataset)
-    ranked.members = [teacher.model for teacher in teachers if teacher.model is not None]
-    return student, ranked, None
-
-
-def _config_lock(config):
-    """What two entries of a plan train alike, a key beside its default, say, is trained by one of them."""
-    key = sha256_of(json.dumps(outcome_settings(config.final_config_dict), sort_keys=True))[:16]
-    return filelock.FileLock(Path(config["checkpoint_dir"]) / f".{key}.lock")
-
-
-def teachers_of(config):
-    """What says who teaches: of each teacher its plain settings and what is in the files that it is, and of several how
-    they are one.
-    """
-    found = []
-    for plan in config.teachers:
-        files = [file for file in (plan.entry.path, plan.entry.scores, *plan.entry.states) if file]
-        settings = plan.config.final_config_dict if plan.config else {}
-        found.append({**settings, "files": [_content(file) for file in files]} if files else settings)
-    if len(found) > 1:
-        found.append({key: config[key] for key in ("ensemble", "ensemble_weights", "neighbour_weight")})
-    return found
-
-
-def _content(file):
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-
-
-def members(model):
-    """The models that are asked where this one is."""
-    return getattr(model, "members", [model])
+SCHEMA_VERSION = 1  # of the run files and of summary.json
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One model of a comparison: of a dataset, a seed and a name.
+    """One model of a comparison, for one dataset and one seed.
 
     Attributes:
-        dataset, seed, name: where it belongs; ``name`` is a method's, "teacher", "student alone" or, of a teacher that
-            teaches with them, "with its neighbours".
-        method: the method's name, or None of a teacher's or the student alone's.
-        own: the keys that are its own.
-        keys: all its keys, as run_kd would take them in ``config_dict``.
-        file: its JSON.
-        key: stands for all that decides its numbers; a file of another key is of an earlier plan.
+        dataset: the dataset's name in the plan.
+        seed: the seed.
+        name: the method's name in the plan, "teacher", "student alone" or "with its neighbours".
+        method: the method; None for a teacher and for the student alone.
+        entry_keys: the keys that apply to this entry of the plan only.
+        keys: all keys, as ``run_kd`` takes them in ``config_dict``.
+        file: the JSON file of the run.
+        key: a hash of everything that decides the run's numbers. A file with another key belongs to an earlier plan.
     """
 
     dataset: str
     seed: int
     name: str
     method: str | None
-    own: dict
-    keys: dict
+    entry_keys: dict[str, Any]
+    keys: dict[str, Any]
     file: str
     key: str
 
     @property
-    def label(self):
+    def label(self) -> str:
+        """The run's name in messages."""
         return f"{self.dataset}, seed {self.seed}, {self.name}"
 
     @property
-    def waits(self):
-        """Whether it needs the teacher to be there."""
+    def needs_teacher(self) -> bool:
+        """Whether the run can start only after the teacher's run."""
         return self.name not in (TEACHER, ALONE)
 
-    def row(self):
-        """What its file holds, or None where it has not ended."""
+    def row(self) -> dict[str, Any] | None:
+        """The content of the run's file; None where the run has not ended."""
         return read_row(self.file, self.key)
 
 
-def read_row(file, key):
-    """The content of a run's file; None where it is not there, damaged, or of other settings."""
+class LoadedRun(NamedTuple):
+    """The trained model of a run.
+
+    Attributes:
+        config: its plain RecBole Config.
+        model: the model to evaluate.
+        file: its checkpoint; None of a model that has none.
+        members: the trained models that it consists of, whose sizes and latencies are added up.
+    """
+
+    config: RecBoleConfig
+    model: AbstractRecommender
+    file: str | None
+    members: list[AbstractRecommender]
+
+
+def load_trained(config: Config, name: str, data: Split) -> LoadedRun:
+    """The model of a run, trained now or by an earlier run.
+
+    Args:
+        config: the run's Config.
+        name: the run's name.
+        data: the run's split.
+    """
+    student = plain_config(config)
+    experiment = Experiment(config, data)
+    if name == ALONE:
+        with _training_lock(student):
+            return _loaded(experiment.train_alone())
+    teachers, knowledge = experiment.teachers, experiment.knowledge
+    if name not in REFERENCES:
+        with _training_lock(config):
+            return _loaded(experiment.distil())
+    models = [teacher.model for teacher in teachers if teacher.model is not None]
+    if name == TEACHER and len(teachers) == 1 and models:
+        return LoadedRun(teachers[0].config, models[0], teachers[0].file, models)
+    # several teachers, a file of scores, or a teacher with its neighbours: the lists that are distilled are evaluated
+    return LoadedRun(student, ListRecommender(knowledge, student, data.train._dataset), None, models)
+
+
+def _loaded(trained: TrainedModel) -> LoadedRun:
+    return LoadedRun(*trained, members=[trained.model])
+
+
+def _training_lock(config: RecBoleConfig) -> filelock.BaseFileLock:
+    """A lock for entries of a plan that train the same model, so that only one of them trains it."""
+    key = sha256_of(json.dumps(outcome_settings(config.final_config_dict), sort_keys=True))[:16]
+    return filelock.FileLock(Path(config["checkpoint_dir"]) / f".{key}.lock")
+
+
+def teachers_of(config: Config) -> list[dict[str, Any]]:
+    """The settings that identify the teachers of a run.
+
+    Returns:
+        For each teacher the settings of its plain Config, and the hashes of its files where it has any. Several
+        teachers are followed by the settings that combine them.
+    """
+    settings_list = []
+    for spec in config.teachers:
+        files = [file for file in (spec.entry.path, spec.entry.scores, *spec.entry.states) if file]
+        settings = spec.config.final_config_dict if spec.config else {}
+        settings_list.append({**settings, "files": [_content_hash(file) for file in files]} if files else settings)
+    if len(settings_list) > 1:
+        settings_list.append({key: config[key] for key in ("ensemble", "ensemble_weights", "neighbour_weight")})
+    return settings_list
+
+
+def _content_hash(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def read_row(file: Path | str, key: str) -> dict[str, Any] | None:
+    """The content of a run's file.
+
+    Files without ``schema_version`` are read as version 1.
+
+    Args:
+        file: the file.
+        key: the run's key.
+
+    Returns:
+        None where the file is missing or damaged, or has another key or another schema version.
+    """
     try:
         row = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return row if isinstance(row, dict) and row.get("key") == key else None
+    if not isinstance(row, dict) or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
+        return None
+    return row
 
 
-def write_row(file, row):
-    """A run's file, whole."""
-    atomic_write(file, (json.dumps(row, indent=1) + "\n").encode())
+def write_row(file: Path | str, row: dict[str, Any]) -> None:
+    """Write a run's file atomically, with the schema version."""
+    atomic_write(file, (json.dumps({"schema_version": SCHEMA_VERSION, **row}, indent=1) + "\n").encode())
 
 
-def speed_file(file):
-    """Where the milliseconds of a dataset's models are; ``file``: that of any of its runs."""
+def speed_file(file: Path | str) -> str:
+    """The file with the latencies of a dataset's models.
+
+    Args:
+        file: the file of any run of the dataset.
+    """
     return str(Path(file).parent.parent / "speed.json")
 
 
-def execute_run(run):
-    """Train and measure one run and write its file; a divergence is written there too.
+def execute_run(run: Run) -> str | None:
+    """Train and evaluate one run and write its file. The file of a run that diverged has the reason.
 
     Returns:
-        None, or one line that says why there is no file.
+        None, or why there is no file, in one line.
     """
-    silenced()
+    silence_logging()
     try:
         try:
-            write_row(run.file, {**_named(run), **_measured(run)})
+            write_row(run.file, {**_header(run), **_measured(run)})
         except NonFiniteLoss as error:
             give_up(run, " ".join(str(error).split()))
-    except Exception as error:  # out of memory, a full disk, a bug: the other runs go on, and a repeat tries it again
+    except Exception as error:  # any failure, e.g. out of memory or a full disk: other runs continue, a repeat retries
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
 
 
-def give_up(run, reason):
-    """Write down that a run fails, and will again."""
-    write_row(run.file, {**_named(run), "failed": reason})
+def give_up(run: Run, reason: str) -> None:
+    """Write the file of a run that fails in every repeat, so that it is not tried again."""
+    write_row(run.file, {**_header(run), "failed": reason})
 
 
-def _named(run):
+def _header(run: Run) -> dict[str, Any]:
     return {
         "key": run.key,
         "dataset": run.dataset,
         "seed": run.seed,
         "name": run.name,
         "method": run.method,
-        "keys": run.own,
+        "keys": run.entry_keys,
     }
 
 
-def _measured(run):
+def _measured(run: Run) -> dict[str, Any]:
+    """Train and evaluate a run. Latencies are measured later, when no run is being trained."""
     config = make_config(config_dict=run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = prepare_split(plain_config(config))
-    own, model, file = load_trained(config, run.name, data)
-    valid, test = evaluate(unrounded(own), model, data)
-    mark = (read_done_marker(file) if file else None) or {}
+    loaded = load_trained(config, run.name, data)
+    valid, test = evaluate(unrounded(loaded.config), loaded.model, data)
     given = read_given_teachers(config, data).values() if run.name == TEACHER else ()
-    parameters, nbytes = (sum(part) for part in zip((0, 0), *map(model_size, members(model)), strict=True))
-    return {  # milliseconds are taken of all models side by side, when nothing else runs
-        "test_result": test, "valid_result": valid, "parameters": parameters, "bytes": nbytes,
-        "checkpoint": file and os.path.relpath(file, config["checkpoint_dir"]),
-        "epochs": mark.get("epochs"), "seconds": mark.get("seconds"), "best_epoch": _epoch(file),
-        "valid_metric": own["valid_metric"].lower(), "valid_scores": mark.get("valid_scores", []),
-        "k": max(own["topk"]), "popularity": popularity_recall(own, model, data),
-        "users": data.dataset.user_num - 1, "items": data.dataset.item_num - 1,
+    sizes = [model_size(member) for member in loaded.members]
+    return {
+        "test_result": test,
+        "valid_result": valid,
+        "parameters": sum(parameters for parameters, _ in sizes),
+        "bytes": sum(nbytes for _, nbytes in sizes),
+        **_training_fields(loaded, config["checkpoint_dir"]),
+        "k": max(loaded.config["topk"]),
+        "popularity": popularity_recall(loaded.config, loaded.model, data),
+        "users": data.dataset.user_num - 1,
+        "items": data.dataset.item_num - 1,
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
-        "split": data.fingerprint.combined, "versions": versions(),
+        "split": data.fingerprint.combined,
+        "versions": versions(),
         "warnings": [teacher.warning for teacher in given if teacher.warning],
-    }  # fmt: skip
+    }
 
 
-def _epoch(file):
+def _training_fields(loaded: LoadedRun, folder: str) -> dict[str, Any]:
+    marker = (read_done_marker(loaded.file) if loaded.file else None) or {}
+    return {
+        "checkpoint": loaded.file and os.path.relpath(loaded.file, folder),
+        "epochs": marker.get("epochs"),
+        "seconds": marker.get("seconds"),
+        "best_epoch": _best_epoch(loaded.file),
+        "valid_metric": loaded.config["valid_metric"].lower(),
+        "valid_scores": marker.get("valid_scores", []),
+    }
+
+
+def _best_epoch(file: str | None) -> int | None:
     if file is None:
         return None
     epoch = read_checkpoint(file).get("epoch")
     return epoch if isinstance(epoch, int) else None
 
 
-def time_models(runs, file, key):
-    """Milliseconds a user of the models of one dataset and seed, in turns, into one file. Returns as ``execute``."""
-    silenced()
+def time_models(runs: Sequence[Run], file: str, key: str) -> str | None:
+    """Measure the milliseconds per user of the models of one dataset and seed, in turns, and write them to a file.
+
+    Args:
+        runs: the runs of the models.
+        file: the file to write.
+        key: the key of its content.
+
+    Returns:
+        None, or why there is no file, in one line.
+    """
+    silence_logging()
     try:
         configs = {run.name: make_config(config_dict=run.keys) for run in runs}
         data = prepare_split(plain_config(configs[runs[0].name]))
-        models = {run.name: members(load_trained(configs[run.name], run.name, data)[1]) for run in runs}
+        members = {run.name: load_trained(configs[run.name], run.name, data).members for run in runs}
         users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
-        each = {(name, place): one for name, several in models.items() for place, one in enumerate(several)}
-        found = latencies(each, users, k)
-        speeds = {name: sum(ms for (whose, _), ms in found.items() if whose == name) for name in models}
-        write_row(file, {"key": key, "ms_per_user": speeds})
+        models = {(name, index): model for name, group in members.items() for index, model in enumerate(group)}
+        times = latencies(models, users, k)
+        totals = {name: sum(ms for (owner, _), ms in times.items() if owner == name) for name in members}
+        write_row(file, {"key": key, "ms_per_user": totals})
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
 
 
-def silenced():
-    """RecBole's log is a line an epoch and run: the comparison shows one line of its own."""
+def silence_logging() -> None:
+    """Disable RecBole's log, which has a line for each epoch; a comparison shows its progress itself."""
     logging.disable(logging.INFO)

@@ -1,171 +1,231 @@
-"""A comparison from a plan to its files: what is missing is run, what is there is kept."""
+"""Runs a comparison: trains the runs that are missing, then writes the summary and the report."""
 
 import json
 import logging
 import time
-from concurrent.futures import FIRST_COMPLETED, wait
+from collections.abc import Mapping, MutableMapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recbole_kd.compare.executor import make_executor
-from recbole_kd.compare.expand import check_datasets, check_given_teachers, plan_runs
+from recbole_kd.compare.data_checks import check_datasets, check_given_teachers
+from recbole_kd.compare.executor import InlineExecutor, make_executor
+from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, read_plan
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
 from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
-from recbole_kd.compare.run import execute_run, give_up, read_row, speed_file, time_models
-from recbole_kd.compare.summary import summed_up
+from recbole_kd.compare.run import Run, execute_run, give_up, read_row, speed_file, time_models
+from recbole_kd.compare.summary import summarise
 from recbole_kd.config.value_checks import metric_names
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.io import atomic_write, check_writable_folder, exclusive_folder
 
+Row = dict[str, Any]
+Executor = InlineExecutor | ProcessPoolExecutor
 
-def compare(plan):
-    """Run what is missing of a plan and write its summary: ``summary.json``, ``.csv``, ``.tex``, ``runs.csv`` and
-    ``report.html`` in its folder; one file a run in ``runs/``.
+
+def compare(plan: ComparisonPlan | Path | str) -> dict[str, Any]:
+    """Train the runs of a plan that are missing, and write its summary.
+
+    The folder gets ``summary.json``, ``summary.csv``, ``summary.tex``, ``runs.csv`` and ``report.html``, and a file for
+    each run in ``runs/``.
 
     Args:
-        plan: a Plan, or the path of its YAML file.
+        plan: the plan, or the path of its YAML file.
 
     Returns:
-        dict: the content of ``summary.json``.
+        The content of ``summary.json``.
 
     Raises:
-        KDError: a plan that cannot work, before anything is trained.
-        OSError: a folder that is full, or a process that was ended from outside.
+        KDError: a wrong plan, before anything is trained.
+        OSError: a full disk, or a worker process that was killed.
     """
     plan = plan if isinstance(plan, ComparisonPlan) else read_plan(plan)
-    folder = Path(plan.folder)
-    level = logging.root.manager.disable  # what is run in this very process is quiet
+    level = logging.root.manager.disable  # runs in this process disable logging
     try:
-        return _compare(plan, folder)
+        return _compare(plan, Path(plan.folder))
     finally:
         logging.disable(level)
 
 
-def _compare(plan, folder):
+def _compare(plan: ComparisonPlan, folder: Path) -> dict[str, Any]:
     check_writable_folder("folder", folder)
     runs = plan_runs(plan)
-    metric = _headline(plan, runs)
+    metric = _headline_metric(plan, runs)
     _check(runs)
     with exclusive_folder(folder):
-        unfinished = _completed(runs, plan.processes)
-        found = summed_up(plan, runs, metric, unfinished)
+        unfinished = _complete(runs, plan.processes)
+        summary = summarise(plan, runs, metric, unfinished)
         for file, text in {
-            "summary.json": json.dumps(found, indent=1) + "\n",
-            "summary.csv": summary_csv(found),
-            "summary.tex": latex(found),
+            "summary.json": json.dumps(summary, indent=1) + "\n",
+            "summary.csv": summary_csv(summary),
+            "summary.tex": latex(summary),
             "runs.csv": runs_csv(runs),
-            "report.html": page(found, runs),
+            "report.html": page(summary, runs),
         }.items():
             atomic_write(folder / file, text.encode())
-        return found
+        return summary
 
 
-def _headline(plan, runs):
-    """The metric that is shown first; it has to be there on every dataset. Raises KDError."""
+def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:
+    """The metric that is shown first. Raises KDError where it is not evaluated on every dataset."""
     chosen = plan.metric
     for run in (run for run in runs if run.name == TEACHER and run.seed == plan.seeds[0]):
         config = make_config(config_dict=run.keys)
-        there = metric_names(config)
-        chosen = chosen or ("ndcg@10" if "ndcg@10" in there else config["valid_metric"].lower())
-        if chosen not in there:
-            raise KDError(f"metric={chosen!r} is not evaluated on {run.dataset}, but {', '.join(there)} are")
+        names = metric_names(config)
+        chosen = chosen or ("ndcg@10" if "ndcg@10" in names else config["valid_metric"].lower())
+        if chosen not in names:
+            raise KDError(
+                f"metric={chosen!r} is not evaluated on {run.dataset}: write one of {', '.join(names)}, "
+                "or add it to 'metrics' and 'topk'"
+            )
+    assert chosen is not None  # a plan has at least one dataset and one seed
     return chosen
 
 
-def _check(runs):
-    """Refuse, before anything is written, what cannot work of the runs that are missing. Raises KDError."""
+def _check(runs: Sequence[Run]) -> None:
+    """Check the missing runs on their data before anything is written. Raises KDError."""
     missing = [run for run in runs if run.row() is None]
     incomplete = {run.dataset for run in missing}
     check_datasets([run for run in runs if run.dataset in incomplete])
     check_given_teachers(missing)
 
 
-def _completed(runs, processes):
-    """Work off what is missing. Returns the runs without a file, and why: a dict."""
+def _complete(runs: Sequence[Run], processes: int) -> dict[Run, str]:
+    """Execute the missing runs and measure the latencies. Returns the runs without a file, each with the reason."""
     rows = {run: run.row() for run in runs}
     missing = [run for run in runs if rows[run] is None]
-    known: dict[tuple[str, str], list] = {}
+    known: dict[tuple[str, str], list[float]] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):
             known.setdefault((run.dataset, run.name), []).append(row["seconds"])
     progress = Progress(len(runs), len(runs) - len(missing), processes, known)
-    with closing(progress), make_executor(min(processes, max(1, len(missing)))) as workers:
-        failed = _work(missing, rows, workers, processes, progress)
+    with closing(progress), make_executor(min(processes, max(1, len(missing)))) as executor:
+        failed = _Queue(missing, rows, executor, processes, progress).work()
     for dataset in dict.fromkeys(run.dataset for run in runs):
-        with make_executor(1) as here:
-            failed |= _timed([run for run in runs if run.dataset == dataset], rows, here)
+        with make_executor(1) as executor:
+            failed |= _measure_latencies([run for run in runs if run.dataset == dataset], rows, executor)
     return failed
 
 
-def _work(missing, rows, workers, processes, progress):
-    """Submit each run as soon as its teacher is there; ``rows`` takes what they write. Returns run to reason."""
-    teachers = {(run.dataset, run.seed): run for run in rows if run.name == TEACHER}
-    waiting = list(missing)
-    running: dict[Any, tuple] = {}
-    failed: dict[Any, str] = {}
+class _Queue:
+    """Submits each missing run once its teacher's run has ended.
 
-    def why_not(run):
-        teacher = teachers[run.dataset, run.seed]
-        reason = failed.get(teacher) or (rows[teacher] or {}).get("failed")
-        return f"its teacher failed: {reason}" if reason and run.waits else None
+    Args:
+        missing: the runs to execute.
+        rows: every run of the plan to the content of its file, or None; updated as runs end.
+        executor: where runs are executed.
+        processes: number of runs at a time.
+        progress: shows the state.
 
-    def so_far():
-        return {run: time.monotonic() - began for run, began in running.values()}
+    Attributes:
+        waiting: the runs that have not started.
+        running: the current runs, each with the time of its start.
+        failed: the runs that ended without a file, each with the reason.
+    """
 
-    while waiting or running:
-        for run in [run for run in waiting if why_not(run)]:
-            waiting.remove(run)
-            if teachers[run.dataset, run.seed] in failed:
-                failed[run] = why_not(run)
-            else:  # a teacher that diverged always will
-                give_up(run, why_not(run))
-            progress.ended(run, None, why_not(run), waiting, so_far())
-        ready = [run for run in waiting if not run.waits or rows[teachers[run.dataset, run.seed]]]
-        for run in ready[: processes - len(running)]:
-            waiting.remove(run)
+    def __init__(
+        self,
+        missing: Sequence[Run],
+        rows: MutableMapping[Run, Row | None],
+        executor: Executor,
+        processes: int,
+        progress: Progress,
+    ) -> None:
+        self.rows, self.executor, self.processes, self.progress = rows, executor, processes, progress
+        self.teachers = {(run.dataset, run.seed): run for run in rows if run.name == TEACHER}
+        self.waiting = list(missing)
+        self.running: dict[Future, tuple[Run, float]] = {}
+        self.failed: dict[Run, str] = {}
+
+    def work(self) -> dict[Run, str]:
+        """Execute all runs. Returns ``failed``."""
+        while self.waiting or self.running:
+            self._drop_runs_without_teacher()
+            self._submit_ready_runs()
+            self.progress.show(self.waiting, self._elapsed())
+            for future in wait(self.running, timeout=1, return_when=FIRST_COMPLETED).done:
+                self._finish(future)
+        return self.failed
+
+    def _teacher(self, run: Run) -> Run:
+        return self.teachers[run.dataset, run.seed]
+
+    def _elapsed(self) -> dict[Run, float]:
+        return {run: time.monotonic() - began for run, began in self.running.values()}
+
+    def _obstacle(self, run: Run) -> str | None:
+        """Why a run cannot start, now or later: its teacher failed."""
+        teacher = self._teacher(run)
+        reason = self.failed.get(teacher) or (self.rows[teacher] or {}).get("failed")
+        return f"its teacher failed: {reason}" if reason and run.needs_teacher else None
+
+    def _drop_runs_without_teacher(self) -> None:
+        blocked = [(run, reason) for run in self.waiting if (reason := self._obstacle(run))]
+        for run, reason in blocked:
+            self.waiting.remove(run)
+            if self._teacher(run) in self.failed:
+                self.failed[run] = reason
+            else:  # the teacher diverged, and would diverge in every repeat
+                give_up(run, reason)
+            self.progress.ended(run, None, reason, self.waiting, self._elapsed())
+
+    def _submit_ready_runs(self) -> None:
+        ready = [run for run in self.waiting if not run.needs_teacher or self.rows[self._teacher(run)]]
+        for run in ready[: self.processes - len(self.running)]:
+            self.waiting.remove(run)
             began = time.monotonic()
-            progress.show(waiting, {**so_far(), run: 0.0})
-            running[workers.submit(execute_run, run)] = run, began
-        progress.show(waiting, so_far())
-        for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-            run, began = running.pop(future)
-            reason, rows[run] = _answer(future), run.row()
-            if rows[run] is None:
-                failed[run] = reason or "its file is gone"
-            progress.ended(run, time.monotonic() - began, failed.get(run) or rows[run].get("failed"), waiting, so_far())
-    return failed
+            self.progress.show(self.waiting, {**self._elapsed(), run: 0.0})
+            self.running[self.executor.submit(execute_run, run)] = run, began
+
+    def _finish(self, future: Future) -> None:
+        run, began = self.running.pop(future)
+        reason, row = _result(future), run.row()
+        self.rows[run] = row
+        if row is None:
+            self.failed[run] = reason or "its file was removed"
+        failure = self.failed.get(run) or (row or {}).get("failed")
+        self.progress.ended(run, time.monotonic() - began, failure, self.waiting, self._elapsed())
 
 
-def _answer(future):
+def _result(future: Future) -> str | None:
     try:
         return future.result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            "a process of the comparison was ended from outside (is there too little memory for so many at a time?); "
-            "the same command goes on"
+            "a worker process of the comparison was killed, possibly for lack of memory: lower 'processes' in the "
+            "plan, or repeat the command to continue"
         ) from error
 
 
-def _timed(runs, rows, here):
-    """The milliseconds a user of a dataset's models, of the first seed that has any, unless they were taken before.
+def _measure_latencies(runs: Sequence[Run], rows: Mapping[Run, Row | None], executor: Executor) -> dict[Run, str]:
+    """Measure the milliseconds per user of a dataset's models for the first seed with results, unless done before.
 
-    Returns the first run to why there are none, a dict: the other numbers do not wait for them.
+    A failure does not affect the other numbers.
+
+    Args:
+        runs: the runs of the dataset.
+        rows: run to the content of its file.
+        executor: where the models are measured.
+
+    Returns:
+        Empty, or a run named "milliseconds" with the reason of the failure.
     """
-    there = [run for run in runs if rows[run] and "failed" not in rows[run] and run.name != NEIGHBOURS]
-    there = [run for run in there if run.seed == there[0].seed]
-    file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in there)
-    if there and read_row(file, key) is None:
-        try:
-            reason = here.submit(time_models, there, file, key).result()
-        except BrokenProcessPool:
-            reason = "the process was ended from outside"
-        if reason:
-            Path(file).unlink(missing_ok=True)  # those of an earlier plan are none of this one
-            return {replace(there[0], name="milliseconds"): reason}
-    return {}
+    measurable = [run for run in runs if (row := rows[run]) and "failed" not in row and run.name != NEIGHBOURS]
+    measurable = [run for run in measurable if run.seed == measurable[0].seed]
+    file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in measurable)
+    if not measurable or read_row(file, key) is not None:
+        return {}
+    try:
+        reason = executor.submit(time_models, measurable, file, key).result()
+    except BrokenProcessPool:
+        reason = "the worker process was killed"
+    if not reason:
+        return {}
+    Path(file).unlink(missing_ok=True)  # it may hold the latencies of an earlier plan
+    return {replace(measurable[0], name="milliseconds"): reason}

@@ -1,28 +1,62 @@
-"""From the files of the runs to one summary of plain values."""
+"""Summarises the files of the runs as one dict of plain values."""
 
 import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from recbole_kd.compare.plan import ALONE, ENDS, TEACHER
-from recbole_kd.compare.run import speed_file
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, ComparisonPlan
+from recbole_kd.compare.run import SCHEMA_VERSION, Run, speed_file
 from recbole_kd.evaluation.metrics import smaller_is_better
 from recbole_kd.evaluation.result import recovered_share
-from recbole_kd.evaluation.statistics import describe, holm, paired
+from recbole_kd.evaluation.statistics import PairedComparison, describe, holm, paired
 
 AGAINST = ("against_alone", "against_teacher", "against_rival")
+Row = dict[str, Any]
+SeedValues = Mapping[int, float]
 
 
-def summed_up(plan, runs, metric, unfinished):
-    """The summary of a plan's runs, plain values only.
+def summarise(plan: ComparisonPlan, runs: Sequence[Run], metric: str, unfinished: Mapping[Run, str]) -> dict[str, Any]:
+    """The content of ``summary.json``.
 
     Args:
-        plan: the Plan.
-        runs: its runs, those of a dataset together.
-        metric: the one that is shown first.
-        unfinished: run to the reason why it has no file; what else has failed beside the runs as well.
+        plan: the plan.
+        runs: its runs, grouped by dataset.
+        metric: the metric that is shown first.
+        unfinished: the runs without a file, each with the reason, and a run named "milliseconds" where the latencies
+            could not be measured.
     """
     rows = {run: run.row() for run in runs}
-    failed = [
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "metric": metric,
+        "seeds": list(plan.seeds),
+        "keys": plan.keys,
+        "alone": plan.alone,
+        "datasets": _datasets(plan, rows),
+        "failed": _failed(rows, unfinished),
+        "warnings": [
+            f"{run.dataset}, seed {run.seed}: {warning}"
+            for run, row in rows.items()
+            for warning in (row or {}).get("warnings", [])
+        ],
+        "versions": next((row["versions"] for row in rows.values() if row and "versions" in row), {}),
+    }
+
+
+def _datasets(plan: ComparisonPlan, rows: Mapping[Run, Row | None]) -> dict[str, Row]:
+    datasets = {}
+    for dataset in plan.datasets:
+        results = [
+            (run, row) for run, row in rows.items() if run.dataset == dataset.name and row and "failed" not in row
+        ]
+        if results:
+            datasets[dataset.name] = {"dataset": dataset.what, "keys": dataset.keys, **_dataset(results)}
+    return datasets
+
+
+def _failed(rows: Mapping[Run, Row | None], unfinished: Mapping[Run, str]) -> list[Row]:
+    return [
         {
             "dataset": run.dataset,
             "seed": run.seed,
@@ -33,133 +67,142 @@ def summed_up(plan, runs, metric, unfinished):
         for run in dict.fromkeys([*rows, *unfinished])
         if (reason := unfinished.get(run) or (rows[run] or {}).get("failed"))
     ]
-    datasets = {}
-    for dataset in plan.datasets:
-        here = [(run, row) for run, row in rows.items() if run.dataset == dataset.name and row and "failed" not in row]
-        if here:
-            datasets[dataset.name] = {"dataset": dataset.what, "keys": dataset.keys, **_dataset(here)}
-    versions: dict = next((row["versions"] for row in rows.values() if row and "versions" in row), {})
-    warnings = [
-        f"{run.dataset}, seed {run.seed}: {warning}"
-        for run, row in rows.items()
-        for warning in (row or {}).get("warnings", [])
-    ]
-    asked = {"seeds": list(plan.seeds), "keys": plan.keys, "alone": plan.alone}
-    return {
-        "metric": metric,
-        **asked,
-        "datasets": datasets,
-        "failed": failed,
-        "warnings": warnings,
-        "versions": versions,
-    }
 
 
-def _dataset(here):
-    """The part of one dataset: ``here`` is (run, content of its file), teacher and student alone first."""
-    some = here[0][1]
-    facts = {name: some[name] for name in ("users", "items", "valid_metric", "k")}
-    facts["interactions"] = sum(some["interactions"].values())
-    by_name: dict[str, dict] = {}
-    for run, row in here:
+def _dataset(results: Sequence[tuple[Run, Row]]) -> Row:
+    """The summary of one dataset.
+
+    Args:
+        results: its runs, each with the content of its file; the teacher and the student alone first.
+    """
+    first_run, first_row = results[0]
+    facts = {name: first_row[name] for name in ("users", "items", "valid_metric", "k")}
+    facts["interactions"] = sum(first_row["interactions"].values())
+    by_name: dict[str, dict[int, Row]] = {}
+    for run, row in results:
         by_name.setdefault(run.name, {})[run.seed] = row
-    by_name = {name: by_name[name] for name in sorted(by_name, key=lambda name: name not in ENDS)}  # stable
-    speed = _speeds(here[0][0])
-    found = {name: _row(seeds, speed.get(name)) for name, seeds in by_name.items()}
-    for metric in some["test_result"]:
-        _compared(found, by_name, metric)
-    return {**facts, "rows": found}
+    names = sorted(by_name, key=lambda name: name not in REFERENCES)  # stable: keeps the order of the methods
+    by_name = {name: by_name[name] for name in names}
+    speeds = _speeds(first_run)
+    rows = {name: _row(seeds, speeds.get(name)) for name, seeds in by_name.items()}
+    for metric in first_row["test_result"]:
+        _compared(rows, by_name, metric)
+    return {**facts, "rows": rows}
 
 
-def _speeds(run):
+def _speeds(run: Run) -> dict[str, float]:
     file = Path(speed_file(run.file))
     return json.loads(file.read_text())["ms_per_user"] if file.is_file() else {}
 
 
-def _row(seeds, ms_per_user):
-    """One model over its seeds, without its metrics."""
-    some = next(iter(seeds.values()))
-    found = {name: some[name] for name in ("method", "keys", "parameters", "bytes")}
-    found |= {"seeds": list(seeds), "ms_per_user": ms_per_user}
+def _row(seeds: Mapping[int, Row], ms_per_user: float | None) -> Row:
+    """The summary of one model over its seeds, without its metrics."""
+    first = next(iter(seeds.values()))
+    row = {name: first[name] for name in ("method", "keys", "parameters", "bytes")}
+    row |= {"seeds": list(seeds), "ms_per_user": ms_per_user}
     for name in ("epochs", "seconds"):
-        found[name] = describe([row[name] for row in seeds.values() if row[name] is not None])["mean"]
-    found["popularity"] = _popularity([row["popularity"] for row in seeds.values() if row["popularity"]])
-    return {**found, "metrics": {}}
+        row[name] = describe([result[name] for result in seeds.values() if result[name] is not None])["mean"]
+    row["popularity"] = _popularity([result["popularity"] for result in seeds.values() if result["popularity"]])
+    return {**row, "metrics": {}}
 
 
-def _popularity(by_seed):
-    """Recall of each popularity bin over the seeds, the least popular first; None where nothing was measured."""
-    bins = []
-    for parts in zip(*by_seed, strict=True):
-        held = [part for part in parts if part["pairs"]]
-        least, most = ([part[end] for part in parts if part[end] is not None] for end in ("least", "most"))
-        bins.append(
-            {
-                **describe([part["hits"] / part["pairs"] for part in held]),
-                "items": describe([part["items"] for part in parts])["mean"],
-                "pairs": describe([part["pairs"] for part in parts])["mean"],
-                "least": min(least, default=None), "most": max(most, default=None),
-            }
-        )  # fmt: skip
-    return bins or None
+def _popularity(by_seed: Sequence[Sequence[Row]]) -> list[Row] | None:
+    """The recall of each popularity bin over the seeds, least popular first; None where it was not measured."""
+    return [_popularity_bin(results) for results in zip(*by_seed, strict=True)] or None
 
 
-def _compared(found, by_name, metric):
-    """Enter a metric into the rows: means, recovered share, comparisons with both ends and the best rival.
+def _popularity_bin(results: Sequence[Row]) -> Row:
+    least = [result["least"] for result in results if result["least"] is not None]
+    most = [result["most"] for result in results if result["most"] is not None]
+    return {
+        **describe([result["hits"] / result["pairs"] for result in results if result["pairs"]]),
+        "items": describe([result["items"] for result in results])["mean"],
+        "pairs": describe([result["pairs"] for result in results])["mean"],
+        "least": min(least, default=None),
+        "most": max(most, default=None),
+    }
 
-    A method that has fewer seeds than another is nobody's rival.
+
+def _compared(rows: Mapping[str, Row], by_name: Mapping[str, Mapping[int, Row]], metric: str) -> None:
+    """Add a metric to the rows: its values, mean, recovered share and comparisons.
+
+    A method with fewer seeds than another cannot be a best rival.
+
+    Args:
+        rows: name to the row to extend.
+        by_name: name to the run files' contents by seed.
+        metric: the metric.
     """
     values = {
-        name: {seed: row["test_result"][metric] for seed, row in seeds.items()} for name, seeds in by_name.items()
+        name: {seed: result["test_result"][metric] for seed, result in seeds.items()} for name, seeds in by_name.items()
     }
     smaller = smaller_is_better(metric)
-    methods = [name for name in values if name not in ENDS]
-    full = complete({name: values[name] for name in methods})
-    for name, own in values.items():
-        entry = {"values": {str(seed): value for seed, value in own.items()}, **describe(list(own.values()))}
+    methods = [name for name in values if name not in REFERENCES]
+    candidates = complete({name: values[name] for name in methods})
+    alone, teacher = values.get(ALONE, {}), values.get(TEACHER, {})
+    for name, scores in values.items():
+        entry: Row = {"values": {str(seed): value for seed, value in scores.items()}, **describe([*scores.values()])}
         if name in methods:
-            entry["share"] = _share(own, values.get(ALONE, {}), values.get(TEACHER, {}), smaller)
-            entry["against_alone"] = _pair(own, values.get(ALONE, {}))
-            entry["against_teacher"] = _pair(own, values.get(TEACHER, {}))
-            rival = best([other for other in full if other != name], means_of(values), smaller)
-            entry["against_rival"] = {"rival": rival, **_pair(own, values.get(rival, {}))}
-        found[name]["metrics"][metric] = entry
-    for against in AGAINST:  # all methods' tests against the same kind of opponent are one family
-        adjusted = holm([found[name]["metrics"][metric][against]["p"] for name in methods])
+            rival = best([other for other in candidates if other != name], means_of(values), smaller)
+            entry["share"] = _share(scores, alone, teacher, smaller)
+            entry["against_alone"] = _pair(scores, alone)
+            entry["against_teacher"] = _pair(scores, teacher)
+            entry["against_rival"] = {"rival": rival, **_pair(scores, values[rival] if rival else {})}
+        rows[name]["metrics"][metric] = entry
+    for against in AGAINST:  # the tests of all methods against the same opponent are one family for Holm's correction
+        adjusted = holm([rows[name]["metrics"][metric][against]["p"] for name in methods])
         for name, p in zip(methods, adjusted, strict=True):
-            found[name]["metrics"][metric][against]["p_holm"] = p
+            rows[name]["metrics"][metric][against]["p_holm"] = p
 
 
-def means_of(values):
-    """name to the mean over its seeds."""
-    return {name: describe(list(own.values()))["mean"] for name, own in values.items()}
+def means_of(values: Mapping[str, SeedValues]) -> dict[str, float | None]:
+    """The mean over the seeds of each name."""
+    return {name: describe([*scores.values()])["mean"] for name, scores in values.items()}
 
 
-def best(names, means, smaller=False):
-    """The name of the best mean; None of none."""
-    return (min if smaller else max)(names, key=means.get, default=None)
+def best(names: Iterable[str], means: Mapping[str, Any], smaller: bool = False) -> str | None:
+    """The name with the best mean; None without names.
+
+    Args:
+        names: the candidates.
+        means: name to its mean.
+        smaller: whether a smaller mean is better.
+    """
+    return (min if smaller else max)(names, key=lambda name: means[name], default=None)
 
 
-def _pair(own, other):
-    both = [seed for seed in own if seed in other]
-    return paired([own[seed] for seed in both], [other[seed] for seed in both])
+def _pair(scores: SeedValues, other: SeedValues) -> PairedComparison:
+    shared = [seed for seed in scores if seed in other]
+    return paired([scores[seed] for seed in shared], [other[seed] for seed in shared])
 
 
-def _share(own, alone, teacher, smaller):
-    all_three = [seed for seed in own if seed in alone and seed in teacher]
-    method, below, above = ([one[seed] for seed in all_three] for one in (own, alone, teacher))
-    return recovered_share(method, below, above, smaller)
+def _share(scores: SeedValues, alone: SeedValues, teacher: SeedValues, smaller: bool) -> float | None:
+    shared = [seed for seed in scores if seed in alone and seed in teacher]
+    method, lower, upper = ([values[seed] for seed in shared] for values in (scores, alone, teacher))
+    return recovered_share(method, lower, upper, smaller)
 
 
-def complete(seeds):
-    """Of names to their seeds the names that have those of the one with the most: other means do not compare."""
-    most = set(max(seeds.values(), key=len, default=()))
-    return [name for name, own in seeds.items() if set(own) == most]
+def complete(seeds: Mapping[str, Collection[Any]]) -> list[str]:
+    """The names that have the same seeds as the name with the most; other means are not comparable with theirs.
+
+    >>> complete({"A": [1, 2], "B": [2]})
+    ['A']
+
+    Args:
+        seeds: name to its seeds.
+    """
+    most = max((set(values) for values in seeds.values()), key=len, default=set())
+    return [name for name, values in seeds.items() if set(values) == most]
 
 
-def ranked(rows, metric):
-    """The methods among a summary's rows, the best mean first; those that lack seeds come after all others."""
+def ranked(rows: Mapping[str, Row], metric: str) -> list[str]:
+    """The methods of a dataset by their mean, best first. Methods that lack seeds come last.
+
+    Args:
+        rows: the rows of a dataset in the summary.
+        metric: the metric.
+    """
     sign = 1 if smaller_is_better(metric) else -1
-    entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in ENDS}
-    full = complete({name: entry["values"] for name, entry in entries.items()})
-    return sorted(entries, key=lambda name: (name not in full, sign * entries[name]["mean"]))
+    entries = {name: row["metrics"][metric] for name, row in rows.items() if name not in REFERENCES}
+    candidates = complete({name: entry["values"] for name, entry in entries.items()})
+    return sorted(entries, key=lambda name: (name not in candidates, sign * entries[name]["mean"]))

@@ -1,4 +1,4 @@
-"""A comparison from its plan to its report: what is run and what is kept, what the numbers are, what is refused."""
+"""Tests of a comparison from its plan to its report: runs, numbers, refused plans."""
 
 import base64
 import csv
@@ -23,17 +23,11 @@ from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.plan import flat, make_plan, merged, read_plan
 from recbole_kd.compare.progress import Progress, clock, time_left
 from recbole_kd.compare.report.charts import gains
-from recbole_kd.compare.report.html import findings
-from recbole_kd.compare.report.tables import (
-    accuracy,
-    comparison_text,
-    format_number,
-    format_p_value,
-    format_percent,
-    format_signed,
-    mean_sd,
-)
-from recbole_kd.compare.run import _measured, load_trained, time_models
+from recbole_kd.compare.report.findings import findings
+from recbole_kd.compare.report.formats import format_number, format_p_value, format_percent, format_signed, mean_sd
+from recbole_kd.compare.report.markup import table
+from recbole_kd.compare.report.tables import accuracy, comparison_text
+from recbole_kd.compare.run import _measured, load_trained, read_row, time_models
 from recbole_kd.compare.scheduler import compare
 from recbole_kd.compare.summary import _compared, complete, ranked
 from recbole_kd.config.configurator import plain_config
@@ -51,7 +45,7 @@ NAMES = ["teacher", "student alone", "SLD", "RRD, half"]
 
 @pytest.fixture(autouse=True)
 def loud():
-    """A comparison silences the log of the process that it runs in."""
+    """Enable logging again, which a comparison in this process disables."""
     yield
     logging.disable(logging.NOTSET)
 
@@ -69,7 +63,7 @@ def content(data_path):
 
 @pytest.fixture(scope="module")
 def done(content, tmp_path_factory):
-    """That plan worked off in one process: (plan, summary)."""
+    """The plan after its comparison in one process: (plan, summary)."""
     folder = tmp_path_factory.mktemp("compared")
     before = os.getcwd()
     os.chdir(folder)
@@ -81,19 +75,19 @@ def done(content, tmp_path_factory):
         logging.disable(logging.NOTSET)
 
 
-def untimed(found):
-    """A summary without what a clock has measured."""
-    return json.loads(re.sub(r'"(ms_per_user|seconds)": [-+.\de]+', r'"\1": 0', json.dumps(found)))
+def untimed(summary):
+    """A summary without its times."""
+    return json.loads(re.sub(r'"(ms_per_user|seconds)": [-+.\de]+', r'"\1": 0', json.dumps(summary)))
 
 
 # What is run, and what is kept
 
 
 def test_every_run_has_a_file_and_the_summary_holds_their_metrics_unrounded(done):
-    plan, found = done
+    plan, summary = done
     runs = plan_runs(plan)
     assert [(run.seed, run.name) for run in runs] == [(seed, name) for seed in (1, 2) for name in NAMES]
-    rows = found["datasets"]["toy"]["rows"]
+    rows = summary["datasets"]["toy"]["rows"]
     for run in runs:
         row = run.row()
         assert row["test_result"] == {
@@ -105,22 +99,34 @@ def test_every_run_has_a_file_and_the_summary_holds_their_metrics_unrounded(done
     values = [value for run in runs for value in run.row()["test_result"].values()]
     assert any(value != round(value, 6) for value in values)
     assert rows["teacher"]["parameters"] == 3 * rows["SLD"]["parameters"] and rows["SLD"]["ms_per_user"] > 0
-    assert json.loads((plan.folder / "summary.json").read_text()) == found
+    assert json.loads((plan.folder / "summary.json").read_text()) == summary
 
 
-def test_each_seed_has_its_own_split_which_all_its_runs_share(done):
+def test_files_have_a_schema_version_and_files_without_it_are_version_1(done, tmp_path):
+    run = plan_runs(done[0])[0]
+    row = run.row()
+    assert row["schema_version"] == done[1]["schema_version"] == 1
+    file = tmp_path / "run.json"
+    earlier = {name: value for name, value in row.items() if name != "schema_version"}
+    file.write_text(json.dumps(earlier))
+    assert read_row(file, run.key) == earlier
+    file.write_text(json.dumps({**row, "schema_version": 2}))
+    assert read_row(file, run.key) is None
+
+
+def test_each_seed_has_one_split_which_all_its_runs_share(done):
     splits = {seed: {run.row()["split"] for run in plan_runs(done[0]) if run.seed == seed} for seed in (1, 2)}
-    assert all(len(found) == 1 for found in splits.values()) and splits[1] != splits[2]
+    assert all(len(fingerprints) == 1 for fingerprints in splits.values()) and splits[1] != splits[2]
 
 
-def test_keys_reach_the_runs_that_they_are_for(done):
+def test_keys_apply_to_the_runs_that_they_are_for(done):
     made = {run.name: make_config(config_dict=run.keys) for run in plan_runs(done[0])}
     assert [made[name]["learning_rate"] for name in NAMES] == [0.01, 0.02, 0.01, 0.01]
     assert [made[name]["rrd_weight"] for name in ("RRD, half",)] == [0.5]
     assert {made[name].teacher["embedding_size"] for name in NAMES} == {12}
 
 
-def test_the_teacher_keeps_the_trajectory_that_a_later_method_learns_along(content, workdir):
+def test_the_teacher_stores_the_trajectory_that_a_later_method_needs(content, workdir):
     plan = make_plan({**content, "folder": "both", "methods": ["RD", "HetComp"]})
     made = {run.name: make_config(config_dict=run.keys) for run in plan_runs(plan)}
     assert made["RD"]["teacher_states"] == 1 and made["teacher"]["teacher_states"] == 4
@@ -136,10 +142,10 @@ def test_the_teachers_line_is_drawn_over_the_seeds_that_it_shares_with_the_stude
 
 
 def test_a_repeated_comparison_runs_nothing(done, monkeypatch, workdir):
-    plan, found = done
-    for name in ("execute", "time_models", "check_data"):
-        monkeypatch.setattr(f"recbole_kd.compare.work.{name}", lambda *_: None)
-    assert compare(plan) == found
+    plan, summary = done
+    for name in ("execute_run", "time_models", "check_datasets"):
+        monkeypatch.setattr(f"recbole_kd.compare.scheduler.{name}", lambda *_: None)
+    assert compare(plan) == summary
 
 
 def test_only_what_a_change_reaches_is_run_again(done, content):
@@ -161,20 +167,22 @@ def test_only_what_a_change_reaches_is_run_again(done, content):
     assert missing(keys={**content["keys"], "resume_interval": 7}) == []
 
 
-def test_several_teachers_made_one_otherwise_are_another_teacher(content, workdir):
+def test_teachers_combined_differently_are_another_teacher(content, workdir):
     def keys(**more):
         keys = {**content["keys"], "teacher_model": ["BPR", "ItemKNN"], **more}
         plan = make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys})
         return {run.name: run.key for run in plan_runs(plan)}
 
-    asked = ({}, {"ensemble": "score"}, {"ensemble_weights": [1, 2]}, {"ensemble_weights": [2, 1]})
-    found = [keys(**more) for more in asked]
+    settings = ({}, {"ensemble": "score"}, {"ensemble_weights": [1, 2]}, {"ensemble_weights": [2, 1]})
+    keys_by_setting = [keys(**more) for more in settings]
     for name in ("teacher", "RRD"):
-        assert len({own[name] for own in found}) == len(asked)
-    assert len({own["student alone"] for own in found}) == 1
-    own = [{"model": "RRD", "ensemble_weights": [1, 2]}]
+        assert len({run_keys[name] for run_keys in keys_by_setting}) == len(settings)
+    assert len({run_keys["student alone"] for run_keys in keys_by_setting}) == 1
+    methods = [{"model": "RRD", "ensemble_weights": [1, 2]}]
     with pytest.raises(KDError, match="another teacher"):
-        plan_runs(make_plan({**content, "methods": own, "keys": {**content["keys"], "teacher_model": ["BPR", "EASE"]}}))
+        plan_runs(
+            make_plan({**content, "methods": methods, "keys": {**content["keys"], "teacher_model": ["BPR", "EASE"]}})
+        )
 
 
 def test_a_given_teacher_is_known_by_what_is_in_its_file(done, content, workdir):
@@ -189,13 +197,13 @@ def test_a_given_teacher_is_known_by_what_is_in_its_file(done, content, workdir)
     assert one == again and all(one[name] != other[name] for name in ("teacher", "SLD", "RRD, half"))
 
 
-def test_a_teacher_of_scores_is_measured_again_where_what_is_asked_for_changes(content, workdir):
+def test_a_teacher_of_scores_is_measured_again_when_the_metrics_change(content, workdir):
     (workdir / "s.tsv").write_text("u1\ti1\t0.5\n")
     keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
 
     def key(**more):
-        asked = {**keys, "teachers": [{"scores": "s.tsv"}], **more}
-        runs = plan_runs(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": asked}))
+        settings = {**keys, "teachers": [{"scores": "s.tsv"}], **more}
+        runs = plan_runs(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": settings}))
         return next(run.key for run in runs if run.name == "teacher")
 
     split = {"eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}}}
@@ -206,9 +214,9 @@ def test_a_teacher_that_has_seen_test_pairs_is_named_in_every_summary(done, cont
     first = next((done[0].folder / "models/toy/seed-1/teacher").glob("*.pth"))
     keys = {key: value for key, value in content["keys"].items() if key != "teacher"}
     keys |= {"teacher_path": str(first), "teacher_check": "warn"}
-    found = compare(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys}))
-    assert len(found["warnings"]) == 1 and re.match(r"toy, seed 2: .* test pairs", found["warnings"][0])
-    assert found["warnings"][0] in comparison_text(found) and found["warnings"][0] in unescape(
+    summary = compare(make_plan({**content, "methods": ["RRD"], "folder": "c", "keys": keys}))
+    assert len(summary["warnings"]) == 1 and re.match(r"toy, seed 2: .* test pairs", summary["warnings"][0])
+    assert summary["warnings"][0] in comparison_text(summary) and summary["warnings"][0] in unescape(
         Path("c/report.html").read_text()
     )
     assert done[1]["warnings"] == [] and "may have seen" not in (done[0].folder / "report.html").read_text()
@@ -218,7 +226,7 @@ SAMPLED = {"eval_args": {"mode": "uni10"}}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"alone": SAMPLED}, "student alone: it would be measured by mode .*uni10"),
         ({"alone": {"repeatable": True}}, "student alone: it would be measured by repeatable True"),
@@ -226,14 +234,14 @@ SAMPLED = {"eval_args": {"mode": "uni10"}}
         ({"methods": [{"model": "SLD", "student.repeatable": True}]}, "SLD: it would be measured by repeatable True"),
     ],
 )
-def test_a_row_that_would_be_measured_otherwise_is_refused(change, said, content, workdir):
-    with pytest.raises(KDError, match=rf"^toy, {said}"):
+def test_a_row_that_would_be_measured_otherwise_is_refused(change, message, content, workdir):
+    with pytest.raises(KDError, match=rf"^toy, {message}"):
         compare(make_plan({**content, "folder": "c", **change}))
     assert not Path("c").exists()
 
 
-def test_a_seed_of_a_teachers_own_decides_its_runs(content, workdir):
-    """Where the split does not hang on the seed, a teacher may have one of its own."""
+def test_the_seed_of_a_teacher_decides_its_runs(content, workdir):
+    """A teacher may have a fixed seed where the split does not depend on the seed."""
 
     def keys(*seeds):
         fixed = {"eval_args": {"order": "TO"}, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
@@ -269,7 +277,7 @@ def test_a_given_teacher_is_refused_before_anything_is_trained(done, content, wo
     assert not Path("c").exists()
 
 
-def test_entries_that_are_alike_but_in_name_are_trained_by_one_of_them(content, workdir):
+def test_entries_that_differ_in_name_only_are_trained_once(content, workdir):
     methods = ["KD", {"model": "KD", "kd_reduction": "mean", "name": "a"}, {"model": "KD", "kd_k": 100, "name": "b"}]
     plan = make_plan({**content, "methods": methods, "seeds": [1], "folder": "c", "processes": 3})
     compare(plan)
@@ -296,8 +304,8 @@ def test_killed_half_way_with_two_processes_and_repeated_it_is_the_same(done, co
     plan = {**content, "processes": 2, "folder": "killed"}
     Path("plan.yaml").write_text(json.dumps(plan))  # JSON is YAML
     words = [sys.executable, "-m", "recbole_kd", "compare", "plan.yaml"]
-    with open("said", "w") as said:
-        process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(REPO)}, stdout=said, stderr=said)
+    with open("output.txt", "w") as output:
+        process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(REPO)}, stdout=output, stderr=output)
     limit = time.monotonic() + 60
     while len(list(Path("killed").glob("runs/*/*/*.json"))) < 2 and time.monotonic() < limit and process.poll() is None:
         time.sleep(0.005)
@@ -308,11 +316,11 @@ def test_killed_half_way_with_two_processes_and_repeated_it_is_the_same(done, co
     while any(alive(worker) for worker in workers) and time.monotonic() < gone:
         time.sleep(0.02)
     assert len(workers) >= 2 and not any(alive(worker) for worker in workers), "no process outlives the first one"
-    kept = {file: file.stat().st_mtime_ns for file in Path("killed").glob("runs/*/*/*.json")}
-    assert 2 <= len(kept) < 8, Path("said").read_text()
-    found = compare("plan.yaml")
-    assert untimed(found) == untimed(done[1])
-    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    finished = {file: file.stat().st_mtime_ns for file in Path("killed").glob("runs/*/*/*.json")}
+    assert 2 <= len(finished) < 8, Path("output.txt").read_text()
+    summary = compare("plan.yaml")
+    assert untimed(summary) == untimed(done[1])
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
 
 
 def children(pid):
@@ -339,14 +347,14 @@ def test_ctrl_c_inside_a_run_and_repeated_it_is_the_same(done, content, workdir,
             raise KeyboardInterrupt
 
     monkeypatch.setattr(ResumableTrainer, "_start_epoch", stop)
-    for _ in range(2):  # the second one goes on at the last epoch of the first run, and stops in it again
+    for _ in range(2):  # the second one continues at the last epoch of the first run, and stops there again
         with pytest.raises(KeyboardInterrupt):
             compare(plan)
     assert not list(plan.folder.glob("runs/**/*.json"))
     monkeypatch.undo()
     monkeypatch.chdir(workdir)
-    found = compare(plan)
-    assert untimed(found) == untimed(done[1])
+    summary = compare(plan)
+    assert untimed(summary) == untimed(done[1])
     curves = [
         {run.name: run.row()["valid_scores"] for run in plan_runs(one) if run.seed == 1} for one in (plan, done[0])
     ]
@@ -364,10 +372,10 @@ def test_a_run_that_diverges_is_noted_and_the_others_go_on(content, workdir, cap
     assert main(["compare", "plan.yaml"]) == 0
     out = capsys.readouterr().out
     assert "failed: toy, KD wild, seed 1: " in out and "not finite" in out and "wild/report.html" in out
-    found = json.loads(Path("wild/summary.json").read_text())
-    assert list(found["datasets"]["toy"]["rows"]) == ["teacher", "student alone", "SLD"]
-    assert [(one["name"], one["diverged"]) for one in found["failed"]] == [("KD wild", True)]
-    assert found["failed"][0]["reason"] in unescape(Path("wild/report.html").read_text())
+    summary = json.loads(Path("wild/summary.json").read_text())
+    assert list(summary["datasets"]["toy"]["rows"]) == ["teacher", "student alone", "SLD"]
+    assert [(one["name"], one["diverged"]) for one in summary["failed"]] == [("KD wild", True)]
+    assert summary["failed"][0]["reason"] in unescape(Path("wild/report.html").read_text())
     assert all(run.row() for run in plan_runs(read_plan("plan.yaml"))), "it is not tried again"
 
 
@@ -406,8 +414,8 @@ def test_models_that_cannot_be_timed_cost_no_other_number(content, workdir, monk
     assert main(["compare", "plan.yaml"]) == 0
     monkeypatch.setattr("recbole_kd.compare.scheduler.time_models", out_of_memory)
     keys = {**content["keys"], "embedding_size": 2}
-    found = compare(make_plan({**content, "keys": keys, "seeds": [1], "folder": "untimed"}))
-    assert {row["ms_per_user"] for row in found["datasets"]["toy"]["rows"].values()} == {None}, "of the plan before"
+    summary = compare(make_plan({**content, "keys": keys, "seeds": [1], "folder": "untimed"}))
+    assert {row["ms_per_user"] for row in summary["datasets"]["toy"]["rows"].values()} == {None}, "of the plan before"
 
 
 def out_of_memory(*_):
@@ -443,15 +451,15 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best():
         }
         for name, row in rows.items()
     }
-    found = {name: {"metrics": {}, "parameters": 1} for name in rows}
-    _compared(found, by_name, "ndcg@10")
-    part = {"rows": found}
-    assert found["good"]["metrics"]["ndcg@10"]["against_rival"]["rival"] is None
-    assert found["wild"]["metrics"]["ndcg@10"]["against_rival"]["rival"] == "good"
-    said = " ".join(findings(part, "ndcg@10"))
-    assert "good has the best mean ndcg@10 of 1 method" in said and "wild (1)" in said
-    heads, lines = accuracy(part, "ndcg@10")
-    assert heads[1] == "seeds" and [line[1] for line in lines] == ["3 of 3", "3 of 3", "3 of 3", "1 of 3"]
+    entries = {name: {"metrics": {}, "parameters": 1} for name in rows}
+    _compared(entries, by_name, "ndcg@10")
+    part = {"rows": entries}
+    assert entries["good"]["metrics"]["ndcg@10"]["against_rival"]["rival"] is None
+    assert entries["wild"]["metrics"]["ndcg@10"]["against_rival"]["rival"] == "good"
+    text = " ".join(findings(part, "ndcg@10"))
+    assert "good has the best mean ndcg@10 of 1 method" in text and "wild (1)" in text
+    header, lines = accuracy(part, "ndcg@10")
+    assert header[1] == "seeds" and [line[1] for line in lines] == ["3 of 3", "3 of 3", "3 of 3", "1 of 3"]
     assert complete({"A": [1, 2], "B": [2, 3], "C": [1, 2]}) == ["A", "C"]
 
 
@@ -472,7 +480,7 @@ def test_a_method_on_fewer_seeds_is_no_rival_and_not_the_best():
     ({"methods": [{"model": "SLD", "sld_weight": -1}]}, ["toy, SLD", "sld_weight=-1"]),
     ({"methods": ["SLD", {"model": "RRD", "epochs": 9}]}, ["'RRD'", "another teacher", "epochs 9", "teacher.epochs"]),
     ({"alone": {"student": {"seed": 5}}}, ["'seed'", "'alone'", "'seeds'"]),
-    ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "are one"]),
+    ({"alone": {"learning_rate": 0.1, "student": {"learning_rate": 0.2}}}, ["'student.learning_rate'", "the same key"]),
     ({"methods": ["SLD", {"model": "RRD", "teacher_model": "LightGCN"}]}, ["another teacher", "under 'keys'"]),
     ({"methods": ["HetComp", {"model": "HetComp", "name": "near", "neighbour_weight": 1.0}]},
      ["differ in neighbour_weight", "under 'keys'"]),
@@ -505,7 +513,7 @@ def test_a_plan_that_cannot_work_is_refused_in_one_sentence(changed, words, cont
     assert not list(workdir.rglob("*.pth")) and not list(workdir.rglob("*.html"))
 
 
-def test_a_plan_that_is_not_there_or_is_no_plan_is_refused(workdir, capsys):
+def test_a_missing_or_damaged_plan_is_refused(workdir, capsys):
     Path("bad.yaml").write_text("seeds: [1\n")
     Path("list.yaml").write_text("- 1\n")
     for argv in (["no.yaml"], ["bad.yaml"], ["list.yaml"], [], ["a.yaml", "b.yaml"]):
@@ -514,12 +522,12 @@ def test_a_plan_that_is_not_there_or_is_no_plan_is_refused(workdir, capsys):
         assert err.count("\n") == 1 and (argv[0] if len(argv) == 1 else "one plan") in err
 
 
-def test_the_student_alones_keys_may_stand_in_its_block(content):
+def test_the_keys_of_the_student_alone_may_be_in_a_block(content):
     plan = make_plan({**content, "alone": {"student": {"learning_rate": 0.02}}})
     assert plan.alone == content["alone"] == make_plan(content).alone
 
 
-def test_students_of_several_widths_have_one_teacher_where_its_width_is_said(content):
+def test_students_of_several_widths_have_one_teacher_when_its_width_is_set(content):
     methods = ["SLD", {"model": "SLD", "embedding_size": 2, "name": "SLD, narrow"}]
     runs = plan_runs(make_plan({**content, "methods": methods}))
     assert [run.keys["embedding_size"] for run in runs if run.method and run.seed == 1] == [4, 2]
@@ -536,7 +544,7 @@ def test_a_later_key_wins_over_an_earlier_one_of_the_student_alone():
 # The statistics
 
 
-def test_means_shares_and_places_by_hand():
+def test_means_shares_and_ranks_by_hand():
     assert describe([1.0, 2.0, 6.0]) == {"n": 3, "mean": 3.0, "sd": pytest.approx(7**0.5)}
     assert describe([1.0])["sd"] is None and describe([]) == {"n": 0, "mean": None, "sd": None}
     assert recovered_share([0.3, 0.5], [0.2, 0.2], [0.5, 0.5]) == pytest.approx(2 / 3)
@@ -584,12 +592,12 @@ def test_recall_by_popularity_is_that_of_any_batch_size(done):
     run = plan_runs(done[0])[0]
     config = make_config(config_dict=run.keys)
     data = prepare_split(plain_config(config))
-    own, model, _ = load_trained(config, run.name, data)
-    found = []
+    loaded = load_trained(config, run.name, data)
+    results = []
     for size in (2_000_000, 300, 64):  # all users at once, a few, and less than the catalogue
-        own["eval_batch_size"] = size
-        found.append(popularity_recall(own, model, data))
-    assert found[0] == found[1] == found[2] == run.row()["popularity"]
+        loaded.config["eval_batch_size"] = size
+        results.append(popularity_recall(loaded.config, loaded.model, data))
+    assert results[0] == results[1] == results[2] == run.row()["popularity"]
 
 
 # What is shown
@@ -601,10 +609,10 @@ def shown(page):
 
 
 def test_the_report_holds_every_number_of_the_summary(done):
-    plan, found = done
+    plan, summary = done
     page = (plan.folder / "report.html").read_text()
     cells = shown(page)
-    for name, row in found["datasets"]["toy"]["rows"].items():
+    for name, row in summary["datasets"]["toy"]["rows"].items():
         wanted = {name, f"{row['parameters']:,}", f"{row['bytes']:,}", format_number(row["ms_per_user"])}
         wanted |= {
             format_number(row["epochs"], 1),
@@ -627,7 +635,7 @@ def test_the_report_holds_every_number_of_the_summary(done):
         wanted.add(format_percent(row["metrics"]["ndcg@10"].get("share")))
         assert wanted <= cells, wanted - cells
     carried = re.search(r'download="summary.json" href="data:text/plain;base64,([^"]+)"', page)[1]
-    assert json.loads(base64.b64decode(carried)) == found
+    assert json.loads(base64.b64decode(carried)) == summary
 
 
 def test_the_report_needs_nothing_else(done):
@@ -638,8 +646,8 @@ def test_the_report_needs_nothing_else(done):
 
 
 def test_the_csv_files_and_the_text_hold_the_summary(done):
-    plan, found = done
-    rows = found["datasets"]["toy"]["rows"]
+    plan, summary = done
+    rows = summary["datasets"]["toy"]["rows"]
     lines = list(csv.DictReader((plan.folder / "summary.csv").read_text().splitlines()))
     assert len(lines) == 4 * 5
     for line in lines:
@@ -651,15 +659,13 @@ def test_the_csv_files_and_the_text_hold_the_summary(done):
     assert (
         len(singles) == 8 * 5 and float(singles[0]["value"]) == rows["teacher"]["metrics"]["recall@10"]["values"]["1"]
     )
-    printed, tex = comparison_text(found), (plan.folder / "summary.tex").read_text()
-    for line in accuracy(found["datasets"]["toy"], "ndcg@10")[1]:
+    printed, tex = comparison_text(summary), (plan.folder / "summary.tex").read_text()
+    for line in accuracy(summary["datasets"]["toy"], "ndcg@10")[1]:
         assert all(cell in printed for cell in line) and all(cell.replace("%", r"\%") in tex for cell in line)
 
 
 def test_a_name_is_not_markup():
-    from recbole_kd.compare.report.html import _table
-
-    assert "<b>" not in _table(["<b>"], [["<b>", "<i>"]])
+    assert "<b>" not in table(["<b>"], [["<b>", "<i>"]])
 
 
 # The line on the terminal
@@ -675,7 +681,7 @@ def test_the_time_left_is_that_of_runs_of_the_same_name():
     assert time_left(known, [], [(a, 99.0)], 2) == 0
 
 
-def test_the_time_left_of_other_data_is_at_its_own_pace():
+def test_the_time_left_on_other_data_is_scaled_to_it():
     known = {("toy", "A"): [10.0, 20.0], ("toy", "B"): [3.0]}
     assert time_left(known, [("large", "A"), ("large", "B")], [], 1) == pytest.approx(18)  # nothing is known of it yet
     known["large", "A"] = [150.0]
@@ -699,7 +705,7 @@ def test_the_line_says_what_runs_and_what_is_left(done):
     stream = Terminal()
     line = Progress(8, 2, 1, {("toy", "student alone"): [90.0]}, stream)
     line.show([second], {first: 30.0})
-    assert stream[-1] == "\r2/8 | 0:00 gone, about 2:30 left | toy, seed 1, teacher"
+    assert stream[-1] == "\r2/8 | 0:00 elapsed, about 2:30 left | toy, seed 1, teacher"
     line.ended(first, 45.0, "it diverged")
     line.show([], {})
     assert stream[-1].startswith("\r3/8, 1 failed") and len(stream[-1]) >= len(stream[0])

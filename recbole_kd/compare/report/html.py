@@ -1,62 +1,48 @@
-"""The report: one page that needs nothing else, with tables, charts and the numbers to take away."""
+"""The report of a comparison: one HTML page that needs no other file, with tables, charts and downloads."""
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from recbole_kd.compare.plan import ALONE, ENDS
+from recbole_kd.compare.plan import REFERENCES
 from recbole_kd.compare.report.charts import bin_names, curves, gains, popularity, sizes
-from recbole_kd.compare.report.tables import (
-    accuracy,
-    costs,
-    failures,
-    format_number,
-    format_p_value,
-    format_percent,
-    format_signed,
-    mean_sd,
-    metrics_of,
-    summary_csv,
-)
-from recbole_kd.compare.summary import AGAINST, complete, ranked
+from recbole_kd.compare.report.findings import findings
+from recbole_kd.compare.report.formats import format_number, format_p_value, format_signed, mean_sd
+from recbole_kd.compare.report.markup import STYLE, bullets, chart, details, table, warning_box
+from recbole_kd.compare.report.tables import accuracy, costs, failures, metrics_of, summary_csv
+from recbole_kd.compare.run import Run
+from recbole_kd.compare.summary import AGAINST, ranked
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; margin: 0 auto; max-width: 70rem;
-  padding: 1rem 1.25rem 4rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; } h2 { margin-top: 2.5rem; border-top: 2px solid #1c1c1c; padding-top: 1rem; }
-h3 { margin: 2rem 0 .4rem; } p, li { max-width: 46rem; } .quiet { color: #555; font-size: .9rem; }
-.wide { overflow-x: auto; margin: .5rem 0 1rem; } table { border-collapse: collapse; font-size: .88rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
-thead th { border-bottom: 2px solid #888; vertical-align: bottom; } th:first-child, td:first-child { text-align: left;
-  position: sticky; left: 0; background: #fff; }
-.words th, .words td { text-align: left; }
-tr.best td { font-weight: 600; } details { margin: .4rem 0; } summary { cursor: pointer; padding: .2rem 0; }
-.failed { border-left: 4px solid #D55E00; padding: .2rem 1rem; background: #fdf3ec; } code { font-size: .9em; }
-@media (max-width: 30rem) { body { padding: .5rem .75rem 3rem; } th, td { padding: .25rem .5rem; } }
-"""
-NOTES = """<p class="quiet">A seed has a split, a teacher and a student alone of its own, which all methods of that
-seed share; so differences are taken seed by seed. p: two-sided paired t-test over the seeds; Holm: adjusted for the
+OPPONENTS = dict(zip(AGAINST, ("the student alone", "the teacher", "the best rival"), strict=True))
+TEST_NOTES = """<p class="quiet">Each seed has one split, one teacher and one student alone, which all methods of that
+seed share, so differences are taken seed by seed. p: two-sided paired t-test over the seeds; Holm: adjusted for the
 number of methods tested on this metric. The first interval is a bootstrap of the seeds' differences (95%, percentile),
 the second that of the t-test: with few seeds the first is too narrow. Random splits of one dataset overlap, which
-makes every p-value smaller than it should be: read a p near 0.05 as nothing shown. The best rival is the method with
+makes every p-value smaller than it should be: a p near 0.05 shows no difference. The best rival is the method with
 the best mean among the others, which is chosen after the fact.</p>"""
 
 
-def page(found, runs):
-    """The report of a summary as HTML; ``runs``: the comparison's, for the learning curves."""
-    methods = list(dict.fromkeys(name for part in found["datasets"].values() for name in part["rows"]))
-    title = f"Comparison of {', '.join(name for name in methods if name not in ENDS) or 'no method'}"
+def page(summary: Mapping[str, Any], runs: Sequence[Run]) -> str:
+    """The report as HTML.
+
+    Args:
+        summary: the content of ``summary.json``.
+        runs: the runs of the comparison, for the learning curves.
+    """
+    datasets = summary["datasets"]
+    names = dict.fromkeys(name for dataset in datasets.values() for name in dataset["rows"])
+    title = f"Comparison of {', '.join(name for name in names if name not in REFERENCES) or 'no method'}"
     rows = [row for run in runs if (row := run.row()) and "failed" not in row]
-    body = [f"<h1>{escape(title)}</h1>", _intro(found), _boxes(found)]
-    if len(found["datasets"]) > 1:
-        body.append(_overview(found))
-    for name, part in found["datasets"].items():
-        body.append(_section(found, name, part, [row for row in rows if row["dataset"] == name]))
-    body += [_settings(found), _links(found)]
+    body = [f"<h1>{escape(title)}</h1>", _intro(summary), _warnings(summary)]
+    if len(datasets) > 1:
+        body.append(_overview(summary))
+    for name, dataset in datasets.items():
+        body.append(_section(summary, name, dataset, [row for row in rows if row["dataset"] == name]))
+    body += [_settings(summary), _downloads(summary)]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
@@ -66,204 +52,165 @@ def page(found, runs):
     )
 
 
-def _intro(found):
-    seeds = ", ".join(map(str, found["seeds"]))
-    return f"<p>{len(found['seeds'])} seeds ({seeds}); shown first: test {escape(found['metric'])}.</p>"
+def _intro(summary: Mapping[str, Any]) -> str:
+    seeds = ", ".join(map(str, summary["seeds"]))
+    return f"<p>{len(summary['seeds'])} seeds ({seeds}); shown first: test {escape(summary['metric'])}.</p>"
 
 
-def _overview(found):
-    """All datasets side by side, and the mean of the methods' places."""
-    metric, parts = found["metric"], found["datasets"]
-    places: dict[str, list] = {}
-    for part in parts.values():
-        for place, name in enumerate(ranked(part["rows"], metric), 1):
-            places.setdefault(name, []).append(place)
-    lines = []
-    for name in dict.fromkeys(name for part in parts.values() for name in part["rows"]):
-        there = [part["rows"].get(name) for part in parts.values()]
-        means = [mean_sd(row["metrics"][metric]) if row else "" for row in there]
-        lines.append([name, *means, format_number(sum(places[name]) / len(places[name]), 2) if name in places else ""])
-    table = _table([f"test {metric}", *parts, "mean place"], lines)
-    return f"<h2>All datasets</h2>{table}"
-
-
-def _boxes(found):
-    """What failed, and what to be wary of."""
-    said = {
-        "Failed, and left out of what follows:": failures(found["failed"]),
-        "Teachers that were taken although they may have seen what is tested:": found["warnings"],
+def _warnings(summary: Mapping[str, Any]) -> str:
+    boxes = {
+        "These runs failed and are missing below:": failures(summary["failed"]),
+        "These teachers were accepted, but may have seen test data:": summary["warnings"],
     }
-    return "".join(_box(title, sentences) for title, sentences in said.items() if sentences)
+    return "".join(warning_box(title, sentences) for title, sentences in boxes.items() if sentences)
 
 
-def _box(title, sentences):
-    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<div class="failed"><p>{title}</p><ul>{lines}</ul></div>'
-
-
-def _section(found, name, part, rows):
-    metric = found["metric"]
-    by_name = {label: [row for row in rows if row["name"] == label] for label in part["rows"]}
-    popular = popularity(part)
-    heads, lines = accuracy(part, metric)
-    parts = [
-        f"<h2>{escape(name)}</h2>",
-        f"<p>{part['users']:,} users, {part['items']:,} items, {part['interactions']:,} interactions.</p>",
-        f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in findings(part, metric))}</ul>",
-        "<h3>Accuracy and cost</h3>",
-        _table(heads, lines, best=ranked(part["rows"], metric)[:1]),
-        _table(*costs(part)),
-        '<p class="quiet">Mean ± standard deviation over the seeds. Recovered: how much of the gap between the student '
-        f"alone and the teacher a method makes up for, in {escape(metric)}; over: the mean difference, seed by seed. "
-        "ms/user: milliseconds to rank the whole catalogue for a user, all models in turn, first seed. Epochs and "
-        "seconds of training: means; the seconds depend on what else ran on the machine.</p>",
-        "<h3>What the methods gain over the student alone</h3>",
-        _chart(gains(part, metric)),
-        '<p class="quiet">Dot: mean; ticks: seeds; thick line: bootstrap interval; thin line: t interval.</p>',
-        *(_tests(part, one, one == metric) for one in sorted(metrics_of(part), key=lambda one: one != metric)),
-        NOTES,
-        "<h3>Learning curves</h3>",
-        _chart(curves(by_name, part["valid_metric"])),
-        '<p class="quiet">A line each seed; the dot is the epoch whose weights were kept.</p>',
-        "<h3>Accuracy against size</h3>",
-        _chart(sizes(part, metric)),
-    ]
-    if popular is not None:
-        parts += ["<h3>Popular and rare items</h3>", _chart(popular), _popularity(part)]
-    return "\n".join([*parts, "<h3>Seed by seed</h3>", _seeds(part, found["seeds"])])
-
-
-def findings(part, metric):
-    """What the numbers say, a sentence each."""
-    order = ranked(part["rows"], metric)
-    if not order:
-        return ["No method has come to an end."]
+def _overview(summary: Mapping[str, Any]) -> str:
+    """The means on all datasets, and the mean rank of each method."""
+    metric, datasets = summary["metric"], summary["datasets"]
+    ranks: dict[str, list[int]] = {}
+    for dataset in datasets.values():
+        for rank, name in enumerate(ranked(dataset["rows"], metric), 1):
+            ranks.setdefault(name, []).append(rank)
     lines = []
-    full = complete({name: part["rows"][name]["metrics"][metric]["values"] for name in order})
-    for name in full[:1]:
-        entry = part["rows"][name]["metrics"][metric]
-        lines.append(
-            f"{name} has the best mean {metric} of {len(full)} method{'s' if full[1:] else ''}: {mean_sd(entry)}"
-            + (
-                f", {format_percent(entry['share'])} of the teacher's lead recovered"
-                if entry["share"] is not None
-                else ""
-            )
-            + "."
-        )
-        rival = entry["against_rival"]
-        if rival["difference"] is not None:
-            lines.append(f"Against {rival['rival']}, the next: {_said(rival)}.")
-    for name in order:
-        for against, who in (("against_alone", "the student alone"), ("against_teacher", "the teacher")):
-            entry = part["rows"][name]["metrics"][metric][against]
-            if entry["difference"] is not None:
-                lines.append(f"{name} against {who}: {_said(entry)}.")
-    few = [f"{name} ({part['rows'][name]['metrics'][metric]['n']})" for name in order if name not in full]
-    if few:
-        lines.append(f"Not on the same seeds as the others, so that their means do not compare: {', '.join(few)}.")
-    alone = part["rows"].get(ALONE, {}).get("parameters")
-    for name in order:
-        own = part["rows"][name]["parameters"]
-        if alone is not None and own != alone:
-            lines.append(f"{name} ships a student of {own:,} parameters, the student alone has {alone:,}.")
-    return lines
+    for name in dict.fromkeys(name for dataset in datasets.values() for name in dataset["rows"]):
+        rows = [dataset["rows"].get(name) for dataset in datasets.values()]
+        means = [mean_sd(row["metrics"][metric]) if row else "" for row in rows]
+        lines.append([name, *means, format_number(sum(ranks[name]) / len(ranks[name]), 2) if name in ranks else ""])
+    return f"<h2>All datasets</h2>{table([f'test {metric}', *datasets, 'mean rank'], lines)}"
 
 
-def _said(entry):
-    if entry["p_holm"] is None:
-        return f"{format_signed(entry['difference'])} on one seed, which shows nothing yet"
-    shown = "" if entry["p_holm"] < 0.05 else ": no difference shown"
-    sign = "" if entry["p_holm"] < 0.0001 else "= "
-    return f"{format_signed(entry['difference'])} (p {sign}{format_p_value(entry['p_holm'])} after Holm, {entry['n']} seeds){shown}"
+def _section(
+    summary: Mapping[str, Any], name: str, dataset: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> str:
+    """The section of one dataset; ``rows``: the contents of its run files."""
+    metric = summary["metric"]
+    by_name = {label: [row for row in rows if row["name"] == label] for label in dataset["rows"]}
+    pieces = [
+        f"<h2>{escape(name)}</h2>",
+        f"<p>{dataset['users']:,} users, {dataset['items']:,} items, {dataset['interactions']:,} interactions.</p>",
+        bullets(findings(dataset, metric)),
+        *_accuracy_and_cost(dataset, metric),
+        *_gains(dataset, metric),
+        "<h3>Learning curves</h3>",
+        chart(curves(by_name, dataset["valid_metric"])),
+        '<p class="quiet">One line for each seed; the dot is the epoch whose weights were evaluated.</p>',
+        "<h3>Accuracy against size</h3>",
+        chart(sizes(dataset, metric)),
+        *_popularity(dataset),
+        "<h3>Seed by seed</h3>",
+        _values_by_seed(dataset, summary["seeds"]),
+    ]
+    return "\n".join(pieces)
 
 
-def _tests(part, metric, opened):
-    heads = ["difference", "bootstrap 95%", "t 95%", "t", "p", "p (Holm)", "seeds"]
+def _accuracy_and_cost(dataset: Mapping[str, Any], metric: str) -> list[str]:
+    header, lines = accuracy(dataset, metric)
+    return [
+        "<h3>Accuracy and cost</h3>",
+        table(header, lines, best=ranked(dataset["rows"], metric)[:1]),
+        table(*costs(dataset)),
+        '<p class="quiet">Mean ± standard deviation over the seeds. Recovered: the share of the gap between the '
+        f"student alone and the teacher that a method covers, in {escape(metric)}; over: the mean difference, seed by "
+        "seed. ms/user: milliseconds to rank the whole catalogue for a user, all models in turn, first seed. Epochs "
+        "and seconds of training: means; the seconds depend on the machine's load.</p>",
+    ]
+
+
+def _gains(dataset: Mapping[str, Any], metric: str) -> list[str]:
+    metrics = sorted(metrics_of(dataset), key=lambda other: other != metric)
+    return [
+        "<h3>What the methods gain over the student alone</h3>",
+        chart(gains(dataset, metric)),
+        '<p class="quiet">Dot: mean; ticks: seeds; thick line: bootstrap interval; thin line: t interval.</p>',
+        *(_tests(dataset, other, is_open=other == metric) for other in metrics),
+        TEST_NOTES,
+    ]
+
+
+def _tests(dataset: Mapping[str, Any], metric: str, is_open: bool) -> str:
+    header = ["difference", "bootstrap 95%", "t 95%", "t", "p", "p (Holm)", "seeds"]
     tables = []
-    for against, who in zip(AGAINST, ("the student alone", "the teacher", "the best rival"), strict=True):
+    for against, opponent in OPPONENTS.items():
         lines = []
-        for name in ranked(part["rows"], metric):
-            entry = part["rows"][name]["metrics"][metric][against]
+        for name in ranked(dataset["rows"], metric):
+            entry = dataset["rows"][name]["metrics"][metric][against]
             rival = [entry["rival"] or "none"] if "rival" in entry else []
-            lines.append(
-                [name, *rival, format_signed(entry["difference"]), _interval(entry["low"], entry["high"]),
-                 _interval(entry["t_low"], entry["t_high"]), format_number(entry["t"], 2), format_p_value(entry["p"]),
-                 format_p_value(entry["p_holm"]), str(entry["n"])]
-            )  # fmt: skip
-        tables.append(_table([f"against {who}", *(["rival"] if "rival" in against else []), *heads], lines))
-    summary = f"<summary>{escape(metric)}</summary>"
-    return f"<details{' open' if opened else ''}>{summary}{''.join(tables)}</details>"
+            lines.append([name, *rival, *_test_cells(entry)])
+        tables.append(table([f"against {opponent}", *(["rival"] if "rival" in against else []), *header], lines))
+    return details(metric, "".join(tables), is_open)
 
 
-def _interval(low, high):
+def _test_cells(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        format_signed(entry["difference"]),
+        _interval(entry["low"], entry["high"]),
+        _interval(entry["t_low"], entry["t_high"]),
+        format_number(entry["t"], 2),
+        format_p_value(entry["p"]),
+        format_p_value(entry["p_holm"]),
+        str(entry["n"]),
+    ]
+
+
+def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None else f"[{format_signed(low)}, {format_signed(high)}]"
 
 
-def _popularity(part):
-    rows = {name: row["popularity"] for name, row in part["rows"].items() if row["popularity"]}
-    some = next(iter(rows.values()))
-    heads = ["", *bin_names(len(some))]
+def _popularity(dataset: Mapping[str, Any]) -> list[str]:
+    """The recall of popular and rare items; empty where it was not measured."""
+    figure = popularity(dataset)
+    if figure is None:
+        return []
+    rows = {name: row["popularity"] for name, row in dataset["rows"].items() if row["popularity"]}
+    bins = next(iter(rows.values()))
+    counts = ["" if one["least"] is None else f"{one['least']:,}–{one['most']:,}" for one in bins]
     lines = [
-        ["items", *(format_number(one["items"], 0) for one in some)],
-        ["times trained on", *("" if one["least"] is None else f"{one['least']:,}–{one['most']:,}" for one in some)],
-        ["test pairs", *(format_number(one["pairs"], 0) for one in some)],
-        *([name, *(mean_sd(one) for one in bins)] for name, bins in rows.items()),
+        ["items", *(format_number(one["items"], 0) for one in bins)],
+        ["training pairs per item", *counts],
+        ["test pairs", *(format_number(one["pairs"], 0) for one in bins)],
+        *([name, *(mean_sd(one) for one in results)] for name, results in rows.items()),
     ]
-    return _table(heads, lines) + (
-        f'<p class="quiet">Items in fifths by training pairs; recall@{part["k"]}: the share of a fifth\'s test pairs '
-        "that stand in the lists. The first lines are means over the seeds, the ranges are over all.</p>"
+    note = (
+        '<p class="quiet">Items in fifths by training pairs; '
+        f"recall@{dataset['k']}: the share of a fifth's test pairs whose item is in the user's list. The first lines "
+        "are means over the seeds, the ranges cover all seeds.</p>"
     )
+    return ["<h3>Popular and rare items</h3>", chart(figure), table(["", *bin_names(len(bins))], lines) + note]
 
 
-def _seeds(part, seeds):
+def _values_by_seed(dataset: Mapping[str, Any], seeds: Sequence[int]) -> str:
+    header = ["test", *(f"seed {seed}" for seed in seeds)]
     tables = []
-    for metric in metrics_of(part):
+    for metric in metrics_of(dataset):
         lines = [
             [name, *(format_number(row["metrics"][metric]["values"].get(str(seed))) for seed in seeds)]
-            for name, row in part["rows"].items()
+            for name, row in dataset["rows"].items()
         ]
-        heads = ["test", *(f"seed {seed}" for seed in seeds)]
-        tables.append(f"<details><summary>{escape(metric)}</summary>{_table(heads, lines)}</details>")
+        tables.append(details(metric, table(header, lines)))
     return "".join(tables)
 
 
-def _settings(found):
-    lines = [["every run", "", _keys(found["keys"])], ["student alone", "", _keys(found["alone"])]]
-    for name, part in found["datasets"].items():
-        lines.append([name, part["dataset"], _keys(part["keys"])])
-        lines += [[label, row["method"], _keys(row["keys"])] for label, row in part["rows"].items() if row["method"]]
+def _settings(summary: Mapping[str, Any]) -> str:
+    lines = [["every run", "", _keys_text(summary["keys"])], ["student alone", "", _keys_text(summary["alone"])]]
+    for name, dataset in summary["datasets"].items():
+        lines.append([name, dataset["dataset"], _keys_text(dataset["keys"])])
+        methods = [(label, row) for label, row in dataset["rows"].items() if row["method"]]
+        lines += [[label, row["method"], _keys_text(row["keys"])] for label, row in methods]
     unique = [list(line) for line in dict.fromkeys(map(tuple, lines))]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    table = _table(["", "what", "keys"], unique, kind="wide words")
-    return f'<h2>Settings</h2>{table}<p class="quiet">{escape(versions)}</p>'
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+    settings = table(["", "model or dataset", "keys"], unique, kind="wide words")
+    return f'<h2>Settings</h2>{settings}<p class="quiet">{escape(versions)}</p>'
 
 
-def _keys(keys):
+def _keys_text(keys: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {value}" for key, value in keys.items()) or "defaults"
 
 
-def _links(found):
-    files = {"summary.json": json.dumps(found, indent=1), "summary.csv": summary_csv(found)}
+def _downloads(summary: Mapping[str, Any]) -> str:
+    files = {"summary.json": json.dumps(summary, indent=1), "summary.csv": summary_csv(summary)}
     links = " · ".join(
         f'<a download="{name}" href="data:text/plain;base64,{base64.b64encode(text.encode()).decode()}">{name}</a>'
         for name, text in files.items()
     )
     return f"<p>All numbers, unrounded: {links}</p>"
-
-
-def _chart(figure):
-    return figure.to_html(
-        full_html=False, include_plotlyjs=False, default_width="100%",
-        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
-    )  # fmt: skip
-
-
-def _table(heads, lines, best=(), kind="wide"):
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(
-        f"<tr{' class=best' if line[0] in best else ''}>"
-        f"{''.join(f'<td>{escape(str(cell))}</td>' for cell in line)}</tr>"
-        for line in lines
-    )
-    return f'<div class="{kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,33 +1,38 @@
-"""The summary as tables: CSV, LaTeX, text for the terminal; and how numbers are written in all of them."""
+"""The summary of a comparison as tables: CSV, LaTeX, and text for the terminal."""
 
 import csv
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
+from recbole_kd.compare.report.formats import format_number, format_p_value, format_percent, format_signed, mean_sd
+from recbole_kd.compare.run import Run
 from recbole_kd.compare.summary import AGAINST
 
 TEST_COLUMNS = ("n", "difference", "low", "high", "t_low", "t_high", "t", "p", "p_holm")
+Table = tuple[list[str], list[list[str]]]  # header and lines
 
 
-def summary_csv(found):
-    """A line for each dataset, model and metric."""
-    heads = ["dataset", "name", "method", "metric", "n", "mean", "sd", "share"]
-    heads += [f"{against}_{column}" for against in AGAINST for column in TEST_COLUMNS]
-    heads += ["rival", "parameters", "bytes", "ms_per_user", "epochs", "seconds"]
+def summary_csv(summary: Mapping[str, Any]) -> str:
+    """The summary as CSV, one line for each dataset, model and metric."""
+    header = ["dataset", "name", "method", "metric", "n", "mean", "sd", "share"]
+    header += [f"{against}_{column}" for against in AGAINST for column in TEST_COLUMNS]
+    header += ["rival", "parameters", "bytes", "ms_per_user", "epochs", "seconds"]
     lines = []
-    for dataset, part in found["datasets"].items():
-        for name, row in part["rows"].items():
+    for dataset, content in summary["datasets"].items():
+        for name, row in content["rows"].items():
             for metric, entry in row["metrics"].items():
                 line = {"dataset": dataset, "name": name, "metric": metric, **entry, **row}
                 for against in AGAINST:
                     line |= {f"{against}_{column}": entry.get(against, {}).get(column) for column in TEST_COLUMNS}
                 lines.append({**line, "rival": entry.get("against_rival", {}).get("rival")})
-    return _csv(heads, lines)
+    return _csv(header, lines)
 
 
-def runs_csv(runs):
-    """A line for each run and test metric."""
+def runs_csv(runs: Iterable[Run]) -> str:
+    """The runs as CSV, one line for each run and test metric."""
     lines = []
     for run in runs:
         for metric, value in ((run.row() or {}).get("test_result") or {}).items():
@@ -35,21 +40,30 @@ def runs_csv(runs):
     return _csv(["dataset", "seed", "name", "metric", "value"], lines)
 
 
-def _csv(heads, lines):
+def _csv(header: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, heads, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(stream, header, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()
 
 
-def accuracy(part, metric):
-    """One dataset's metrics as text, ``metric`` first: heads and lines."""
-    others = [name for name in metrics_of(part) if name != metric]
-    most = max(row["metrics"][metric]["n"] for row in part["rows"].values())
-    short = any(row["metrics"][metric]["n"] < most for row in part["rows"].values())
+def accuracy(dataset: Mapping[str, Any], metric: str) -> Table:
+    """The metrics of a dataset's models.
+
+    Args:
+        dataset: the dataset's content in the summary.
+        metric: the metric of the first column, which is also compared with the references.
+
+    Returns:
+        The header and the lines, as text. The column "seeds" appears only if models lack seeds.
+    """
+    rows = dataset["rows"]
+    others = [name for name in metrics_of(dataset) if name != metric]
+    most = max(row["metrics"][metric]["n"] for row in rows.values())
+    incomplete = any(row["metrics"][metric]["n"] < most for row in rows.values())
     lines = []
-    for name, row in part["rows"].items():
+    for name, row in rows.items():
         entry = row["metrics"][metric]
         tests = [entry.get(against, {}) for against in ("against_alone", "against_teacher")]
         pairs = [
@@ -58,85 +72,66 @@ def accuracy(part, metric):
             for cell in (format_signed(test.get("difference")), format_p_value(test.get("p_holm")))
         ]
         rest = [mean_sd(row["metrics"][other]) for other in others]
-        seeds = [f"{entry['n']} of {most}"] if short else []
+        seeds = [f"{entry['n']} of {most}"] if incomplete else []
         lines.append([name, *seeds, mean_sd(entry), format_percent(entry.get("share")), *pairs, *rest])
-    heads = ["test", *(["seeds"] if short else []), metric, "recovered"]
-    return [*heads, "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
+    header = ["test", *(["seeds"] if incomplete else []), metric, "recovered"]
+    return [*header, "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
 
 
-def costs(part):
-    """What one dataset's models take, as text: heads and lines."""
+def costs(dataset: Mapping[str, Any]) -> Table:
+    """The sizes, latencies and training times of a dataset's models, as text: the header and the lines."""
     lines = [
-        [name, f"{row['parameters']:,}", f"{row['bytes']:,}", format_number(row["ms_per_user"]), format_number(row["epochs"], 1),
-         format_number(row["seconds"], 1)]
-        for name, row in part["rows"].items()
-    ]  # fmt: skip
+        [
+            name,
+            f"{row['parameters']:,}",
+            f"{row['bytes']:,}",
+            format_number(row["ms_per_user"]),
+            format_number(row["epochs"], 1),
+            format_number(row["seconds"], 1),
+        ]
+        for name, row in dataset["rows"].items()
+    ]
     return ["", "parameters", "bytes", "ms/user", "epochs", "seconds"], lines
 
 
-def metrics_of(part):
-    """The test metrics of one dataset."""
-    return list(next(iter(part["rows"].values()))["metrics"])
+def metrics_of(dataset: Mapping[str, Any]) -> list[str]:
+    """The names of a dataset's test metrics."""
+    return list(next(iter(dataset["rows"].values()))["metrics"])
 
 
-def failures(failed):
+def failures(failed: Iterable[Mapping[str, Any]]) -> list[str]:
     """The failed runs of a summary as sentences, one for each model of a dataset."""
-    grouped: dict[tuple, list] = {}
-    for one in failed:
-        grouped.setdefault((one["dataset"], one["name"], one["diverged"]), []).append(one)
+    groups: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = {}
+    for failure in failed:
+        groups.setdefault((failure["dataset"], failure["name"], failure["diverged"]), []).append(failure)
     sentences = []
-    for (dataset, name, diverged), ones in grouped.items():
-        seeds = f"seed{'s' if ones[1:] else ''} {', '.join(str(one['seed']) for one in ones)}"
-        again = "" if diverged else " (the same command tries it again)"
-        sentences.append(f"{dataset}, {name}, {seeds}: {ones[0]['reason']}{again}")
+    for (dataset, name, diverged), group in groups.items():
+        seeds = f"seed{'s' if group[1:] else ''} {', '.join(str(failure['seed']) for failure in group)}"
+        remedy = "" if diverged else " (the same command tries it again)"
+        sentences.append(f"{dataset}, {name}, {seeds}: {group[0]['reason']}{remedy}")
     return sentences
 
 
-def comparison_text(found):
-    """The summary for the terminal."""
-    parts = []
-    for dataset, part in found["datasets"].items():
-        parts.append(f"{dataset}, seeds {', '.join(map(str, found['seeds']))}")
-        for heads, lines in (accuracy(part, found["metric"]), costs(part)):
-            parts.append(tabulate(lines, heads, disable_numparse=True, colalign=_aligned(heads)))
-    said = [*(f"failed: {sentence}" for sentence in failures(found["failed"])), *found["warnings"]]
-    return "\n\n".join([*parts, *said])
+def comparison_text(summary: Mapping[str, Any]) -> str:
+    """The summary as text for the terminal."""
+    blocks = []
+    for name, dataset in summary["datasets"].items():
+        blocks.append(f"{name}, seeds {', '.join(map(str, summary['seeds']))}")
+        for header, lines in (accuracy(dataset, summary["metric"]), costs(dataset)):
+            blocks.append(tabulate(lines, header, disable_numparse=True, colalign=_alignment(header)))
+    messages = [*(f"failed: {sentence}" for sentence in failures(summary["failed"])), *summary["warnings"]]
+    return "\n\n".join([*blocks, *messages])
 
 
-def latex(found):
-    """The main tables for a paper, with booktabs."""
-    parts = []
-    for dataset, part in found["datasets"].items():
-        for heads, lines in (accuracy(part, found["metric"]), costs(part)):
-            table = tabulate(lines, heads, "latex_booktabs", disable_numparse=True, colalign=_aligned(heads))
-            parts.append(f"% {dataset}\n{table}\n")
-    return "\n".join(parts)
+def latex(summary: Mapping[str, Any]) -> str:
+    """The tables of accuracy and cost in LaTeX, for the package booktabs."""
+    blocks = []
+    for name, dataset in summary["datasets"].items():
+        for header, lines in (accuracy(dataset, summary["metric"]), costs(dataset)):
+            table = tabulate(lines, header, "latex_booktabs", disable_numparse=True, colalign=_alignment(header))
+            blocks.append(f"% {name}\n{table}\n")
+    return "\n".join(blocks)
 
 
-def _aligned(heads):
-    return ["left", *["right"] * (len(heads) - 1)]
-
-
-def mean_sd(entry):
-    """'0.2928 ± 0.0037', or the mean alone."""
-    return format_number(entry["mean"]) + (f" ± {entry['sd']:.4f}" if entry["sd"] is not None else "")
-
-
-def format_number(value, digits=4):
-    """A number as it stands in a table; nothing for None."""
-    return "" if value is None else f"{value:,.{digits}f}"
-
-
-def format_signed(value, digits=4):
-    """The same with its sign."""
-    return "" if value is None else f"{value:+.{digits}f}"
-
-
-def format_percent(share):
-    """A share in whole percents; nothing for None."""
-    return "" if share is None else f"{share:.0%}"
-
-
-def format_p_value(p):
-    """A p-value with two digits that count."""
-    return "" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+def _alignment(header: Sequence[str]) -> list[str]:
+    return ["left", *["right"] * (len(header) - 1)]
