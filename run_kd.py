@@ -3,6 +3,9 @@
 import sys
 
 try:
+    from recbole_kd.compat import require_recbole
+
+    require_recbole()
     from recbole_kd.cli import main
 except ImportError as error:
     print(error, file=sys.stderr)

@@ -49,8 +49,6 @@ def mend_loading(load: Callable[..., Any]) -> None:
         load: a function ``(file, map_location) -> dict`` in place of ``torch.load``.
     """
     import numpy as np
-    import recbole.quick_start
-    import recbole.quick_start.quick_start as quick_start
     import torch
 
     anomaly = torch.is_anomaly_enabled()
@@ -65,6 +63,15 @@ def mend_loading(load: Callable[..., Any]) -> None:
     # LDiffRec lets numpy unpickle the file of its items' vectors, which a checkpoint can ask for
     ldiffrec = importlib.import_module("recbole.model.general_recommender.ldiffrec")
     vars(ldiffrec)["np"] = _WithLoad(np, lambda file, **_: np.load(file, allow_pickle=False))
+
+    _mend_load_data_and_model(load)
+
+
+def _mend_load_data_and_model(load: Callable[..., Any]) -> None:
+    """RecBole's ``load_data_and_model`` calls ``torch.load`` by a name that it imports inside itself."""
+    import recbole.quick_start
+    import recbole.quick_start.quick_start as quick_start
+    import torch
 
     stock = quick_start.load_data_and_model
     if hasattr(stock, "__wrapped__"):

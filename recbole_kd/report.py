@@ -38,7 +38,8 @@ def _advice(result: Mapping[str, Any]) -> Iterator[str]:
     if advice and advice["better"]:
         yield (
             f"with its own item neighbours beside its scores the teacher ranks better on validation, "
-            f"{advice['metric']} {advice['with']:.4f} against {advice['without']:.4f}: --neighbour_weight=1 teaches with them"
+            f"{advice['metric']} {advice['with']:.4f} against {advice['without']:.4f}: "
+            f"--neighbour_weight=1 teaches with them"
         )
 
 

@@ -59,17 +59,29 @@ def refused(capsys, *argv):
 # Names
 
 
-@pytest.mark.parametrize("argv, words", [
-    (["-m", "MDK"], ["'MDK'", "'MKD'"]), (["--model=SDL"], ["'SDL'", "'SLD'"]), (["--model=mkd"], ["'mkd'", "'MKD'"]),
-    (["--model=BPR"], ["'BPR'", "RecBole model", "--student_model=BPR"]),
-    (["--student_model=LightGCM"], ["'LightGCM'", "'LightGCN'"]), (["--teacher_model=BRP"], ["'BRP'", "'BPR'"]),
-    (["--student_model=NKD"], ["'NKD'", "not a RecBole model"]), (["--student_model=5"], ["student_model=5"]),
-    (["--sld_wieght=1"], ["'sld_wieght'", "'sld_weight'"]), (["--epoch=5"], ["'epoch'", "'epochs'"]),
-    (["--teacher.learning_rat=1"], ["'teacher.learning_rat'", "'learning_rate'"]), (["--model"], ["--model"]),
-    (["stray"], ["'stray'"]), (["--resume"], ["--resume=True"]), (["--lst"], ["'--list'"]),
-    (["--teacher_model=BPR,EASE"], ["['BPR', 'EASE']"]), (["--sld_wieght=1", "--explain"], ["'sld_weight'"]),
-    (["--epochs=1", "--epochs=2"], ["--epochs"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["-m", "MDK"], ["'MDK'", "'MKD'"]),
+        (["--model=SDL"], ["'SDL'", "'SLD'"]),
+        (["--model=mkd"], ["'mkd'", "'MKD'"]),
+        (["--model=BPR"], ["'BPR'", "RecBole model", "--student_model=BPR"]),
+        (["--student_model=LightGCM"], ["'LightGCM'", "'LightGCN'"]),
+        (["--teacher_model=BRP"], ["'BRP'", "'BPR'"]),
+        (["--student_model=NKD"], ["'NKD'", "not a RecBole model"]),
+        (["--student_model=5"], ["student_model=5"]),
+        (["--sld_wieght=1"], ["'sld_wieght'", "'sld_weight'"]),
+        (["--epoch=5"], ["'epoch'", "'epochs'"]),
+        (["--teacher.learning_rat=1"], ["'teacher.learning_rat'", "'learning_rate'"]),
+        (["--model"], ["--model"]),
+        (["stray"], ["'stray'"]),
+        (["--resume"], ["--resume=True"]),
+        (["--lst"], ["'--list'"]),
+        (["--teacher_model=BPR,EASE"], ["['BPR', 'EASE']"]),
+        (["--sld_wieght=1", "--explain"], ["'sld_weight'"]),
+        (["--epochs=1", "--epochs=2"], ["--epochs"]),
+    ],
+)
 def test_an_unknown_name_is_refused_with_the_nearest(argv, words, capsys):
     sentence = refused(capsys, *argv)
     assert all(word in sentence for word in words), sentence
@@ -173,35 +185,89 @@ def test_a_teacher_path_that_is_no_file_is_refused(path, capsys):
 # Values
 
 
-@pytest.mark.parametrize("argv", [
-    "--embedding_size=0", "--embedding_size=-4", "--embedding_size=2.5", "--embedding_size=nan",
-    "--embedding_size=None", "--teacher.embedding_size=0", "--teacher.embedding_size=True", "--nkd_k=0", "--nkd_k=-1",
-    "--nkd_k=True", "--nkd_k=five", "--cpd_k=0", "--sld_k=1.5", "--sld_max_k=0", "--sld_temperature=0.0",
-    "--cpd_temperature=-1", "--cpd_tau=0", "--sld_tau=nan", "--nkd_weight=-0.1", "--nkd_weight=nan",
-    "--sld_weight=float('nan')", "--sld_weight=1e999", "--cpd_pair_weight=-0.1", "--kd_base_weight=nan",
-    "--nkd_alpha=1.5", "--nkd_hidden_ratio=0", "--cpd_dropout=1", "--sld_mode=best", "--mkd_assembly=both",
-    "--teacher_check=off", "--kd_reduction=None", "--resume_interval=-1", "--eval_batch_size=0",
-    "--student.eval_batch_size=0", "--teacher.eval_batch_size=0", "--baseline=maybe", "--baseline=1",
-    "--learning_rate=inf", "--learning_rate=-1", "--learner=adma", "--teacher.learner=5", "--clip_grad_norm=5",
-    "--user_inter_num_interval=[5-inf)", "--item_inter_num_interval=5", "--val_interval={'rating': '[3,'}",
-    "--train_neg_sample_args={'distribution': 'uniform', 'sample_num': 0}", "--metrics=[]",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "--embedding_size=0",
+        "--embedding_size=-4",
+        "--embedding_size=2.5",
+        "--embedding_size=nan",
+        "--embedding_size=None",
+        "--teacher.embedding_size=0",
+        "--teacher.embedding_size=True",
+        "--nkd_k=0",
+        "--nkd_k=-1",
+        "--nkd_k=True",
+        "--nkd_k=five",
+        "--cpd_k=0",
+        "--sld_k=1.5",
+        "--sld_max_k=0",
+        "--sld_temperature=0.0",
+        "--cpd_temperature=-1",
+        "--cpd_tau=0",
+        "--sld_tau=nan",
+        "--nkd_weight=-0.1",
+        "--nkd_weight=nan",
+        "--sld_weight=float('nan')",
+        "--sld_weight=1e999",
+        "--cpd_pair_weight=-0.1",
+        "--kd_base_weight=nan",
+        "--nkd_alpha=1.5",
+        "--nkd_hidden_ratio=0",
+        "--cpd_dropout=1",
+        "--sld_mode=best",
+        "--mkd_assembly=both",
+        "--teacher_check=off",
+        "--kd_reduction=None",
+        "--resume_interval=-1",
+        "--eval_batch_size=0",
+        "--student.eval_batch_size=0",
+        "--teacher.eval_batch_size=0",
+        "--baseline=maybe",
+        "--baseline=1",
+        "--learning_rate=inf",
+        "--learning_rate=-1",
+        "--learner=adma",
+        "--teacher.learner=5",
+        "--clip_grad_norm=5",
+        "--user_inter_num_interval=[5-inf)",
+        "--item_inter_num_interval=5",
+        "--val_interval={'rating': '[3,'}",
+        "--train_neg_sample_args={'distribution': 'uniform', 'sample_num': 0}",
+        "--metrics=[]",
+    ],
+)
 def test_a_value_out_of_range_is_refused(argv, capsys):
     key = argv.partition("=")[0]
     assert key.rpartition(".")[2].lstrip("-") in refused(capsys, argv)
 
 
-@pytest.mark.parametrize("argv, word", [
-    ("--topk=0", "topk"), ("--topk=[10,-1]", "topk"), ("--topk=ten", "topk"), ("--topk=['a']", "RecBole"),
-    ("--metrics=['Beauty']", "Beauty"), ("--metrics=['Recall','RMSE']", "metrics"), ("--metrics=[5]", "RecBole"),
-    ("--valid_metric=Beauty@10", "valid_metric"), ("--valid_metric=NDCG@20", "valid_metric"),
-    ("--valid_metric=5", "RecBole"), ("--eval_args={'mode': 5}", "RecBole"), ("--eval_args={'mode': 'uni'}", "uni100"),
-    ("--eval_args=5", "eval_args"), ("--eval_args={'mode': 'most'}", "eval_args"),
-    ("--eval_args={'order': 'XX'}", "XX"), ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
-    ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"), ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
-    ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"), ("--train_neg_sample_args=5", "train_neg_sample_args"),
-    ("--load_col=5", "load_col"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, word",
+    [
+        ("--topk=0", "topk"),
+        ("--topk=[10,-1]", "topk"),
+        ("--topk=ten", "topk"),
+        ("--topk=['a']", "RecBole"),
+        ("--metrics=['Beauty']", "Beauty"),
+        ("--metrics=['Recall','RMSE']", "metrics"),
+        ("--metrics=[5]", "RecBole"),
+        ("--valid_metric=Beauty@10", "valid_metric"),
+        ("--valid_metric=NDCG@20", "valid_metric"),
+        ("--valid_metric=5", "RecBole"),
+        ("--eval_args={'mode': 5}", "RecBole"),
+        ("--eval_args={'mode': 'uni'}", "uni100"),
+        ("--eval_args=5", "eval_args"),
+        ("--eval_args={'mode': 'most'}", "eval_args"),
+        ("--eval_args={'order': 'XX'}", "XX"),
+        ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
+        ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"),
+        ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
+        ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"),
+        ("--train_neg_sample_args=5", "train_neg_sample_args"),
+        ("--load_col=5", "load_col"),
+    ],
+)
 def test_what_recbole_itself_refuses_ends_in_one_sentence_too(argv, word, capsys):
     assert word in refused(capsys, argv)
 
@@ -298,10 +364,15 @@ def test_without_an_argument_main_reads_the_command_line(monkeypatch, capsys):
     assert "usage: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("error, code, word", [
-    (KDError("two\nlines"), 2, "two lines"), (recbole_kd.NonFiniteLoss("NKD is nan"), 1, "NKD is nan"),
-    (OSError(28, "No space left on device"), 1, "No space left"), (KeyboardInterrupt(), 130, "--resume=True"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error, code, word",
+    [
+        (KDError("two\nlines"), 2, "two lines"),
+        (recbole_kd.NonFiniteLoss("NKD is nan"), 1, "NKD is nan"),
+        (OSError(28, "No space left on device"), 1, "No space left"),
+        (KeyboardInterrupt(), 130, "--resume=True"),
+    ],
+)
 def test_each_end_has_its_exit_code_and_one_line(error, code, word, monkeypatch, capsys):
     def ends(argv):
         raise error

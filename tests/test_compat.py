@@ -312,10 +312,13 @@ def test_mending_twice_changes_nothing(stock):
     def state():
         proxies = {name: vars(sys.modules[name]).get("torch") for name in modules_that_load()}
         return {
-            **proxies, "ray": [name for name in sys.modules if name.partition(".")[0] == "ray"],
-            "load": recbole.quick_start.load_data_and_model, "download": Dataset._download,
-            "dok": getattr(dok_matrix, "_update", None), "names": [vars(np).get(name) for name in ("float", "int")],
-        }  # fmt: skip
+            **proxies,
+            "ray": [name for name in sys.modules if name.partition(".")[0] == "ray"],
+            "load": recbole.quick_start.load_data_and_model,
+            "download": Dataset._download,
+            "dok": getattr(dok_matrix, "_update", None),
+            "names": [vars(np).get(name) for name in ("float", "int")],
+        }
 
     for name in modules_that_load():
         importlib.import_module(name)

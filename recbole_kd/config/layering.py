@@ -103,6 +103,11 @@ def read_layers(
         _split(names, "arguments", False),
         _split(command_line, COMMAND_LINE, True),
     ]
+    return _combine(layers, recipes)
+
+
+def _combine(layers: Sequence[_Layer], recipes: Sequence[str]) -> Layers:
+    """Merge the layers, of which the last is the command line, and check the names in them."""
     plain, blocks = _merge(layers)
     model_specific = set().union(*(model_keys(path) for path in model_paths_in(plain)))
     notes: dict[str, str] = {}

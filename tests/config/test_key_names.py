@@ -10,11 +10,18 @@ from recbole_kd.experiment import make_config
 from tests.config.helpers import by_command_line, by_dict, by_file, layers, made, unknown_key_warnings, yaml_file
 
 
-@pytest.mark.parametrize("key, near", [
-    ("sld_wieght", "sld_weight"), ("learning_rat", "learning_rate"), ("nkdk", "nkd_k"), ("batch_size", "batch_size"),
-    ("teacher.learning_rat", "learning_rate"), ("student.embeding_size", "embedding_size"),
-    ("Teacher_path", "teacher_path"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "key, near",
+    [
+        ("sld_wieght", "sld_weight"),
+        ("learning_rat", "learning_rate"),
+        ("nkdk", "nkd_k"),
+        ("batch_size", "batch_size"),
+        ("teacher.learning_rat", "learning_rate"),
+        ("student.embeding_size", "embedding_size"),
+        ("Teacher_path", "teacher_path"),
+    ],
+)
 def test_the_command_line_refuses_an_unknown_key_and_names_the_nearest(key, near):
     with pytest.raises(KDError, match=rf"(?s){re.escape(key)}.*{near}'"):
         layers(f"--{key}=1")
@@ -81,10 +88,17 @@ def test_an_empty_file_sets_nothing(tmp_path):
     assert layers(config_file_list=[yaml_file(tmp_path, "# nothing yet\nteacher:\n")]) == layers()
 
 
-@pytest.mark.parametrize("argv, near", [
-    (["--model=MDK"], "MKD"), (["--model=mkd"], "MKD"), (["--model=MKDD"], "MKD"), (["--teacher_model=bpr"], "BPR"),
-    (["--student_model=LightGCM"], "LightGCN"), (["--student_model=lightgcn"], "LightGCN"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, near",
+    [
+        (["--model=MDK"], "MKD"),
+        (["--model=mkd"], "MKD"),
+        (["--model=MKDD"], "MKD"),
+        (["--teacher_model=bpr"], "BPR"),
+        (["--student_model=LightGCM"], "LightGCN"),
+        (["--student_model=lightgcn"], "LightGCN"),
+    ],
+)
 def test_an_unknown_method_or_model_is_refused_with_the_nearest_name(argv, near):
     with pytest.raises(KDError, match=f"did you mean '{near}'"):
         layers(*argv)

@@ -50,16 +50,37 @@ def test_recboles_gpu_is_taken_where_the_environment_names_none(monkeypatch):
 
 
 BOTH = {
-    "seed": 7, "reproducibility": False, "epochs": 7, "train_batch_size": 64, "eval_batch_size": 128, "eval_step": 2,
-    "stopping_step": 3, "metrics": ["MRR"], "topk": [5, 10], "valid_metric": "NDCG@10", "load_col": None,
+    "seed": 7,
+    "reproducibility": False,
+    "epochs": 7,
+    "train_batch_size": 64,
+    "eval_batch_size": 128,
+    "eval_step": 2,
+    "stopping_step": 3,
+    "metrics": ["MRR"],
+    "topk": [5, 10],
+    "valid_metric": "NDCG@10",
+    "load_col": None,
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
-    "metric_decimal_place": 6, "repeatable": True, "USER_ID_FIELD": "who", "field_separator": ",",
+    "metric_decimal_place": 6,
+    "repeatable": True,
+    "USER_ID_FIELD": "who",
+    "field_separator": ",",
     "clip_grad_norm": {"max_norm": 5},
-    "val_interval": {"rating": "[3,inf)"}, "user_inter_num_interval": "[5,inf)", "rm_dup_inter": "first",
-    "benchmark_filename": ["a", "b", "c"], "checkpoint_dir": "elsewhere", "encoding": "latin-1",
-    "train_neg_sample_args": {"distribution": "popularity", "sample_num": 2, "alpha": 0.5, "dynamic": False,
-                              "candidate_num": 0},
-}  # fmt: skip
+    "val_interval": {"rating": "[3,inf)"},
+    "user_inter_num_interval": "[5,inf)",
+    "rm_dup_inter": "first",
+    "benchmark_filename": ["a", "b", "c"],
+    "checkpoint_dir": "elsewhere",
+    "encoding": "latin-1",
+    "train_neg_sample_args": {
+        "distribution": "popularity",
+        "sample_num": 2,
+        "alpha": 0.5,
+        "dynamic": False,
+        "candidate_num": 0,
+    },
+}
 
 
 @pytest.mark.parametrize("key", BOTH)
@@ -150,9 +171,11 @@ def test_the_layers_lie_over_one_another_in_order(tmp_path):
     low, high = (yaml_file(tmp_path, f"eval_batch_size: {n}\nnkd_k: {n}\n", f"{n}.yaml") for n in (11, 12))
     sources = {"config_file_list": [low]}
     for argv, more, value in (
-        ([], {}, 11), ([], {"config_file_list": [low, high]}, 12), ([], {"config_dict": {"eval_batch_size": 13}}, 13),
+        ([], {}, 11),
+        ([], {"config_file_list": [low, high]}, 12),
+        ([], {"config_dict": {"eval_batch_size": 13}}, 13),
         (["--eval_batch_size=14"], {"config_dict": {"eval_batch_size": 13}}, 14),
-    ):  # fmt: skip
+    ):
         config = made(*argv, **{**sources, **more})
         assert (config["eval_batch_size"], config.teacher["eval_batch_size"]) == (value, value)
 

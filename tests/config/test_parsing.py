@@ -14,11 +14,21 @@ from tests.config.helpers import layers, made, stock, yaml_file
 
 
 TYPED = {
-    "epochs": "7", "learning_rate": "1e-3", "weight_decay": "-0.5", "show_progress": "True", "shuffle": "false",
-    "save_dataset": "true", "topk": "[5,10]", "val_interval": "None", "learner": "sgd", "valid_metric": "NDCG@10",
-    "clip_grad_norm": "{'max_norm': 5}", "metrics": "['Recall','NDCG']", "user_inter_num_interval": "[5,inf)",
+    "epochs": "7",
+    "learning_rate": "1e-3",
+    "weight_decay": "-0.5",
+    "show_progress": "True",
+    "shuffle": "false",
+    "save_dataset": "true",
+    "topk": "[5,10]",
+    "val_interval": "None",
+    "learner": "sgd",
+    "valid_metric": "NDCG@10",
+    "clip_grad_norm": "{'max_norm': 5}",
+    "metrics": "['Recall','NDCG']",
+    "user_inter_num_interval": "[5,inf)",
     "worker": "0x10",
-}  # fmt: skip
+}
 
 PLACES = {
     "command line": lambda key, text: layers(f"--{key}={text}").plain,
@@ -55,9 +65,10 @@ def test_a_yaml_file_types_its_values_as_recboles_loader_does(tmp_path):
 def test_a_teacher_path_is_never_evaluated_either(tmp_path):
     for value in ("os.pth", "__import__('os').system('touch canary')", "10", "a=b=c.pth", "None.pth"):
         for found in (
-            layers(f"--teacher_path={value}"), layers(config_dict={"teacher_path": value}),
+            layers(f"--teacher_path={value}"),
+            layers(config_dict={"teacher_path": value}),
             layers(config_file_list=[yaml_file(tmp_path, yaml.safe_dump({"teacher_path": value}))]),
-        ):  # fmt: skip
+        ):
             assert [entry.path for entry in found.teachers] == [value]
     assert [entry.path for entry in layers("--teacher_path=['a.pth', 'os.pth']").teachers] == ["a.pth", "os.pth"]
     with pytest.raises(KDError, match="not a list"):
@@ -103,10 +114,15 @@ def test_a_yaml_file_is_never_evaluated(tmp_path):
 # The command line's spellings
 
 
-@pytest.mark.parametrize("argv", [
-    ["--model=NKD", "--dataset=toy"], ["--model", "NKD", "--dataset", "toy"], ["-m", "NKD", "-d", "toy"],
-    ["-d", "toy", "--model=NKD"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--model=NKD", "--dataset=toy"],
+        ["--model", "NKD", "--dataset", "toy"],
+        ["-m", "NKD", "-d", "toy"],
+        ["-d", "toy", "--model=NKD"],
+    ],
+)
 def test_method_and_dataset_in_every_spelling(argv):
     found = read_layers(argv=argv)
     assert (found.method, found.dataset) == ("NKD", "toy")
@@ -124,8 +140,17 @@ def test_a_value_may_follow_after_a_space_and_be_negative():
     assert found.block("teacher") == {"epochs": -3}
 
 
-@pytest.mark.parametrize("argv", [["epochs=5"], ["--epochs"], ["--epochs", "--seed=7"], ["--epochs", "-d", "toy"],
-                                  ["--=5"], ["--epochs=5", "--epochs=6"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["epochs=5"],
+        ["--epochs"],
+        ["--epochs", "--seed=7"],
+        ["--epochs", "-d", "toy"],
+        ["--=5"],
+        ["--epochs=5", "--epochs=6"],
+    ],
+)
 def test_what_is_no_key_and_value_is_refused(argv):
     with pytest.raises(KDError, match="on the command line"):
         layers(*argv)
@@ -141,8 +166,14 @@ def test_config_files_on_the_command_line_lie_over_those_of_the_call(tmp_path):
     assert layers("--config_files", two, config_file_list=[one]).plain["epochs"] == 2
 
 
-@pytest.mark.parametrize("argv", [["pytest", "--cov=x", "--epochs=99", "tests"], ["pytest", "--teacher_path=os.pth"],
-                                  ["ipykernel_launcher", "-f", "k.json", "--model=SLD"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["pytest", "--cov=x", "--epochs=99", "tests"],
+        ["pytest", "--teacher_path=os.pth"],
+        ["ipykernel_launcher", "-f", "k.json", "--model=SLD"],
+    ],
+)
 def test_a_foreign_command_line_is_left_alone(argv, monkeypatch):
     before = made().final_config_dict
     monkeypatch.setattr(sys, "argv", list(argv))

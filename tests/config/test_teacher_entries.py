@@ -7,10 +7,13 @@ from recbole_kd.errors import KDError
 from tests.config.helpers import layers, made, yaml_file
 
 
-@pytest.mark.parametrize("text", [
-    "[{model: BPR, learning_rate: 1e-3}, {scores: a.tsv}]",
-    "[{'model': 'BPR', 'learning_rate': 1e-3}, {'scores': 'a.tsv'}]",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{model: BPR, learning_rate: 1e-3}, {scores: a.tsv}]",
+        "[{'model': 'BPR', 'learning_rate': 1e-3}, {'scores': 'a.tsv'}]",
+    ],
+)
 def test_teachers_on_the_command_line_are_written_as_in_a_file(text, tmp_path):
     found = layers(f"--teachers={text}").teachers
     assert found == layers(config_file_list=[yaml_file(tmp_path, f"teachers: {text}")]).teachers
@@ -25,12 +28,19 @@ def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkey
     assert not (tmp_path / "canary").exists()
 
 
-@pytest.mark.parametrize("keys", [
-    {}, {"teacher_model": "EASE"}, {"teacher_path": "a.pth"}, {"teacher_model": ["BPR", "EASE"]},
-    {"teacher_path": ["a.pth", "b.pth"]}, {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},
-    {"teachers": [{"path": "a.pth", "states": ["b.pth"]}]},
-    {"teachers": [{"model": "BPR", "weight_decay": 0.0}, {"model": "LightGCN", "require_pow": False}]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"teacher_model": "EASE"},
+        {"teacher_path": "a.pth"},
+        {"teacher_model": ["BPR", "EASE"]},
+        {"teacher_path": ["a.pth", "b.pth"]},
+        {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},
+        {"teachers": [{"path": "a.pth", "states": ["b.pth"]}]},
+        {"teachers": [{"model": "BPR", "weight_decay": 0.0}, {"model": "LightGCN", "require_pow": False}]},
+    ],
+)
 def test_teachers_come_to_keys_that_come_to_them_again(keys):
     entries = layers(config_dict=keys).teachers
     assert entries_to_keys(entries) == keys

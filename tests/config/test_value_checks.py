@@ -62,7 +62,7 @@ def test_log_wandb_without_its_package_is_refused(monkeypatch):
         ({"train_neg_sample_args": {"sample_nums": 2}}, "'sample_nums' in .*; did you mean 'sample_num'"),
         ({"teacher": {"train_neg_sample_args": {"dynamical": True}}}, "'dynamical' in train_neg_sample_args"),
     ],
-)  # fmt: skip
+)
 def test_unknown_keys_inside_recboles_dicts_are_refused(keys, said):
     with pytest.raises(KDError, match=said):
         made(config_dict=keys)
