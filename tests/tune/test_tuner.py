@@ -25,11 +25,11 @@ from recbole_kd.tune.space import (
     Choice,
     Interval,
     check_space,
-    content_of,
-    laid_over,
+    recipe_content,
+    override_layers,
     read_space,
-    set_by_user,
-    space_of,
+    keys_set_by_user,
+    default_space,
 )
 from recbole_kd.tune.tuner import tune
 
@@ -45,9 +45,9 @@ def search(settings, trials=3, **keys):
     return tune("SLD", config_dict=settings, trials=trials, output="out.yaml", **keys)
 
 
-def plain(found):
+def plain(result):
     """What two searches have to have in common: all but the time that they took."""
-    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found["trials"]]
+    return [{key: value for key, value in trial.items() if key != "seconds"} for trial in result["trials"]]
 
 
 # Spaces
@@ -67,7 +67,7 @@ def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
     assert check_space(space, side, layers, base).keys() == space.keys()
     assert "learning_rate" in space
     own = base.teacher if side == "teacher" else base
-    drawn = build_config(laid_over(layers, content_of(side, RandomSearch(space, 0, True).draw([]))))
+    drawn = build_config(override_layers(layers, recipe_content(side, RandomSearch(space, 0, True).suggest([]))))
     if side == "teacher":
         assert plain_config(drawn).final_config_dict == plain_config(base).final_config_dict
     else:
@@ -81,10 +81,10 @@ def test_a_space_that_comes_with_us_fits_its_keys_and_holds_the_defaults(file):
 
 
 def test_a_mix_is_searched_over_its_terms_spaces():
-    found = space_of("method", "Distiller", ["NKD", "RRD"])
-    assert found == {**space_of("method", "NKD"), **space_of("method", "RRD")}
+    result = default_space("method", "Distiller", ["NKD", "RRD"])
+    assert result == {**default_space("method", "NKD"), **default_space("method", "RRD")}
     with pytest.raises(KDError, match="terms=None"):
-        space_of("method", "Distiller")
+        default_space("method", "Distiller")
 
 
 @pytest.mark.parametrize("part", [
@@ -93,7 +93,7 @@ def test_a_mix_is_searched_over_its_terms_spaces():
 def test_an_interval_is_covered_and_never_left(part):
     values = [part.at(share) for share in np.linspace(0, 1, 400, endpoint=False)]
     assert all(part.low <= value <= part.high for value in values) and values == sorted(values)
-    assert all(isinstance(value, int if part.whole else float) for value in values)
+    assert all(isinstance(value, int if part.is_integer else float) for value in values)
     assert values[0] == part.low and values[-1] == pytest.approx(part.high, rel=0.05)
     middle = (part.low * part.high) ** 0.5 if part.log else (part.low + part.high) / 2
     assert part.at(0.5) == pytest.approx(middle, rel=0.01, abs=1)
@@ -116,18 +116,18 @@ def test_the_three_forms_are_read(tmp_path):
 
 def test_ends_take_the_type_of_the_key():
     layers = read_layers("SLD", "toy")
-    asked = {"sld_tau": Interval(1, 3), "sld_k": Interval(20, 50)}
-    found = check_space(asked, "method", layers, build_config(layers))
-    assert not found["sld_tau"].whole and found["sld_k"].whole
+    keys = {"sld_tau": Interval(1, 3), "sld_k": Interval(20, 50)}
+    result = check_space(keys, "method", layers, build_config(layers))
+    assert not result["sld_tau"].is_integer and result["sld_k"].is_integer
 
 
 def test_what_the_user_sets_is_not_searched():
     argv = ["--model=SLD", "--dataset=toy", "--sld_weight=2", "--student.learning_rate=0.01", "--train_batch_size=64"]
     layers = read_layers(argv=[*argv, "--teacher.weight_decay=0.1"])
-    found = check_space(space_of("method", "SLD"), "method", layers, build_config(layers))
-    assert set(found) == {"sld_tau", "sld_gamma"}
-    assert {"learning_rate", "train_batch_size"} <= set_by_user(layers, "alone")
-    own = set_by_user(layers, "teacher")
+    result = check_space(default_space("method", "SLD"), "method", layers, build_config(layers))
+    assert set(result) == {"sld_tau", "sld_gamma"}
+    assert {"learning_rate", "train_batch_size"} <= keys_set_by_user(layers, "alone")
+    own = keys_set_by_user(layers, "teacher")
     assert {"train_batch_size", "weight_decay"} <= own and "learning_rate" not in own
 
 
@@ -140,7 +140,7 @@ def entry(number, curve, state="finished", settings=None):
     return {"number": number, "settings": settings, "state": state, "value": value, "curve": curve}
 
 
-def seekers():
+def searchers():
     return [RandomSearch] + ([TPESearch] if _has("optuna") else [])
 
 
@@ -155,66 +155,66 @@ def _has(name):
 SPACE = {"x": Interval(0.01, 1.0, True), "k": Choice((1, 2, 3)), "n": Interval(1, 50)}
 
 
-@pytest.mark.parametrize("kind", seekers())
+@pytest.mark.parametrize("kind", searchers())
 def test_a_draw_depends_on_the_seed_and_the_trials_before_alone(kind):
-    past = []
+    trials = []
     for number in range(8):
-        settings = kind(SPACE, 3, True).draw(past)  # made anew, as after an interruption
-        assert settings == kind(SPACE, 3, True).draw(past) != kind(SPACE, 4, True).draw(past)
-        assert settings not in [other["settings"] for other in past] and set(settings) == set(SPACE)
-        past.append(entry(number, [[0, settings["x"]]], settings=settings))
+        settings = kind(SPACE, 3, True).suggest(trials)  # made anew, as after an interruption
+        assert settings == kind(SPACE, 3, True).suggest(trials) != kind(SPACE, 4, True).suggest(trials)
+        assert settings not in [other["settings"] for other in trials] and set(settings) == set(SPACE)
+        trials.append(entry(number, [[0, settings["x"]]], settings=settings))
 
 
 def test_random_search_is_spread_over_the_space():
-    draws = [RandomSearch(SPACE, 0, True).draw([{"settings": {}}] * number) for number in range(300)]
+    draws = [RandomSearch(SPACE, 0, True).suggest([{"settings": {}}] * number) for number in range(300)]
     assert {draw["k"] for draw in draws} == {1, 2, 3}
     assert statistics.median(draw["x"] for draw in draws) == pytest.approx(0.1, rel=0.3)
 
 
 def test_random_search_ends_where_everything_was_tried():
-    seeker, past = RandomSearch({"k": Choice((1, 2))}, 0, True), []
-    while (settings := seeker.draw(past)) is not None:
-        past.append(entry(len(past), [], settings=settings))
-    assert sorted(one["settings"]["k"] for one in past) == [1, 2]
+    searcher, trials = RandomSearch({"k": Choice((1, 2))}, 0, True), []
+    while (settings := searcher.suggest(trials)) is not None:
+        trials.append(entry(len(trials), [], settings=settings))
+    assert sorted(one["settings"]["k"] for one in trials) == [1, 2]
 
 
 def flat(value, length=20):
     return [[epoch, value] for epoch in range(length)]
 
 
-@pytest.mark.parametrize("kind", seekers())
+@pytest.mark.parametrize("kind", searchers())
 def test_a_trial_below_the_median_is_given_up_and_one_above_is_not(kind):
-    past = [entry(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
-    seeker = kind(SPACE, 0, True)
-    assert seeker.should_prune(flat(0.29, GRACE + 1), past)
-    assert not seeker.should_prune(flat(0.31, GRACE + 1), past)
-    assert not seeker.should_prune(flat(0.1, GRACE), past), "it is too early"
-    assert not seeker.should_prune(flat(0.1, GRACE + 1), past[:-1]), "there are too few"
+    trials = [entry(number, flat(value)) for number, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5])]
+    searcher = kind(SPACE, 0, True)
+    assert searcher.should_prune(flat(0.29, GRACE + 1), trials)
+    assert not searcher.should_prune(flat(0.31, GRACE + 1), trials)
+    assert not searcher.should_prune(flat(0.1, GRACE), trials), "it is too early"
+    assert not searcher.should_prune(flat(0.1, GRACE + 1), trials[:-1]), "there are too few"
     lower = kind(SPACE, 0, False)
-    assert lower.should_prune(flat(0.31, GRACE + 1), past) and not lower.should_prune(flat(0.29, GRACE + 1), past)
+    assert lower.should_prune(flat(0.31, GRACE + 1), trials) and not lower.should_prune(flat(0.29, GRACE + 1), trials)
 
 
 def test_the_best_so_far_at_the_same_epoch_counts():
     late = [entry(number, [[0, 0.1], [GRACE + 1, 0.2], [GRACE + 3, 0.9]]) for number in range(STARTUP)]
-    seeker = RandomSearch(SPACE, 0, True)
+    searcher = RandomSearch(SPACE, 0, True)
     curve = [*flat(0.05, GRACE), [GRACE + 2, 0.15]]
-    assert seeker.should_prune(curve, late)  # 0.2 by then, though 0.9 later
-    assert not seeker.should_prune([*flat(0.05, GRACE), [GRACE, 0.15]], late)  # 0.1 by then
-    assert not seeker.should_prune([[0, 0.3], *flat(0.0, GRACE + 3)[1:]], late)  # its own best so far
+    assert searcher.should_prune(curve, late)  # 0.2 by then, though 0.9 later
+    assert not searcher.should_prune([*flat(0.05, GRACE), [GRACE, 0.15]], late)  # 0.1 by then
+    assert not searcher.should_prune([[0, 0.3], *flat(0.0, GRACE + 3)[1:]], late)  # its own best so far
     others = [entry(9, flat(0.0), "pruned"), entry(10, [], "failed")]
-    assert seeker.should_prune(curve, [*late, *others * 9]), "only finished trials count"
+    assert searcher.should_prune(curve, [*late, *others * 9]), "only finished trials count"
 
 
 # What a search does
 
 
 def test_the_defaults_come_first_and_the_recipe_gives_what_was_measured(settings, workdir):
-    found = search(settings, 4)
+    result = search(settings, 4)
     alone = objective_function(settings | {"model": "SLD"})["best_valid_score"]
-    assert found["trials"][0]["value"] == alone
-    assert found["trials"][0]["settings"] == {"sld_weight": 1.0, "sld_tau": 1.0, "sld_gamma": 0.3}
-    best = found["trials"][found["best"]]
-    assert best["value"] == max(one["value"] for one in found["trials"]) == best_until(best["curve"], 99)
+    assert result["trials"][0]["value"] == alone
+    assert result["trials"][0]["settings"] == {"sld_weight": 1.0, "sld_tau": 1.0, "sld_gamma": 0.3}
+    best = result["trials"][result["best"]]
+    assert best["value"] == max(one["value"] for one in result["trials"]) == best_until(best["curve"], 99)
     recipe = yaml.safe_load(Path("out.yaml").read_text())
     assert {key: recipe[key] for key in best["settings"]} == best["settings"]
     assert set(recipe) == {
@@ -233,22 +233,22 @@ def test_the_defaults_come_first_and_the_recipe_gives_what_was_measured(settings
 
 def test_a_recipe_of_a_mix_is_whole(settings, workdir):
     keys = {"terms": ["SLD", "KD"], "teachers": [{"model": "BPR", "embedding_size": 12, "weight_decay": 0.0}]}
-    found = tune("Distiller", config_dict={**settings, **keys}, trials=2, output="out.yaml")
+    result = tune("Distiller", config_dict={**settings, **keys}, trials=2, output="out.yaml")
     recipe = yaml.safe_load(Path("out.yaml").read_text())
     assert {key: recipe[key] for key in keys} == keys
     left = {key: value for key, value in settings.items() if key not in recipe}
     again = run_kd("Distiller", config_file_list=["out.yaml"], config_dict={**left, "baseline": False})
-    assert again["distilled"]["valid_result"]["mrr@10"] == found["trials"][found["best"]]["value"]
+    assert again["distilled"]["valid_result"]["mrr@10"] == result["trials"][result["best"]]["value"]
 
 
 def test_the_files_hold_it_all_and_nothing_else_is_left(settings, workdir):
-    found = search(settings)
+    result = search(settings)
     kept = json.loads(Path("out.json").read_text())
-    assert kept["trials"] == found["trials"] and kept["best"] == found["best"] and kept["search"] == found["search"]
+    assert kept["trials"] == result["trials"] and kept["best"] == result["best"] and kept["search"] == result["search"]
     head = [line for line in Path("out.yaml").read_text().splitlines() if line.startswith("#")]
     assert len(head) == 4 and "seed 2020, 3 trials" in head[0]
-    for number in (found["best"], 0):
-        assert f"{found['trials'][number]['value']:.4f}" in head[1]
+    for number in (result["best"], 0):
+        assert f"{result['trials'][number]['value']:.4f}" in head[1]
     assert "run_kd.py tune --model=SLD" in head[2] and "--trials=3" in head[2] and "--config_files=out.yaml" in head[3]
     assert all("--data_path=" in line for line in head[2:])  # or the commands would not find the data
 
@@ -310,25 +310,25 @@ def test_a_given_teacher_of_another_split_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("side, block", [("alone", "student"), ("teacher", "teacher")])
 def test_the_other_sides_are_tuned_over_recboles_keys(side, block, settings, workdir):
-    asked = {key: value for key, value in settings.items() if key not in ("learning_rate", "teacher")}
-    asked["teacher"] = {"embedding_size": 12}
-    found = search(asked, 3, side=side)
+    keys = {key: value for key, value in settings.items() if key not in ("learning_rate", "teacher")}
+    keys["teacher"] = {"embedding_size": 12}
+    result = search(keys, 3, side=side)
     names = {"learning_rate", "weight_decay"}
-    assert set(found["trials"][0]["settings"]) == names  # the batch size is set by the user
-    best = found["trials"][found["best"]]
+    assert set(result["trials"][0]["settings"]) == names  # the batch size is set by the user
+    best = result["trials"][result["best"]]
     assert yaml.safe_load(Path("out.yaml").read_text()) == {block: best["settings"]}
-    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict=asked)
+    again = run_kd("SLD", config_file_list=["out.yaml"], config_dict=keys)
     row = again["student_alone" if side == "alone" else "teacher"]
     assert row["valid_result"]["mrr@10"] == best["value"]
 
 
 def test_a_teacher_that_is_solved_is_tuned_over_its_own_keys(settings, workdir):
-    asked = {**settings, "teacher_model": "EASE"}
+    keys = {**settings, "teacher_model": "EASE"}
     with pytest.raises(KDError, match="'learning_rate' in the space cannot be tuned for the teacher"):
-        search(asked, side="teacher")
+        search(keys, side="teacher")
     space("reg_weight: [1, 1000, log]\n")
-    found = search(asked, 3, side="teacher", space="my.space.yaml")
-    assert len({one["settings"]["reg_weight"] for one in found["trials"]}) == 3
+    result = search(keys, 3, side="teacher", space="my.space.yaml")
+    assert len({one["settings"]["reg_weight"] for one in result["trials"]}) == 3
 
 
 def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, monkeypatch):
@@ -355,16 +355,16 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(settings, workdir, mon
 
 
 def test_a_trial_is_pruned_by_the_searcher(settings, workdir, monkeypatch):
-    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, past: len(past) > 1 and len(curve) == 1)
-    found = search({**settings, "sld_warmup": 0}, 3)
-    assert [one["state"] for one in found["trials"]] == ["finished", "finished", "pruned"]
-    assert [len(one["curve"]) for one in found["trials"]] == [2, 2, 1] and found["best"] != 2
+    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, trials: len(trials) > 1 and len(curve) == 1)
+    result = search({**settings, "sld_warmup": 0}, 3)
+    assert [one["state"] for one in result["trials"]] == ["finished", "finished", "pruned"]
+    assert [len(one["curve"]) for one in result["trials"]] == [2, 2, 1] and result["best"] != 2
     assert not list(Path("saved", "tune").iterdir())
 
 
 def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch):
     seen = []
-    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, past: seen.append(curve[-1][0]) or False)
+    monkeypatch.setattr(RandomSearch, "should_prune", lambda self, curve, trials: seen.append(curve[-1][0]) or False)
     search({**settings, "epochs": 4, "sld_warmup": 2}, 1)
     assert seen == [2, 3]
 
@@ -372,16 +372,16 @@ def test_nothing_is_pruned_before_the_last_scheduled_phase(settings, monkeypatch
 def test_a_trial_that_diverges_is_noted_and_the_others_go_on(settings, workdir, monkeypatch):
     train = Experiment.train_side
 
-    def breaking(side, config, *rest):
-        if config["sld_weight"] != 1.0:
+    def breaking(experiment, *rest):
+        if experiment.config["sld_weight"] != 1.0:
             raise NonFiniteLoss("the SLD loss is not finite")
-        train(side, config, *rest)
+        train(experiment, *rest)
 
     monkeypatch.setattr(Experiment, "train_side", breaking)
-    found = search(settings, 3)
-    assert [one["state"] for one in found["trials"]] == ["finished", "failed", "failed"] and found["best"] == 0
-    assert found["trials"][1]["value"] is None and "not finite" in found["trials"][1]["reason"]
-    recipe, kept = yaml.safe_load(Path("out.yaml").read_text()), found["trials"][0]["settings"]
+    result = search(settings, 3)
+    assert [one["state"] for one in result["trials"]] == ["finished", "failed", "failed"] and result["best"] == 0
+    assert result["trials"][1]["value"] is None and "not finite" in result["trials"][1]["reason"]
+    recipe, kept = yaml.safe_load(Path("out.yaml").read_text()), result["trials"][0]["settings"]
     assert {key: recipe[key] for key in kept} == kept
 
 
@@ -424,7 +424,7 @@ def space(text):
     return "--space=my.space.yaml"
 
 
-@pytest.mark.parametrize("words, said", [
+@pytest.mark.parametrize("words, message", [
     (["--trials=0"], "trials=0"), (["--pruning=1"], "pruning=1"),
     (["--trials=2.5"], "trials=2.5"), (["--trials=many"], "trials='many'"),
     (["--minutes=-1"], "minutes=-1"), (["--minutes=nan"], "minutes"), (["--side=student"], "method, alone, teacher"),
@@ -434,14 +434,14 @@ def space(text):
     (["--sld_weight=1", "--sld_tau=1", "--sld_gamma=0"], "nothing is left"), (["--model=Distiller"], "terms=None"),
     (["stray"], "'stray'"), (["--side=teacher", "--teacher_path=t.pth"], "t.pth"),
 ])  # fmt: skip
-def test_bad_words_are_refused_in_one_sentence(words, said, settings, capsys, workdir):
+def test_bad_words_are_refused_in_one_sentence(words, message, settings, capsys, workdir):
     Path("a_folder.yaml").mkdir()
     given = {word.partition("=")[0] for word in words}
     base = [word for word in command(settings) if word.partition("=")[0] not in given]
-    assert said in refused(capsys, [*base, *words])
+    assert message in refused(capsys, [*base, *words])
 
 
-@pytest.mark.parametrize("text, said", [
+@pytest.mark.parametrize("text, message", [
     ("", "names no key"), ("- 1\n", "my.space.yaml"), ("a: [\n", "not YAML"), ("sld_weight: 1\n", "sld_weight=1"),
     ("sld_weight: [1]\n", "sld_weight=[1]"), ("sld_weight: [1, 2, lin]\n", "log"), ("sld_weight: [a, b]\n", "write"),
     ("sld_weight: [2, 1]\n", "smaller"), ("sld_weight: [0, 1, log]\n", "above 0"), ("sld_k: {}\n", "write"),
@@ -453,8 +453,8 @@ def test_bad_words_are_refused_in_one_sentence(words, said, settings, capsys, wo
     ("teacher: {learning_rate: [0, 1]}\n", "teacher"), ("baseline: {True}\n", "'baseline'"),
     ("weight_decay: [-1, 0]\n", "weight_decay=-1"), ("reg_weight: [1, 10]\n", "'reg_weight'"),
 ])  # fmt: skip
-def test_a_space_that_cannot_be_used_is_refused_in_one_sentence(text, said, settings, capsys, workdir):
-    assert said in refused(capsys, command(settings, space(text)))
+def test_a_space_that_cannot_be_used_is_refused_in_one_sentence(text, message, settings, capsys, workdir):
+    assert message in refused(capsys, command(settings, space(text)))
 
 
 def refused(capsys, argv):
@@ -491,12 +491,12 @@ def test_without_optuna_it_says_how_to_get_it(settings, capsys, workdir):
     assert "pip install optuna" in refused(capsys, command(settings, "--searcher=optuna"))
 
 
-@pytest.mark.parametrize("searcher", seekers())
+@pytest.mark.parametrize("searcher", searchers())
 def test_no_setting_is_tried_twice_and_a_space_has_an_end(searcher):
-    seeker, past = searcher({"a": Choice((1, 2)), "b": Choice((3, 4))}, 1, True), []
-    while settings := seeker.draw(past):
-        past.append({"number": len(past), "settings": settings, "state": "finished", "value": 0.1, "curve": [[0, 0.1]]})
-    assert sorted(tuple(trial["settings"].values()) for trial in past) == [(1, 3), (1, 4), (2, 3), (2, 4)]
+    searcher, trials = searcher({"a": Choice((1, 2)), "b": Choice((3, 4))}, 1, True), []
+    while settings := searcher.suggest(trials):
+        trials.append({"number": len(trials), "settings": settings, "state": "finished", "value": 0.1, "curve": [[0, 0.1]]})
+    assert sorted(tuple(trial["settings"].values()) for trial in trials) == [(1, 3), (1, 4), (2, 3), (2, 4)]
 
 
 @pytest.mark.skipif(not _has("optuna"), reason="optuna is not installed")
