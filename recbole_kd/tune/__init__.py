@@ -1,4 +1,4 @@
-"""A search for good settings of a method, of the student alone, or of the teacher, on validation."""
+"""A search for good settings of a method, of the student alone, or of the teacher, on the validation part."""
 
 from recbole_kd.tune.tuner import tune, tune_argv
 

@@ -1,7 +1,9 @@
-"""What a search is asked for besides the run itself."""
+"""The options of a search, apart from the keys of the run itself."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any, NoReturn
 
 from recbole_kd.errors import KDError
 from recbole_kd.tune.searchers import SEARCHERS
@@ -16,16 +18,16 @@ class Options:
 
     Attributes:
         side: what is tuned: ``method``, ``alone`` (the student alone) or ``teacher``.
-        trials: how many there are to be, the default settings, which are the first, included; 20 where neither this
-            nor ``minutes`` is given.
-        minutes: no trial begins when the trials have taken this long together.
-        space: a YAML file; the one that comes with the method where None.
-        searcher: ``random``, or ``optuna`` where that is installed.
-        pruning: whether a trial is given up that lies below the median of the others.
-        output: a YAML file for the recipe; a JSON file of all trials goes beside it.
+        trials: the number of trials, including the first, which has the default settings; 20 where neither this nor
+            ``minutes`` is given.
+        minutes: no trial begins once the trials have taken this long together.
+        space: a YAML file with the search space; the space that comes with the method where None.
+        searcher: ``random``, or ``optuna`` if that is installed.
+        pruning: whether to stop a trial whose score lies below the median of the others.
+        output: a YAML file for the recipe; a JSON file of all trials is written beside it.
 
     Raises:
-        KDError: a value out of range.
+        KDError: a value is out of range.
     """
 
     side: str = "method"
@@ -36,36 +38,42 @@ class Options:
     pruning: bool = True
     output: str | None = None
 
-    def __post_init__(self):
-        for name, takes in (("side", SIDES), ("searcher", SEARCHERS)):
-            if getattr(self, name) not in takes:
-                self._refuse(name, f"one of {', '.join(takes)}")
+    def __post_init__(self) -> None:
+        self._check_word("side", SIDES)
+        self._check_word("searcher", SEARCHERS)
         if not isinstance(self.pruning, bool):
             self._refuse("pruning", "True or False")
-        if self.trials is not None and not (_number(self.trials, int) and self.trials >= 1):
+        if self.trials is not None and not (_is_number(self.trials, int) and self.trials >= 1):
             self._refuse("trials", "an int in [1, inf)")
-        if self.minutes is not None and not (_number(self.minutes, (int, float)) and 0 < self.minutes < math.inf):
+        if self.minutes is not None and not (_is_number(self.minutes, (int, float)) and 0 < self.minutes < math.inf):
             self._refuse("minutes", "a number in (0, inf)")
         if self.output is not None and not str(self.output).endswith((".yaml", ".yml")):
             self._refuse("output", "a YAML file, with the suffix .yaml")
 
-    def _refuse(self, name, takes):
-        raise KDError(f"{name}={getattr(self, name)!r} is out of range: it takes {takes}")
+    def _check_word(self, name: str, words: Iterable[str]) -> None:
+        if getattr(self, name) not in words:
+            self._refuse(name, f"one of {', '.join(words)}")
+
+    def _refuse(self, name: str, accepted: str) -> NoReturn:
+        raise KDError(f"{name}={getattr(self, name)!r} is out of range: it takes {accepted}")
 
     @property
-    def limit(self):
+    def limit(self) -> float:
         """The number of trials after which the search ends."""
         return self.trials or (TRIALS if self.minutes is None else math.inf)
 
     @property
-    def given(self):
-        """The options that are not at their defaults, by name."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {field.name: own[field.name] for field in fields(self) if own[field.name] != field.default}
+    def given(self) -> dict[str, Any]:
+        """The options that differ from their defaults, by name."""
+        return {
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if getattr(self, option.name) != option.default
+        }
 
 
-NAMES = tuple(field.name for field in fields(Options))
+NAMES = tuple(option.name for option in fields(Options))
 
 
-def _number(value, kind):
+def _is_number(value: object, kind: type | tuple[type, ...]) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)

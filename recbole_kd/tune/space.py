@@ -1,195 +1,256 @@
-"""A search space: a YAML file that says which keys are tried, with which values, in the notation of the keys' ranges.
+"""A search space: a YAML file with the keys to try and their values, in the notation of the keys' ranges.
 
-rrd_weight: [0.1, 10, log]      # an interval, drawn evenly on a logarithmic scale
-rrd_temperature: [5, 20]        # an interval, drawn evenly; of whole numbers where the key takes an int
-rrd_k: {20, 50, 100}            # one of these
+rrd_weight: [0.1, 10, log]      # an interval, drawn uniformly on a logarithmic scale
+rrd_temperature: [5, 20]        # an interval, drawn uniformly; integers where the key takes an int
+rrd_k: {20, 50, 100}            # one of these values
 """
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.layering import Layers
+from recbole_kd.config.model_names import model_reference
 from recbole_kd.config.recbole_schema import model_keys, recbole_numbers
-from recbole_kd.config.schema import PROPERTIES, kd_keys, method_keys, resolve_terms, student_only_keys
+from recbole_kd.config.schema import kd_keys, method_keys, resolve_terms, space_file, student_only_keys
 from recbole_kd.config.yaml_loader import read_yaml
 from recbole_kd.errors import KDError, did_you_mean
 from recbole_kd.method.configuration import build_config
+from recbole_kd.tune.types import Settings
 
 SIDES = ("method", "alone", "teacher")
 BLOCK = {"alone": "student", "teacher": "teacher"}
-DIGITS = 3  # of a drawn number, so that a recipe can be read
+DIGITS = 3  # significant digits of a drawn number, to keep recipes readable
 LEARNING = {"learner", "learning_rate", "weight_decay", "train_batch_size"}
 FORMS = "write [0.1, 10, log], [5, 20] or {20, 50, 100}"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers between two ends, both included; whole ones where both ends are ints."""
+    """The numbers between two bounds, both included; integers if both bounds are ints.
+
+    Attributes:
+        low: the lower bound.
+        high: the upper bound.
+        log: whether to draw uniformly on a logarithmic scale.
+    """
 
     low: float
     high: float
     log: bool = False
 
     @property
-    def whole(self):
-        """Whether these are whole numbers."""
+    def is_integer(self) -> bool:
+        """Whether the interval holds integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
-    def ends(self):
-        """The values that stand for all when the space is checked."""
+    def checked_values(self) -> tuple[Any, ...]:
+        """The values that are tried on the Config when the space is checked: the two bounds."""
         return (self.low, self.high)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"[{self.low}, {self.high}{', log' if self.log else ''}]"
 
-    def at(self, share):
-        """The value at a share in [0, 1) of the way."""
+    def at(self, share: float) -> float:
+        """The value at a share in [0, 1) of the interval.
+
+        >>> Interval(0.01, 1.0, log=True).at(0.5), Interval(3, 70).at(0.5)
+        (0.1, 36)
+        """
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         value = low + share * (high - low)
-        return self.tidy(math.exp(value) if self.log else value)
+        return self.rounded(math.exp(value) if self.log else value)
 
-    def tidy(self, value):
-        """A number of the interval, short enough to be read."""
-        value = round(value) if self.whole else float(f"{value:.{DIGITS}g}")
+    def rounded(self, value: float) -> float:
+        """A value rounded to an integer or to three significant digits, kept within the bounds."""
+        value = round(value) if self.is_integer else float(f"{value:.{DIGITS}g}")
         return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values."""
+    """A finite set of values.
 
-    values: tuple
+    Attributes:
+        values: the values, in the order of the file.
+    """
+
+    values: tuple[Any, ...]
 
     @property
-    def ends(self):
-        """The values that stand for all when the space is checked: each of them."""
+    def checked_values(self) -> tuple[Any, ...]:
+        """The values that are tried on the Config when the space is checked: all of them."""
         return self.values
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{{{', '.join(map(str, self.values))}}}"
 
-    def at(self, share):
-        """The value at a share in [0, 1) of the way."""
+    def at(self, share: float) -> Any:
+        """The value at a share in [0, 1) of the values.
+
+        >>> Choice(("a", "b")).at(0.4), Choice(("a", "b")).at(0.5)
+        ('a', 'b')
+        """
         return self.values[int(share * len(self.values))]
 
 
-def read_space(file):
-    """The space in a YAML file: name to Interval or Choice. Raises KDError."""
+Space = dict[str, Interval | Choice]
+"""The values to try, by key."""
+
+
+def read_space(file: Path | str) -> Space:
+    """The space in a YAML file. Raises KDError: a file that cannot be read, or an entry that is no range of values."""
     content = read_yaml(file, "space")
     if not content:
         raise KDError(f"the space '{file}' names no key: write a line such as rrd_weight: [0.1, 10, log]")
-    return {str(key): _part(str(key), value, file) for key, value in content.items()}
+    return {str(key): _parse_entry(str(key), value, file) for key, value in content.items()}
 
 
-def space_of(side, method, terms=None):
-    """The space that comes with a method (or a mix's terms), with ``alone``, with ``teacher``. Raises KDError."""
-    found: dict[str, Interval | Choice] = {}
-    for name in [side] if side != "method" else [method] if _file(method).is_file() else resolve_terms(method, terms):
-        if not _file(name).is_file():
+def default_space(side: str, method: str, terms: Any = None) -> Space:
+    """The space that comes with a method, or with another side.
+
+    Args:
+        side: ``method``, ``alone`` or ``teacher``.
+        method: the method's name.
+        terms: the terms of a mix, whose spaces are joined.
+
+    Raises:
+        KDError: no space comes with the method, or a mix names no terms.
+    """
+    names: tuple[str, ...] = (side,) if side != "method" else (method,)
+    if side == "method" and not space_file(method).is_file():
+        names = resolve_terms(method, terms)
+    space: Space = {}
+    for name in names:
+        if not space_file(name).is_file():
             raise KDError(f"no space comes with {name}: write one and give it as --space=")
-        found |= read_space(_file(name))
-    return found
+        space |= read_space(space_file(name))
+    return space
 
 
-def _file(name):
-    return PROPERTIES / "space" / f"{name}.yaml"
-
-
-def _part(key, value, file):
-    wrong = KDError(f"{key}={value!r} in the space '{file}' is no range of values: {FORMS}")
-    if isinstance(value, dict):  # {a, b} in YAML: keys without values
-        plain = all(isinstance(name, (bool, int, float, str)) for name in value)
-        if not value or not plain or any(inner is not None for inner in value.values()):
-            raise wrong
+def _parse_entry(key: str, value: Any, file: Path | str) -> Interval | Choice:
+    if isinstance(value, dict) and _is_choice(value):
         return Choice(tuple(value))
-    if not isinstance(value, list) or len(value) not in (2, 3) or (len(value) == 3 and value[2] != "log"):
-        raise wrong
+    if not isinstance(value, list) or not _is_interval(value):
+        raise KDError(f"{key}={value!r} in the space '{file}' is no range of values: {FORMS}")
     low, high = value[:2]
-    if any(isinstance(end, bool) or not isinstance(end, (int, float)) or not math.isfinite(end) for end in (low, high)):
-        raise wrong
-    if low >= high or (len(value) == 3 and low <= 0):
+    log = len(value) == 3
+    if low >= high or (log and low <= 0):
         raise KDError(
             f"{key}={value!r} in the space '{file}' holds nothing: the first end has to be the smaller one"
-            + (", and above 0 for log" if len(value) == 3 else "")
+            + (", and above 0 for log" if log else "")
         )
-    return Interval(low, high, len(value) == 3)
+    return Interval(low, high, log)
 
 
-def _as_key(part, name, base):
-    """An Interval with ends of the key's own type: [0, 1] of a float key holds 0.5 too."""
-    shared = recbole_numbers()
-    key = method_keys(base.method, base["terms"]).get(name)
-    kind = key.type if key else shared.get(name)
-    floating = isinstance(part, Interval) and kind == "float"
-    return replace(part, low=float(part.low), high=float(part.high)) if floating else part
+def _is_choice(value: dict[Any, Any]) -> bool:
+    """Whether a YAML mapping is of the form {a, b}, which YAML reads as keys without values."""
+    has_plain_names = all(isinstance(name, (bool, int, float, str)) for name in value)
+    return bool(value) and has_plain_names and all(inner is None for inner in value.values())
 
 
-def content_of(side, settings):
-    """The settings of a trial as a recipe has them: plain keys, and a block for what is meant for one side alone."""
+def _is_interval(value: list[Any]) -> bool:
+    """Whether a YAML list is of the form [low, high] or [low, high, log]."""
+    if len(value) not in (2, 3) or (len(value) == 3 and value[2] != "log"):
+        return False
+    return all(
+        isinstance(bound, (int, float)) and not isinstance(bound, bool) and math.isfinite(bound) for bound in value[:2]
+    )
+
+
+def side_config(base: Config, side: str) -> RecBoleConfig:
+    """The Config of the model that is tuned: the teacher's for the side ``teacher``, else the student's."""
+    if side != "teacher":
+        return base
+    assert base.teacher is not None  # a teacher without a Config is a file of scores, which a search refuses
+    return base.teacher
+
+
+def recipe_content(side: str, settings: Settings) -> dict[str, Any]:
+    """A trial's settings as a recipe holds them: plain keys, and a block for the keys of one side."""
     if side != "method":
         return {BLOCK[side]: settings}
-    plain = kd_keys() | student_only_keys()
-    block = {key: value for key, value in settings.items() if key not in plain}
-    return {**{key: settings[key] for key in settings if key in plain}, **({"student": block} if block else {})}
+    plain_keys = kd_keys() | student_only_keys()
+    plain = {key: value for key, value in settings.items() if key in plain_keys}
+    block = {key: value for key, value in settings.items() if key not in plain_keys}
+    return {**plain, "student": block} if block else plain
 
 
-def laid_over(layers, content):
-    """The user's layers with the content of a recipe on top."""
-    blocks = {side: {**own, **content.get(side, {})} for side, own in layers.blocks.items()}
+def override_layers(layers: Layers, content: dict[str, Any]) -> Layers:
+    """The user's layers, overridden by the content of a recipe."""
+    blocks = {side: {**block, **content.get(side, {})} for side, block in layers.blocks.items()}
     plain = {key: value for key, value in content.items() if key not in blocks}
     return replace(layers, plain={**layers.plain, **plain}, blocks=blocks)
 
 
-def set_by_user(layers, side):
-    """The keys that the user has set for the side that is tuned: they stay as they are."""
+def keys_set_by_user(layers: Layers, side: str) -> set[str]:
+    """The keys that the user has set for the side that is tuned; a search leaves them unchanged."""
     if side == "teacher":
         return (set(layers.plain) - student_only_keys()) | set(layers.block("teacher"))
     return set(layers.plain) | set(layers.block("student"))
 
 
-def check_space(space, side, layers, base):
-    """A space without the keys that the user has set, everything in it tried on the Config.
+def check_space(space: Space, side: str, layers: Layers, base: Config) -> Space:
+    """Remove the keys that the user has set, and try the values of the others on the Config.
 
     Args:
-        space: name to Interval or Choice.
+        space: the space to check.
         side: ``method``, ``alone`` or ``teacher``.
         layers: the user's Layers.
-        base: the Config that they make.
+        base: the Config of these layers.
+
+    Returns:
+        The space that is left; the bounds of float keys are floats.
 
     Raises:
-        KDError: a key that is unknown or would change more than the side, a value out of its range; nothing left.
+        KDError: a key that is unknown or changes more than the tuned side, a value out of its range, or no key left.
     """
-    known = _searchable(side, layers, base)
+    known = _searchable_keys(side, layers, base)
     for key in space:
         if key not in known:
-            raise KDError(f"'{key}' in the space cannot be tuned for {_whom(side, layers)}{did_you_mean(key, known)}")
-    fixed = set_by_user(layers, side)
-    space = {key: _as_key(part, key, base) for key, part in space.items() if key not in fixed}
+            tuned = side_label(side, layers.method)
+            raise KDError(f"'{key}' in the space cannot be tuned for {tuned}{did_you_mean(key, known)}")
+    fixed = keys_set_by_user(layers, side)
+    space = {key: _with_key_type(domain, key, base) for key, domain in space.items() if key not in fixed}
     if not space:
         raise KDError("nothing is left to tune: every key of the space is set already, and what you set stays as it is")
-    for key, part in space.items():
-        for value in part.ends:
+    for key, domain in space.items():
+        for value in domain.checked_values:
             try:
-                build_config(laid_over(layers, content_of(side, {key: value})))
+                build_config(override_layers(layers, recipe_content(side, {key: value})))
             except KDError as error:
                 raise KDError(f"the space does not fit: {error}") from error
     return space
 
 
-def _searchable(side, layers, base):
-    own = base.teacher if side == "teacher" else base
-    # the width is left out: it says what ships, not how well it is trained
-    known = model_keys(own["model"]) - {"embedding_size", "hidden_size_list"}
-    if own["MODEL_TYPE"] != ModelType.TRADITIONAL:  # such a one is solved, not trained
+def side_label(side: str, method: str) -> str:
+    """The name of a side in messages."""
+    return {"method": method, "alone": "the student alone", "teacher": "the teacher"}[side]
+
+
+def _searchable_keys(side: str, layers: Layers, base: Config) -> set[str]:
+    config = side_config(base, side)
+    # the width is excluded: it decides the size of the model that is deployed, not how well it is trained
+    known = model_keys(model_reference(config)) - {"embedding_size", "hidden_size_list"}
+    if config["MODEL_TYPE"] != ModelType.TRADITIONAL:  # traditional models are solved, not trained
         known |= LEARNING
     if side == "method":
         shared = method_keys("Distiller")
-        asked = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
-        known |= {key for key in asked if key not in shared or key.startswith("kd_")}
+        keys = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
+        known |= {key for key in keys if key not in shared or key.startswith("kd_")}
     return known
 
 
-def _whom(side, layers):
-    return {"method": layers.method, "alone": "the student alone", "teacher": "the teacher"}[side]
+def _with_key_type(domain: Interval | Choice, name: str, base: Config) -> Interval | Choice:
+    """Give an Interval bounds of the key's type: [0, 1] of a float key includes 0.5."""
+    key = method_keys(base.method, base["terms"]).get(name)
+    kind = key.type if key else recbole_numbers().get(name)
+    if isinstance(domain, Interval) and kind == "float":
+        return replace(domain, low=float(domain.low), high=float(domain.high))
+    return domain

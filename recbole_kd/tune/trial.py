@@ -1,82 +1,105 @@
-"""One trial: a training as run_kd makes it, with other settings, watched on the validation part."""
+"""One trial: a training as run_kd makes it, with other settings, evaluated on the validation part."""
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.layering import Layers
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, TrainingStopped
 from recbole_kd.experiment import Experiment
+from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.method.configuration import build_config
+from recbole_kd.tune.record import SearchRecord
 from recbole_kd.tune.searchers import best_until
-from recbole_kd.tune.space import content_of, laid_over
+from recbole_kd.tune.space import Space, override_layers, recipe_content, side_config
+from recbole_kd.tune.types import Curve, Settings, Trial
 
 
 class TrialRunner:
-    """Makes the trials of a search, all on one split and under one teacher, whose knowledge is read once.
+    """Runs the trials of a search, all on one split and with one teacher, whose knowledge is loaded once.
 
     Args:
         side: ``method``, ``alone`` or ``teacher``.
         layers: the user's Layers.
         experiment: the Experiment of their Config.
-        space: name to Interval or Choice.
-        record: the Record that the trials go to.
+        space: the search space, by key.
+        record: the SearchRecord to which the trials are added.
     """
 
-    def __init__(self, side, layers, experiment, space, record):
+    def __init__(self, side: str, layers: Layers, experiment: Experiment, space: Space, record: SearchRecord) -> None:
         self.side, self.layers, self.experiment, self.space, self.record = side, layers, experiment, space, record
-        self.base = base = experiment.config
-        self.sign = 1 if base["valid_metric_bigger"] else -1
-        self.file = Path(base["checkpoint_dir"]) / "tune" / f"{record.search['key']}.pth"
+        self.base = experiment.config
+        self.sign = 1 if self.base["valid_metric_bigger"] else -1
+        self.file = Path(self.base["checkpoint_dir"]) / "tune" / f"{record.search['key']}.pth"
         self._teacher_is_recorded = False
 
-    def make(self, settings, hopeless):
-        """Train once.
+    def run(self, settings: Settings, should_prune: Callable[[Curve], bool]) -> Trial:
+        """Train once, and delete the checkpoint.
 
         Args:
-            settings: the values of the space's keys; {} for the defaults.
-            hopeless: a function of the curve so far that says whether to stop.
+            settings: the values of the searched keys; {} for the defaults.
+            should_prune: whether to stop the training, given the validation scores so far.
 
         Returns:
-            dict: the trial, as search.py describes it, with ``seconds`` and the ``reason`` of a failure.
+            The trial; its state is ``failed`` if the loss was not finite or the settings do not go together.
 
         Raises:
-            KDError: the run as the user asked for it cannot work.
+            KDError, TrainingFailed: the run fails with the default settings, that is, with what the user requested.
         """
         knowledge = self.knowledge()
-        number, began, curve = len(self.record.trials), time.perf_counter(), []
+        number, start = len(self.record.trials), time.perf_counter()
+        curve: Curve = []
 
-        def watch(epoch, score, settled):
+        def on_epoch(epoch: int, score: float, in_last_phase: bool) -> None:
             curve.append([epoch, score])
-            if settled and hopeless(curve):
+            if in_last_phase and should_prune(curve):
                 raise TrainingStopped
 
-        self.file.parent.mkdir(exist_ok=True)
         state, reason = "finished", None
+        self.file.parent.mkdir(exist_ok=True)
         try:
-            Experiment(self.config(settings), self.experiment.split, knowledge).train_side(self.side, self.file, watch)
+            run = Experiment(self.config(settings), self.experiment.split, knowledge)
+            run.train_side(self.side, self.file, on_epoch)
         except TrainingStopped:
             state = "pruned"
-        except (NonFiniteLoss, KDError, TrainingFailed) as error:
-            if not isinstance(error, NonFiniteLoss) and not settings:  # what the user asked for, not what was drawn
+        except NonFiniteLoss as error:
+            state, reason = "failed", str(error)
+        except (KDError, TrainingFailed) as error:
+            if not settings:
                 raise
             state, reason = "failed", str(error)
         finally:
-            for left in self.file.parent.glob(f"{self.file.name}*"):
-                left.unlink()
-        value = self.sign * best_until(curve, math.inf, self.sign) if state != "failed" else None
-        return {
-            "number": number, "settings": settings or self.defaults(), "state": state, "value": value,
-            "reason": reason, "curve": curve, "seconds": round(time.perf_counter() - began, 2),
-        }  # fmt: skip
+            self._remove_checkpoint()
+        seconds = round(time.perf_counter() - start, 2)
+        return self._trial(number, settings or self.defaults(), state, reason, curve, seconds)
 
-    def config(self, settings):
+    def _trial(
+        self, number: int, settings: Settings, state: str, reason: str | None, curve: Curve, seconds: float
+    ) -> Trial:
+        return Trial(
+            number=number,
+            settings=settings,
+            state=state,
+            value=None if state == "failed" else self.sign * best_until(curve, math.inf, self.sign),
+            reason=reason,
+            curve=curve,
+            seconds=seconds,
+        )
+
+    def _remove_checkpoint(self) -> None:
+        for file in self.file.parent.glob(f"{self.file.name}*"):
+            file.unlink()
+
+    def config(self, settings: Settings) -> Config:
         """The Config of a trial. Raises KDError: settings that do not go together."""
-        config = build_config(laid_over(self.layers, content_of(self.side, settings)))
-        config["resume"] = False  # a trial that was interrupted begins anew: its curve was not kept
+        config = build_config(override_layers(self.layers, recipe_content(self.side, settings)))
+        config["resume"] = False  # an interrupted trial starts again, because its curve was not stored
         return config
 
-    def knowledge(self):
-        """What the terms read of the teacher; None where the method is not what is tuned."""
+    def knowledge(self) -> BaseKnowledge | None:
+        """What the terms read of the teacher; None if the tuned side is not the method."""
         if self.side != "method":
             return None
         if not self._teacher_is_recorded:
@@ -84,7 +107,7 @@ class TrialRunner:
             self._teacher_is_recorded = True
         return self.experiment.knowledge
 
-    def defaults(self):
-        """The values that the searched keys have where nothing is said."""
-        own = self.base.teacher if self.side == "teacher" else self.base
-        return {key: own[key] for key in self.space}
+    def defaults(self) -> Settings:
+        """The values of the searched keys in the user's Config."""
+        config = side_config(self.base, self.side)
+        return {key: config[key] for key in self.space}
