@@ -116,7 +116,7 @@ class Experiment:
 
     @cached_property
     def given_teachers(self) -> dict[int, Teacher]:
-        """The teachers that are files, by their index in ``config.teachers``. Raises KDError: a file that is refused."""
+        """The teachers that are files, by their index in ``config.teachers``. Raises KDError: a refused file."""
         teachers = read_given_teachers(self.config, self.split)
         check_list_lengths(self.config, self.split, teachers, max_list_length(self.config, self.split))
         return teachers

@@ -99,8 +99,8 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
         data_path: the folder that holds the dataset's folder, where it has moved since the training.
 
     Returns:
-        (config, model, dataset, train_data, valid_data, test_data), as RecBole's ``load_data_and_model`` gives them; its
-        ``full_sort_topk`` and ``full_sort_scores`` take them.
+        (config, model, dataset, train_data, valid_data, test_data), as RecBole's ``load_data_and_model`` gives them;
+        its ``full_sort_topk`` and ``full_sort_scores`` take them.
 
     Raises:
         KDError: the file cannot be read, or the dataset is not the one that the model was trained on.

@@ -1,6 +1,6 @@
 """New users against trained ones: a tenth of ml-100k's users is held out of a BPR's training and folded in afterwards.
 
-    python -m benchmarks.serving.fold_in --result_file=benchmarks/serving/results/fold-in-ml-100k.json [--seeds=1,2,3,4,5]
+    python -m benchmarks.serving.fold_in --result_file=benchmarks/serving/results/fold-in-ml-100k.json [--seeds=1,2,3]
 
 Test ndcg@10 of the held-out users: of a BPR that was trained on them, of their vectors by fold_in, and of popularity.
 """

@@ -1,6 +1,7 @@
-"""What recommend and export cost: against a loop of full_sort_topk, on a large table of random vectors, and at each precision.
+"""What recommend and export cost: against a loop of full_sort_topk, on random vectors, and at each precision.
 
-    python -m benchmarks.serving.recommend --result_file=benchmarks/serving/results/recommend-ml-100k.json [--users=40000]
+    python -m benchmarks.serving.recommend --result_file=benchmarks/serving/results/recommend-ml-100k.json
+
 
 Times are of the processor, one thread, the best of three: other work on the machine does not count.
 """

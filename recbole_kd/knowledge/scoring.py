@@ -10,7 +10,7 @@ from recbole_kd.ops.top_lists import TopList
 
 
 class ScoringKnowledge(BaseKnowledge):
-    """Knowledge of a teacher that scores pairs. A subclass gives the scores, where its ``capabilities`` include them."""
+    """Knowledge of a teacher that scores pairs. A subclass gives the scores where its ``capabilities`` have them."""
 
     def score_all(self, users: torch.Tensor) -> torch.Tensor:
         """The scores of all items for ``users`` [b], shape [b, n_items]."""

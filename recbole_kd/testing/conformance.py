@@ -101,6 +101,7 @@ class MethodConformance:
     @classmethod
     def distilled(cls, run: ConformanceRun, class_workdir: Path) -> DistilledStudent:
         """The distilled student that the checks of the class share."""
+        assert run.teacher.model is not None
         weights = copy.deepcopy(run.teacher.model.state_dict())
         checkpoint = Path(run.teacher.file).read_bytes()
         file = class_workdir / "distilled.pth"
@@ -119,6 +120,7 @@ class MethodConformance:
         assert plain_recbole_process.load(distilled.file) == "loaded"
 
     def test_teacher_is_unchanged(self, run: ConformanceRun, distilled: DistilledStudent) -> None:
+        assert run.teacher.model is not None
         assert same_weights(distilled.teacher_weights, run.teacher.model.state_dict())
         assert distilled.teacher_bytes == Path(run.teacher.file).read_bytes()
         teacher_addresses = {weight.data_ptr() for weight in run.teacher.model.parameters()}
@@ -156,7 +158,7 @@ class MethodConformance:
 
     def test_gradients_reach_student_and_terms(self, run: ConformanceRun) -> None:
         model = run.model()
-        sum(model.calculate_loss(run.batch())[1:]).backward()  # the terms alone
+        torch.stack(model.calculate_loss(run.batch())[1:]).sum().backward()  # the terms alone
         missing = [name for name, weight in model.named_parameters() if weight.grad is None]
         assert not [name for name in missing if name.startswith("terms.")]
         assert any(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in model.student.parameters())
@@ -222,7 +224,7 @@ class MethodConformance:
                 table.copy_(torch.randn(table.shape, generator=torch.Generator().manual_seed(0)) * scale**0.5)
         with torch.autocast(run.config["device"].type, enabled=autocast, dtype=torch.bfloat16):
             losses = model.calculate_loss(run.batch())
-        sum(losses[1:]).backward()
+        torch.stack(losses[1:]).sum().backward()
         assert all(torch.isfinite(loss) for loss in losses[1:])
         assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
 

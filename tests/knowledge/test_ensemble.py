@@ -207,7 +207,7 @@ def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
         ({"teachers": "BPR"}, ["list of entries"]),
         ({"teachers": [{"model": "BPR", "path": "a.pth"}]}, ["one of model, path and scores"]),
         ({"teachers": [{"embedding_size": 5}]}, ["one of model, path and scores"]),
-        ({"teachers": [5]}, ["5", "no entry"]),
+        ({"teachers": [5]}, ["5", "not an entry"]),
         ({"teachers": [{"model": "BPR", "embeding_size": 5}]}, ["embeding_size", "did you mean"]),
         ({"teachers": [{"model": "BPR", "rrd_k": 5}]}, ["rrd_k"]),
         ({"teachers": [{"model": "BPR", "states": ["a.pth"]}]}, ["states", "path"]),
