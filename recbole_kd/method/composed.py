@@ -10,7 +10,8 @@ class MKD(Distiller):
     """NKD at the input, CPD at the projectors, SLD at the output.
 
     Fidelity: the terms are the paper's, their assembly is a reconstruction. ``mkd_assembly: shared`` lets CPD
-    regularise NKD's projectors on vectors that are not mixed; ``separate`` gives CPD projectors and an alignment loss of its own.
+    regularise NKD's projectors on vectors that are not mixed; ``separate`` gives CPD projectors and an alignment loss
+    besides.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1.
     """

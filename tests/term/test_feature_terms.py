@@ -456,7 +456,7 @@ def sharing(**keys):
     world = World(CPD, **keys)
     de = world.make(DE, seed=7)
     world.term.share(de)
-    world.parts = de
+    world.trained_module = de
     return world, de
 
 

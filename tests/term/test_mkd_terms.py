@@ -281,7 +281,7 @@ def sharing(**keys):
     world = World(CPD, **keys)
     nkd = world.make(NKD, seed=7)
     world.term.share(nkd)
-    world.parts = nkd
+    world.trained_module = nkd
     return world, nkd
 
 
