@@ -13,9 +13,11 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import get_model, init_seed
+from recbole.utils import init_seed
 
 from recbole_kd.backbone import Backbone, backbone_of
+from recbole_kd.config.configurator import ModelConfig
+from recbole_kd.config.model_names import resolve_model
 from recbole_kd.testing.fixtures import OWN_KEYS
 from recbole_kd.testing.isolation import working_directory
 from recbole_kd.testing.measures import id_tables, padding_gradients
@@ -32,7 +34,7 @@ class BackboneConformance:
     pytest plugin ``recbole_kd.testing.fixtures``.
 
     Attributes:
-        model: name of a RecBole model, or a class of the same interface.
+        model: name of a RecBole model, ``package.module:Class``, or a class of the same interface.
         keys: keys of RecBole's Config.
     """
 
@@ -47,7 +49,11 @@ class BackboneConformance:
         dataset = class_settings["dataset"]
         with working_directory(class_workdir), pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setattr("sys.argv", ["pytest"])  # RecBole would read pytest's options as keys
-            config = Config(model=cls.model, dataset=dataset, config_dict={**keys, **cls.keys})
+            settings = {**keys, **cls.keys}
+            if isinstance(cls.model, str):
+                config = ModelConfig(cls.model, dataset, {}, settings)
+            else:
+                config = Config(model=cls.model, dataset=dataset, config_dict=settings)
             init_seed(config["seed"], config["reproducibility"])
             return config, data_preparation(config, create_dataset(config))[0]
 
@@ -55,7 +61,7 @@ class BackboneConformance:
     def recommender(self, prepared: tuple[Config, Any]) -> GeneralRecommender:
         """A new model in training mode."""
         config, loader = prepared
-        kind = get_model(self.model) if isinstance(self.model, str) else self.model
+        kind = resolve_model(self.model) if isinstance(self.model, str) else self.model
         init_seed(config["seed"], config["reproducibility"])
         return kind(config, loader._dataset).to(config["device"]).train()
 

@@ -14,6 +14,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import sparse_graph
+from recbole_kd.config.model_names import class_name, is_model_path
 from recbole_kd.config.recbole_schema import recbole_keys
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.metrics import evaluate
@@ -112,11 +113,13 @@ class MethodConformance:
         plain = build_seeded_model(run.student_config, run.data.train._dataset)
         assert set(distilled.content["state_dict"]) == set(plain.state_dict())
         assert all(torch.isfinite(weight).all() for weight in distilled.content["state_dict"].values())
-        assert distilled.content["config"]["model"] == self.student
+        assert distilled.content["config"]["model"] == class_name(self.student)
 
     def test_student_loads_in_plain_recbole(
         self, distilled: DistilledStudent, plain_recbole_process: PlainRecBoleProcess
     ) -> None:
+        if is_model_path(self.student):
+            pytest.skip("plain RecBole finds its own models by their names, and no others")
         assert plain_recbole_process.load(distilled.file) == "loaded"
 
     def test_teacher_is_unchanged(self, run: ConformanceRun, distilled: DistilledStudent) -> None:

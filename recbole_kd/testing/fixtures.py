@@ -16,6 +16,8 @@ import torch
 from recbole.quick_start import run_recbole
 
 from recbole_kd.checkpoint.reader import read_checkpoint
+from recbole_kd.config.model_names import class_name, is_model_path, resolve_model
+from recbole_kd.config.recbole_schema import model_defaults
 from recbole_kd.testing.datasets import write_dataset, write_gate_dataset
 from recbole_kd.testing.isolation import protect_environment, remove_log_files, working_directory
 from recbole_kd.testing.plain_recbole import PlainRecBoleProcess
@@ -109,8 +111,11 @@ def plain_training(
     def train(model: str, keys: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         with working_directory(tmp_path_factory.mktemp("plain")) as folder:
             settings = {key: value for key, value in small(folder).items() if key not in (*OWN_KEYS, "dataset")}
-            result = run_recbole(model=model, dataset="toy", config_dict=settings | json.loads(keys))
-            file = next(Path(settings["checkpoint_dir"]).glob(f"{model}-*.pth"))
+            defaults = model_defaults(model) if is_model_path(model) else {}
+            model_class = resolve_model(model) if is_model_path(model) else model
+            config_dict = defaults | settings | json.loads(keys)
+            result = run_recbole(model=model_class, dataset="toy", config_dict=config_dict)
+            file = next(Path(settings["checkpoint_dir"]).glob(f"{class_name(model)}-*.pth"))
             metrics = {name: float(value) for name, value in result["test_result"].items()}
             return read_checkpoint(file)["state_dict"], metrics
 
