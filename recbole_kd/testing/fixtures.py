@@ -19,7 +19,7 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.config.configurator import ModelConfig
+from recbole_kd.config.configurator import ModelConfig, plain_config
 from recbole_kd.config.model_names import class_name, is_model_path, resolve_model
 from recbole_kd.testing.datasets import write_dataset, write_gate_dataset
 from recbole_kd.testing.isolation import protect_environment, remove_log_files, working_directory
@@ -104,7 +104,7 @@ def _train_model_of_a_package(model: str, settings: Settings) -> dict[str, float
     """What ``run_recbole`` does, which finds RecBole's own models alone; returns the test metrics."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("sys.argv", ["pytest"])  # RecBole would read pytest's options as keys
-        config = ModelConfig(model, "toy", {}, settings)
+        config = plain_config(ModelConfig(model, "toy", {}, settings))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     train, valid, test = data_preparation(config, dataset)
