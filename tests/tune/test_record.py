@@ -1,6 +1,7 @@
 """The files of a search: the trials, from which it continues, and the recipe."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from recbole_kd.cli import main
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.experiment import Experiment
 from recbole_kd.quick_start import objective_function, run_kd
+from recbole_kd.testing.datasets import write_dataset
 from recbole_kd.tune.searchers import best_until
 from recbole_kd.tune.tuner import tune
 from tests.tune.helpers import command_words, search, without_seconds
@@ -113,3 +115,17 @@ def test_files_of_something_else_are_not_overwritten(settings, capsys, workdir):
     search(settings, 1)
     with pytest.raises(KDError, match="not of this search"):
         search({**settings, "seed": 1}, 1)
+
+
+def test_a_search_of_the_first_version_continues(settings, workdir):
+    """``tests/files/0.1/tuned`` has the files of a search at 307b002."""
+    files = Path(__file__).parents[1] / "files" / "0.1" / "tuned"
+    shutil.copytree(files, workdir, dirs_exist_ok=True)
+    write_dataset(workdir / "data", "toy")
+    keys = {**settings, "data_path": "data", "checkpoint_dir": "saved"}
+    earlier = json.loads((files / "out.json").read_text())
+    result = search(keys, 3)
+    assert result["trials"][:2] == earlier["trials"] and len(result["trials"]) == 3
+    assert result["search"]["key"] == earlier["search"]["key"]
+    recipe = yaml.safe_load(Path("out.yaml").read_text())
+    assert recipe.keys() == yaml.safe_load((files / "out.yaml").read_text()).keys()
