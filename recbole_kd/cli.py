@@ -71,6 +71,7 @@ same command continues where it was interrupted (docs/compare.md).
   folder: compare/plan      where everything goes
   processes: 1              runs at a time
   metric: ndcg@10           the one that is shown first
+  part: test                or validation, to choose settings: the test part is then never evaluated
 """
 PAGES = {"tune": TUNE, "compare": COMPARE, "recommend": RECOMMEND_USAGE, "export": EXPORT_USAGE}
 SERVING = {"recommend": recommend_argv, "export": export_argv}

@@ -73,6 +73,17 @@ def method_layer(method: PlanEntry) -> dict[str, Any]:
     return {"model": method.what, **{key: value for key, value in method.keys.items() if key == "terms"}}
 
 
+def shared_teachers(plan: ComparisonPlan) -> dict[str, Any]:
+    """The key ``teachers`` where every method of the plan sets it to the same value; empty otherwise.
+
+    The teacher and the student alone take it as if it was one of the keys of every run. ``check_same_teachers`` refuses
+    methods that differ in it.
+    """
+    entries = [method.keys.get("teachers") for method in plan.methods]
+    is_shared = entries[0] is not None and all(entry == entries[0] for entry in entries)
+    return {"teachers": entries[0]} if is_shared else {}
+
+
 def check_same_teachers(dataset: PlanEntry, configs: Mapping[str, Config]) -> None:
     """Refuse an entry whose keys give it another teacher than the plan's.
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+from recbole_kd.compare.plan import TEST
 from recbole_kd.compare.run import Run
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.recbole_schema import model_keys
@@ -32,7 +33,7 @@ def check_datasets(runs: Sequence[Run]) -> None:
         group = [run for run in group if run.seed == group[0].seed]
         first = make_config(config_dict=group[0].keys)
         split = prepare_split(plain_config(first))
-        require_part(first, split, "test", "compare models by")
+        require_part(first, split, "test" if group[0].part == TEST else "valid", "compare models by")
         for run in group:
             config = make_config(config_dict=run.keys)
             try:

@@ -13,8 +13,9 @@ from recbole_kd.compare.consistency import (
     check_same_trajectory,
     check_unused_keys,
     method_layer,
+    shared_teachers,
 )
-from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER, ComparisonPlan, PlanEntry, merged
+from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER, TEST, ComparisonPlan, PlanEntry, merged
 from recbole_kd.compare.run import Run, teachers_of
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import prepare_split
@@ -47,6 +48,7 @@ class _DatasetSetup:
         teachers: the settings of the teachers.
         fixed: those of the teachers whose seed is set by the plan, the same objects as in ``teachers``.
         data: the hash of the dataset's files.
+        part: the part of the split that is compared.
     """
 
     common: dict[str, Any]
@@ -55,6 +57,7 @@ class _DatasetSetup:
     teachers: list[dict[str, Any]]
     fixed: list[dict[str, Any]]
     data: str
+    part: str
 
     def settings_of(self, name: str) -> list[Settings]:
         """The settings that decide the numbers of a run: those of its student, then those of its teachers."""
@@ -75,7 +78,9 @@ class _DatasetSetup:
             | ({} if any(side is teacher for teacher in self.fixed) else {"seed": seed})
             for side in self.settings_of(name)
         ]
-        return hashlib.sha256(json.dumps([settings, self.data], sort_keys=True).encode()).hexdigest()[:16]
+        # runs on the test part have the keys that they had before there was a choice
+        content = [settings, self.data, *([self.part] if self.part != TEST else [])]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _runs_on(plan: ComparisonPlan, dataset: PlanEntry) -> list[Run]:
@@ -98,6 +103,7 @@ def _runs_on(plan: ComparisonPlan, dataset: PlanEntry) -> list[Run]:
                     keys=merged(setup.common, layer, fixed),
                     file=str(plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"),
                     key=setup.run_key(name, seed),
+                    part=plan.part,
                 )
             )
     return runs
@@ -116,14 +122,14 @@ def _set_up(plan: ComparisonPlan, dataset: PlanEntry) -> _DatasetSetup:
     teachers = teachers_of(configs[TEACHER])
     other_seed = make_config(config_dict=merged(common, layers[TEACHER], {"seed": plan.seeds[0] ^ 1}))
     fixed = _with_fixed_seed(teachers, other_seed)
-    return _DatasetSetup(common, layers, configs, teachers, fixed, _data_hash(configs[TEACHER]))
+    return _DatasetSetup(common, layers, configs, teachers, fixed, _data_hash(configs[TEACHER]), plan.part)
 
 
 def _configure(
     plan: ComparisonPlan, dataset: PlanEntry, common: Settings
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Config]]:
     """The keys of each name over ``common``, with the references first, and the Config of each name. Raises KDError."""
-    shared = method_layer(plan.methods[0])
+    shared = method_layer(plan.methods[0]) | shared_teachers(plan)
     layers = {
         TEACHER: dict(shared),
         ALONE: merged(shared, {f"student.{key}": value for key, value in plan.alone.items()}),

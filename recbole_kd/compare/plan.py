@@ -12,7 +12,7 @@ from recbole_kd.config.schema import kd_keys, method_names
 from recbole_kd.config.yaml_loader import read_yaml
 from recbole_kd.errors import KDError, did_you_mean
 
-KEYS = ("datasets", "seeds", "methods", "keys", "alone", "folder", "processes", "metric")
+KEYS = ("datasets", "seeds", "methods", "keys", "alone", "folder", "processes", "metric", "part")
 # keys of a run that the comparison sets, each with what to do instead
 RESERVED_KEYS = {
     "model": "write it under 'methods'",
@@ -27,6 +27,8 @@ RESERVED_KEYS = {
     "baseline": "the student is always trained alone",
     "show_progress": "the comparison shows its progress itself",
 }
+TEST, VALIDATION = "test", "validation"
+PARTS = (TEST, VALIDATION)  # the part of the split that the models are compared on
 TEACHER, ALONE = "teacher", "student alone"
 NEIGHBOURS = "with its neighbours"  # the teacher's ranking as it is distilled under neighbour_weight
 REFERENCES = (TEACHER, ALONE, NEIGHBOURS)  # the rows that the methods are compared with
@@ -63,6 +65,8 @@ class ComparisonPlan:
         processes: number of runs at a time.
         metric: the metric that the report shows first; None: ndcg@10 where it is evaluated, otherwise the validation
             metric.
+        part: the part of the split that all models are evaluated on: ``test``, or ``validation`` to choose settings,
+            which never evaluates the test part.
     """
 
     datasets: tuple[PlanEntry, ...]
@@ -73,6 +77,7 @@ class ComparisonPlan:
     folder: Path
     processes: int = 1
     metric: str | None = None
+    part: str = TEST
 
 
 def read_plan(file: Path | str) -> ComparisonPlan:
@@ -113,6 +118,7 @@ def make_plan(
         folder=_folder(content.get("folder") or folder, origin),
         processes=processes,
         metric=metric,
+        part=_part(content.get("part", TEST), origin),
     )
 
 
@@ -129,6 +135,12 @@ def _scalars(content: Mapping[str, Any], origin: str) -> tuple[int, str | None]:
     if metric is not None and not isinstance(metric, str):
         raise KDError(f"'metric' in {origin} is {metric!r}: write one such as ndcg@10")
     return processes, metric.lower() if metric else None
+
+
+def _part(part: Any, origin: str) -> str:
+    if part not in PARTS:
+        raise KDError(f"'part' in {origin} is {part!r}: write one of {', '.join(PARTS)}")
+    return part
 
 
 def _methods(raw: Sequence[Any], origin: str) -> tuple[PlanEntry, ...]:

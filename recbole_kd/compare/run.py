@@ -4,25 +4,23 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
-import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
-from recbole_kd.evaluation.cost import latencies, model_size
+from recbole_kd.evaluation.cost import model_size
 from recbole_kd.evaluation.list_recommender import ListRecommender
-from recbole_kd.evaluation.metrics import evaluate, unrounded
+from recbole_kd.evaluation.metrics import evaluate, evaluate_validation, unrounded
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
 from recbole_kd.experiment import Experiment, TrainedModel, make_config
@@ -32,6 +30,7 @@ from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
 
 SCHEMA_VERSION = 1  # of the run files and of summary.json
+RESULT_FIELDS = {TEST: "test_result", VALIDATION: "valid_result"}  # of a run file, by the part that is compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +46,7 @@ class Run:
         keys: all keys, as ``run_kd`` takes them in ``config_dict``.
         file: the JSON file of the run.
         key: a hash of everything that decides the run's numbers. A file with another key belongs to an earlier plan.
+        part: the part of the split that is compared, ``test`` or ``validation``.
     """
 
     dataset: str
@@ -57,6 +57,7 @@ class Run:
     keys: dict[str, Any]
     file: str
     key: str
+    part: str = TEST
 
     @property
     def label(self) -> str:
@@ -170,15 +171,6 @@ def write_row(file: Path | str, row: dict[str, Any]) -> None:
     atomic_write(file, (json.dumps({"schema_version": SCHEMA_VERSION, **row}, indent=1) + "\n").encode())
 
 
-def speed_file(file: Path | str) -> str:
-    """The file with the latencies of a dataset's models.
-
-    Args:
-        file: the file of any run of the dataset.
-    """
-    return str(Path(file).parent.parent / "speed.json")
-
-
 def execute_run(run: Run) -> str | None:
     """Train and evaluate one run and write its file. The file of a run that diverged has the reason.
 
@@ -213,12 +205,20 @@ def _header(run: Run) -> dict[str, Any]:
 
 
 def _measured(run: Run) -> dict[str, Any]:
-    """Train and evaluate a run. Latencies are measured later, when no run is being trained."""
+    """Train and evaluate a run. Latencies are measured later, when no run is being trained.
+
+    The file of a run on validation has an empty ``test_result`` and no recall by popularity, since both would evaluate
+    the test part.
+    """
     config = make_config(config_dict=run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = prepare_split(plain_config(config))
     loaded = load_trained(config, run.name, data)
-    valid, test = evaluate(unrounded(loaded.config), loaded.model, data)
+    is_test = run.part == TEST
+    if is_test:
+        valid, test = evaluate(unrounded(loaded.config), loaded.model, data)
+    else:
+        valid, test = evaluate_validation(unrounded(loaded.config), loaded.model, data), {}
     given = read_given_teachers(config, data).values() if run.name == TEACHER else ()
     sizes = [model_size(member) for member in loaded.members]
     return {
@@ -228,7 +228,7 @@ def _measured(run: Run) -> dict[str, Any]:
         "bytes": sum(nbytes for _, nbytes in sizes),
         **_training_fields(loaded, config["checkpoint_dir"]),
         "k": max(loaded.config["topk"]),
-        "popularity": popularity_recall(loaded.config, loaded.model, data),
+        "popularity": popularity_recall(loaded.config, loaded.model, data) if is_test else None,
         "users": data.dataset.user_num - 1,
         "items": data.dataset.item_num - 1,
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
@@ -255,32 +255,6 @@ def _best_epoch(file: str | None) -> int | None:
         return None
     epoch = read_checkpoint(file).get("epoch")
     return epoch if isinstance(epoch, int) else None
-
-
-def time_models(runs: Sequence[Run], file: str, key: str) -> str | None:
-    """Measure the milliseconds per user of the models of one dataset and seed, in turns, and write them to a file.
-
-    Args:
-        runs: the runs of the models.
-        file: the file to write.
-        key: the key of its content.
-
-    Returns:
-        None, or why there is no file, in one line.
-    """
-    silence_logging()
-    try:
-        configs = {run.name: make_config(config_dict=run.keys) for run in runs}
-        data = prepare_split(plain_config(configs[runs[0].name]))
-        members = {run.name: load_trained(configs[run.name], run.name, data).members for run in runs}
-        users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
-        models = {(name, index): model for name, group in members.items() for index, model in enumerate(group)}
-        times = latencies(models, users, k)
-        totals = {name: sum(ms for (owner, _), ms in times.items() if owner == name) for name in members}
-        write_row(file, {"key": key, "ms_per_user": totals})
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return None
 
 
 def silence_logging() -> None:

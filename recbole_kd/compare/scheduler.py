@@ -14,12 +14,14 @@ from typing import Any
 from recbole_kd.compare.data_checks import check_datasets, check_given_teachers
 from recbole_kd.compare.executor import InlineExecutor, make_executor
 from recbole_kd.compare.expand import plan_runs
+from recbole_kd.compare.latency import speed_file, time_models
 from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, read_plan
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
 from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
-from recbole_kd.compare.run import Run, execute_run, give_up, read_row, speed_file, time_models
+from recbole_kd.compare.run import Run, execute_run, give_up, read_row
 from recbole_kd.compare.summary import summarise
+from recbole_kd.compare.types import Summary
 from recbole_kd.config.value_checks import metric_names
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
@@ -29,7 +31,7 @@ Row = dict[str, Any]
 Executor = InlineExecutor | ProcessPoolExecutor
 
 
-def compare(plan: ComparisonPlan | Path | str) -> dict[str, Any]:
+def compare(plan: ComparisonPlan | Path | str) -> Summary:
     """Train the runs of a plan that are missing, and write its summary.
 
     The folder gets ``summary.json``, ``summary.csv``, ``summary.tex``, ``runs.csv`` and ``report.html``, and a file for
@@ -39,7 +41,7 @@ def compare(plan: ComparisonPlan | Path | str) -> dict[str, Any]:
         plan: the plan, or the path of its YAML file.
 
     Returns:
-        The content of ``summary.json``.
+        The content of ``summary.json``, whose fields ``recbole_kd.compare.types.Summary`` describes.
 
     Raises:
         KDError: a wrong plan, before anything is trained.
@@ -53,7 +55,7 @@ def compare(plan: ComparisonPlan | Path | str) -> dict[str, Any]:
         logging.disable(level)
 
 
-def _compare(plan: ComparisonPlan, folder: Path) -> dict[str, Any]:
+def _compare(plan: ComparisonPlan, folder: Path) -> Summary:
     check_writable_folder("folder", folder)
     runs = plan_runs(plan)
     metric = _headline_metric(plan, runs)

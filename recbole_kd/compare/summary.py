@@ -1,12 +1,22 @@
-"""Summarises the files of the runs as one dict of plain values."""
+"""Summarises the files of the runs as one dict of plain values, the content of ``summary.json``.
+
+Its fields are those of ``Summary`` in ``recbole_kd.compare.types``. For one dataset, method and metric,
+``datasets[name]["rows"][method]["metrics"][metric]`` has the values by seed, their mean and standard deviation, and
+three paired comparisons over the seeds: ``against_teacher``, ``against_alone`` (the student alone) and
+``against_rival`` (the best of the other methods). Each holds ``difference`` (the mean of method - opponent), ``t_low``
+and ``t_high`` (its 95% t interval), ``p`` (two-sided paired t-test) and ``p_holm`` (Holm-adjusted for all methods
+against that opponent).
+"""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from recbole_kd.compare.latency import speed_file
 from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, ComparisonPlan
-from recbole_kd.compare.run import SCHEMA_VERSION, Run, speed_file
+from recbole_kd.compare.run import RESULT_FIELDS, SCHEMA_VERSION, Run
+from recbole_kd.compare.types import DatasetSummary, Failure, Summary
 from recbole_kd.evaluation.metrics import smaller_is_better
 from recbole_kd.evaluation.result import recovered_share
 from recbole_kd.evaluation.statistics import PairedComparison, describe, holm, paired
@@ -16,7 +26,7 @@ Row = dict[str, Any]
 SeedValues = Mapping[int, float]
 
 
-def summarise(plan: ComparisonPlan, runs: Sequence[Run], metric: str, unfinished: Mapping[Run, str]) -> dict[str, Any]:
+def summarise(plan: ComparisonPlan, runs: Sequence[Run], metric: str, unfinished: Mapping[Run, str]) -> Summary:
     """The content of ``summary.json``.
 
     Args:
@@ -29,6 +39,7 @@ def summarise(plan: ComparisonPlan, runs: Sequence[Run], metric: str, unfinished
     rows = {run: run.row() for run in runs}
     return {
         "schema_version": SCHEMA_VERSION,
+        "part": plan.part,
         "metric": metric,
         "seeds": list(plan.seeds),
         "keys": plan.keys,
@@ -44,18 +55,19 @@ def summarise(plan: ComparisonPlan, runs: Sequence[Run], metric: str, unfinished
     }
 
 
-def _datasets(plan: ComparisonPlan, rows: Mapping[Run, Row | None]) -> dict[str, Row]:
+def _datasets(plan: ComparisonPlan, rows: Mapping[Run, Row | None]) -> dict[str, DatasetSummary]:
     datasets = {}
     for dataset in plan.datasets:
         results = [
             (run, row) for run, row in rows.items() if run.dataset == dataset.name and row and "failed" not in row
         ]
         if results:
-            datasets[dataset.name] = {"dataset": dataset.what, "keys": dataset.keys, **_dataset(results)}
+            content = {"dataset": dataset.what, "keys": dataset.keys, **_dataset(results, RESULT_FIELDS[plan.part])}
+            datasets[dataset.name] = cast(DatasetSummary, content)
     return datasets
 
 
-def _failed(rows: Mapping[Run, Row | None], unfinished: Mapping[Run, str]) -> list[Row]:
+def _failed(rows: Mapping[Run, Row | None], unfinished: Mapping[Run, str]) -> list[Failure]:
     return [
         {
             "dataset": run.dataset,
@@ -69,11 +81,12 @@ def _failed(rows: Mapping[Run, Row | None], unfinished: Mapping[Run, str]) -> li
     ]
 
 
-def _dataset(results: Sequence[tuple[Run, Row]]) -> Row:
+def _dataset(results: Sequence[tuple[Run, Row]], field: str) -> Row:
     """The summary of one dataset.
 
     Args:
         results: its runs, each with the content of its file; the teacher and the student alone first.
+        field: the field of the files with the metrics.
     """
     first_run, first_row = results[0]
     facts = {name: first_row[name] for name in ("users", "items", "valid_metric", "k")}
@@ -85,8 +98,9 @@ def _dataset(results: Sequence[tuple[Run, Row]]) -> Row:
     by_name = {name: by_name[name] for name in names}
     speeds = _speeds(first_run)
     rows = {name: _row(seeds, speeds.get(name)) for name, seeds in by_name.items()}
-    for metric in first_row["test_result"]:
-        _compared(rows, by_name, metric)
+    for metric in first_row[field]:
+        values = {name: {seed: row[field][metric] for seed, row in seeds.items()} for name, seeds in by_name.items()}
+        _compared(rows, values, metric)
     return {**facts, "rows": rows}
 
 
@@ -123,19 +137,16 @@ def _popularity_bin(results: Sequence[Row]) -> Row:
     }
 
 
-def _compared(rows: Mapping[str, Row], by_name: Mapping[str, Mapping[int, Row]], metric: str) -> None:
+def _compared(rows: Mapping[str, Row], values: Mapping[str, SeedValues], metric: str) -> None:
     """Add a metric to the rows: its values, mean, recovered share and comparisons.
 
     A method with fewer seeds than another cannot be a best rival.
 
     Args:
         rows: name to the row to extend.
-        by_name: name to the run files' contents by seed.
+        values: name to the metric's value of each seed.
         metric: the metric.
     """
-    values = {
-        name: {seed: result["test_result"][metric] for seed, result in seeds.items()} for name, seeds in by_name.items()
-    }
     smaller = smaller_is_better(metric)
     methods = [name for name in values if name not in REFERENCES]
     candidates = complete({name: values[name] for name in methods})

@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER
+from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER, TEST
 
 # the palette of Okabe and Ito, safe for colour-blind readers; it repeats with other dashes and symbols
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6F00")
@@ -25,12 +25,13 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     return result
 
 
-def gains(dataset: Mapping[str, Any], metric: str) -> go.Figure:
+def gains(dataset: Mapping[str, Any], metric: str, part: str = TEST) -> go.Figure:
     """Each method's difference to the student alone: seeds, mean and both intervals; the teacher's mean as a line.
 
     Args:
         dataset: the dataset's content in the summary.
         metric: the metric.
+        part: the part of the split that the models were evaluated on.
     """
     rows = {name: row["metrics"][metric] for name, row in dataset["rows"].items()}
     methods = [name for name in rows if name not in REFERENCES][::-1]
@@ -48,7 +49,7 @@ def gains(dataset: Mapping[str, Any], metric: str) -> go.Figure:
         figure.add_annotation(x=gap, y=1, yref="paper", yanchor="bottom", text="teacher", showarrow=False)
     figure.update_layout(showlegend=False, height=150 + 44 * max(len(methods), 1))
     figure.update_yaxes(range=[-0.6, len(methods) - 0.4])
-    return _apply_layout(figure, f"difference in test {metric}", None)
+    return _apply_layout(figure, f"difference in {part} {metric}", None)
 
 
 def _add_gain(figure: go.Figure, name: str, row: Mapping[str, Any], alone: Mapping[str, float], colour: str) -> None:
@@ -110,12 +111,13 @@ def curves(rows: Mapping[str, Sequence[Mapping[str, Any]]], valid_metric: str) -
     return _apply_layout(figure, "epoch", f"validation {valid_metric}")
 
 
-def sizes(dataset: Mapping[str, Any], metric: str) -> go.Figure:
-    """The test metric by the number of parameters. Models of the same size are drawn next to each other.
+def sizes(dataset: Mapping[str, Any], metric: str, part: str = TEST) -> go.Figure:
+    """The metric by the number of parameters. Models of the same size are drawn next to each other.
 
     Args:
         dataset: the dataset's content in the summary.
         metric: the metric.
+        part: the part of the split that the models were evaluated on.
     """
     style, figure = styles(dataset["rows"]), go.Figure()
     by_size: dict[int, list[str]] = {}
@@ -136,7 +138,7 @@ def sizes(dataset: Mapping[str, Any], metric: str) -> go.Figure:
                 hovertemplate="%{customdata[0]:,} parameters, %{customdata[1]:,} bytes<br>%{y:.4f}",
             )
     figure.update_xaxes(type="log", tickvals=list(by_size), ticktext=[f"{size:,}" for size in by_size])
-    return _apply_layout(figure, "parameters (log scale)", f"test {metric}, mean ± sd")
+    return _apply_layout(figure, "parameters (log scale)", f"{part} {metric}, mean ± sd")
 
 
 def popularity(dataset: Mapping[str, Any]) -> go.Figure | None:

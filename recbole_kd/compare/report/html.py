@@ -8,7 +8,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from recbole_kd.compare.plan import REFERENCES
+from recbole_kd.compare.plan import REFERENCES, TEST
 from recbole_kd.compare.report.charts import bin_names, curves, gains, popularity, sizes
 from recbole_kd.compare.report.findings import findings
 from recbole_kd.compare.report.formats import format_number, format_p_value, format_signed, mean_sd
@@ -54,7 +54,12 @@ def page(summary: Mapping[str, Any], runs: Sequence[Run]) -> str:
 
 def _intro(summary: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, summary["seeds"]))
-    return f"<p>{len(summary['seeds'])} seeds ({seeds}); shown first: test {escape(summary['metric'])}.</p>"
+    return f"<p>{len(summary['seeds'])} seeds ({seeds}); shown first: {escape(_metric_title(summary))}.</p>"
+
+
+def _metric_title(summary: Mapping[str, Any]) -> str:
+    """The metric that is shown first, with its part: "test ndcg@10"."""
+    return f"{summary.get('part', TEST)} {summary['metric']}"
 
 
 def _warnings(summary: Mapping[str, Any]) -> str:
@@ -77,35 +82,35 @@ def _overview(summary: Mapping[str, Any]) -> str:
         rows = [dataset["rows"].get(name) for dataset in datasets.values()]
         means = [mean_sd(row["metrics"][metric]) if row else "" for row in rows]
         lines.append([name, *means, format_number(sum(ranks[name]) / len(ranks[name]), 2) if name in ranks else ""])
-    return f"<h2>All datasets</h2>{table([f'test {metric}', *datasets, 'mean rank'], lines)}"
+    return f"<h2>All datasets</h2>{table([_metric_title(summary), *datasets, 'mean rank'], lines)}"
 
 
 def _section(
     summary: Mapping[str, Any], name: str, dataset: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> str:
     """The section of one dataset; ``rows``: the contents of its run files."""
-    metric = summary["metric"]
+    metric, part = summary["metric"], summary.get("part", TEST)
     by_name = {label: [row for row in rows if row["name"] == label] for label in dataset["rows"]}
     pieces = [
         f"<h2>{escape(name)}</h2>",
         f"<p>{dataset['users']:,} users, {dataset['items']:,} items, {dataset['interactions']:,} interactions.</p>",
         bullets(findings(dataset, metric)),
-        *_accuracy_and_cost(dataset, metric),
-        *_gains(dataset, metric),
+        *_accuracy_and_cost(dataset, metric, part),
+        *_gains(dataset, metric, part),
         "<h3>Learning curves</h3>",
         chart(curves(by_name, dataset["valid_metric"])),
         '<p class="quiet">One line for each seed; the dot is the epoch whose weights were evaluated.</p>',
         "<h3>Accuracy against size</h3>",
-        chart(sizes(dataset, metric)),
+        chart(sizes(dataset, metric, part)),
         *_popularity(dataset),
         "<h3>Seed by seed</h3>",
-        _values_by_seed(dataset, summary["seeds"]),
+        _values_by_seed(dataset, summary["seeds"], part),
     ]
     return "\n".join(pieces)
 
 
-def _accuracy_and_cost(dataset: Mapping[str, Any], metric: str) -> list[str]:
-    header, lines = accuracy(dataset, metric)
+def _accuracy_and_cost(dataset: Mapping[str, Any], metric: str, part: str) -> list[str]:
+    header, lines = accuracy(dataset, metric, part)
     return [
         "<h3>Accuracy and cost</h3>",
         table(header, lines, best=ranked(dataset["rows"], metric)[:1]),
@@ -117,11 +122,11 @@ def _accuracy_and_cost(dataset: Mapping[str, Any], metric: str) -> list[str]:
     ]
 
 
-def _gains(dataset: Mapping[str, Any], metric: str) -> list[str]:
+def _gains(dataset: Mapping[str, Any], metric: str, part: str) -> list[str]:
     metrics = sorted(metrics_of(dataset), key=lambda other: other != metric)
     return [
         "<h3>What the methods gain over the student alone</h3>",
-        chart(gains(dataset, metric)),
+        chart(gains(dataset, metric, part)),
         '<p class="quiet">Dot: mean; ticks: seeds; thick line: bootstrap interval; thin line: t interval.</p>',
         *(_tests(dataset, other, is_open=other == metric) for other in metrics),
         TEST_NOTES,
@@ -179,8 +184,8 @@ def _popularity(dataset: Mapping[str, Any]) -> list[str]:
     return ["<h3>Popular and rare items</h3>", chart(figure), table(["", *bin_names(len(bins))], lines) + note]
 
 
-def _values_by_seed(dataset: Mapping[str, Any], seeds: Sequence[int]) -> str:
-    header = ["test", *(f"seed {seed}" for seed in seeds)]
+def _values_by_seed(dataset: Mapping[str, Any], seeds: Sequence[int], part: str) -> str:
+    header = [part, *(f"seed {seed}" for seed in seeds)]
     tables = []
     for metric in metrics_of(dataset):
         lines = [

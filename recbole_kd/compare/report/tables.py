@@ -7,8 +7,9 @@ from typing import Any
 
 from tabulate import tabulate
 
+from recbole_kd.compare.plan import TEST
 from recbole_kd.compare.report.formats import format_number, format_p_value, format_percent, format_signed, mean_sd
-from recbole_kd.compare.run import Run
+from recbole_kd.compare.run import RESULT_FIELDS, Run
 from recbole_kd.compare.summary import AGAINST
 
 TEST_COLUMNS = ("n", "difference", "low", "high", "t_low", "t_high", "t", "p", "p_holm")
@@ -32,10 +33,10 @@ def summary_csv(summary: Mapping[str, Any]) -> str:
 
 
 def runs_csv(runs: Iterable[Run]) -> str:
-    """The runs as CSV, one line for each run and test metric."""
+    """The runs as CSV, one line for each run and metric of the part that is compared."""
     lines = []
     for run in runs:
-        for metric, value in ((run.row() or {}).get("test_result") or {}).items():
+        for metric, value in ((run.row() or {}).get(RESULT_FIELDS[run.part]) or {}).items():
             lines.append({"dataset": run.dataset, "seed": run.seed, "name": run.name, "metric": metric, "value": value})
     return _csv(["dataset", "seed", "name", "metric", "value"], lines)
 
@@ -48,12 +49,13 @@ def _csv(header: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def accuracy(dataset: Mapping[str, Any], metric: str) -> Table:
+def accuracy(dataset: Mapping[str, Any], metric: str, part: str = TEST) -> Table:
     """The metrics of a dataset's models.
 
     Args:
         dataset: the dataset's content in the summary.
         metric: the metric of the first column, which is also compared with the references.
+        part: the part of the split that the models were evaluated on.
 
     Returns:
         The header and the lines, as text. The column "seeds" appears only if models lack seeds.
@@ -74,7 +76,7 @@ def accuracy(dataset: Mapping[str, Any], metric: str) -> Table:
         rest = [mean_sd(row["metrics"][other]) for other in others]
         seeds = [f"{entry['n']} of {most}"] if incomplete else []
         lines.append([name, *seeds, mean_sd(entry), format_percent(entry.get("share")), *pairs, *rest])
-    header = ["test", *(["seeds"] if incomplete else []), metric, "recovered"]
+    header = [part, *(["seeds"] if incomplete else []), metric, "recovered"]
     return [*header, "over alone", "p (Holm)", "over teacher", "p (Holm)", *others], lines
 
 
@@ -95,7 +97,7 @@ def costs(dataset: Mapping[str, Any]) -> Table:
 
 
 def metrics_of(dataset: Mapping[str, Any]) -> list[str]:
-    """The names of a dataset's test metrics."""
+    """The names of a dataset's metrics."""
     return list(next(iter(dataset["rows"].values()))["metrics"])
 
 
@@ -117,7 +119,7 @@ def comparison_text(summary: Mapping[str, Any]) -> str:
     blocks = []
     for name, dataset in summary["datasets"].items():
         blocks.append(f"{name}, seeds {', '.join(map(str, summary['seeds']))}")
-        for header, lines in (accuracy(dataset, summary["metric"]), costs(dataset)):
+        for header, lines in (accuracy(dataset, summary["metric"], summary.get("part", TEST)), costs(dataset)):
             blocks.append(tabulate(lines, header, disable_numparse=True, colalign=_alignment(header)))
     messages = [*(f"failed: {sentence}" for sentence in failures(summary["failed"])), *summary["warnings"]]
     return "\n\n".join([*blocks, *messages])
@@ -127,7 +129,7 @@ def latex(summary: Mapping[str, Any]) -> str:
     """The tables of accuracy and cost in LaTeX, for the package booktabs."""
     blocks = []
     for name, dataset in summary["datasets"].items():
-        for header, lines in (accuracy(dataset, summary["metric"]), costs(dataset)):
+        for header, lines in (accuracy(dataset, summary["metric"], summary.get("part", TEST)), costs(dataset)):
             table = tabulate(lines, header, "latex_booktabs", disable_numparse=True, colalign=_alignment(header))
             blocks.append(f"% {name}\n{table}\n")
     return "\n".join(blocks)
