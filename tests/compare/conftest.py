@@ -20,9 +20,15 @@ def loud():
 def content(data_path):
     """A plan of two methods and two seeds on the small data."""
     keys = {
-        "data_path": str(data_path), "epochs": 3, "train_batch_size": 128, "learning_rate": 0.01, "embedding_size": 4,
-        "teacher": {"embedding_size": 12}, "resume_interval": 0, "state": "ERROR",
-    }  # fmt: skip
+        "data_path": str(data_path),
+        "epochs": 3,
+        "train_batch_size": 128,
+        "learning_rate": 0.01,
+        "embedding_size": 4,
+        "teacher": {"embedding_size": 12},
+        "resume_interval": 0,
+        "state": "ERROR",
+    }
     methods = ["SLD", {"model": "RRD", "rrd_weight": 0.5, "name": "RRD, half"}]
     return {"datasets": ["toy"], "seeds": [1, 2], "methods": methods, "keys": keys, "alone": {"learning_rate": 0.02}}
 

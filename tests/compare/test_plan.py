@@ -70,5 +70,8 @@ def test_a_later_key_wins_over_an_earlier_one_of_the_student_alone():
     lower = flat({"student": {"learning_rate": 0.1, "epochs": 3}, "teacher": {"learning_rate": 0.2}, "x": 1})
     assert lower == {"student.learning_rate": 0.1, "student.epochs": 3, "teacher.learning_rate": 0.2, "x": 1}
     assert merged(lower, {"learning_rate": 0.3, "x": 2}) == {
-        "student.epochs": 3, "teacher.learning_rate": 0.2, "learning_rate": 0.3, "x": 2,
-    }  # fmt: skip
+        "student.epochs": 3,
+        "teacher.learning_rate": 0.2,
+        "learning_rate": 0.3,
+        "x": 2,
+    }

@@ -87,10 +87,10 @@ def test_differences_to_the_teacher_have_a_paired_t_interval_and_holms_p(content
     for against, opponent in (("against_teacher", "teacher"), ("against_alone", "student alone")):
         p_values = []
         for name in NAMES[2:]:
-            found = rows[name]["metrics"]["ndcg@10"][against]
+            comparison = rows[name]["metrics"]["ndcg@10"][against]
             expected = stats.ttest_rel(list(values[name].values()), list(values[opponent].values()))
             interval = expected.confidence_interval(0.95)
-            assert [found["p"], found["t_low"], found["t_high"]] == pytest.approx(
+            assert [comparison["p"], comparison["t_low"], comparison["t_high"]] == pytest.approx(
                 [expected.pvalue, interval.low, interval.high]
             )
             p_values.append(expected.pvalue)

@@ -23,12 +23,18 @@ class Unread:
     __iter__ = __len__ = __bool__ = property(lambda self: self.__getattr__(""))
 
 
+def read_test_part(*_):
+    raise AssertionError("the test part was read")
+
+
 @pytest.fixture
 def no_test_part(monkeypatch):
     for module in ("compare.run", "compare.latency", "compare.data_checks", "experiment", "trainer.training"):
         monkeypatch.setattr(
             f"recbole_kd.{module}.prepare_split", lambda config: replace(prepare_split(config), test=Unread())
         )
+    # it evaluates a test part of RecBole's loaders only, so Unread would not raise
+    monkeypatch.setattr("recbole_kd.compare.run.popularity_recall", read_test_part)
     fresh = Split.fresh
     monkeypatch.setattr(Split, "fresh", lambda self, config: replace(fresh(self, config), test=Unread()))
 
@@ -36,7 +42,7 @@ def no_test_part(monkeypatch):
 def test_validation_is_compared_and_the_test_part_is_never_evaluated(done, content, workdir, no_test_part):
     plan = make_plan({**content, "seeds": [1], "part": "validation", "folder": "c"})
     summary = compare(plan)
-    rows, tested = (found["datasets"]["toy"]["rows"] for found in (summary, done[1]))
+    rows, tested = (result["datasets"]["toy"]["rows"] for result in (summary, done[1]))
     for run in plan_runs(plan):
         row = run.row()
         assert row["test_result"] == {} and row["popularity"] is None
