@@ -115,7 +115,7 @@ def time_epoch(options: Namespace, terms: list, pairs: Pairs, generator: torch.G
     for rows in order[: steps * BATCH].split(BATCH):
         users, items = pairs[0][rows], pairs[1][rows]
         negatives = torch.randint(1, options.items + 1, items.shape, generator=generator)
-        with backbone.step() as view:
+        with backbone.view() as view:
             scores = (view.users(users)[:, None] * view.items(torch.stack([items, negatives], 1))).sum(2)
             loss = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
             loss = loss * math.prod(term.base_weight for term in terms)

@@ -1,7 +1,4 @@
-"""Drawing items and ranks, for all users at once. Randomness comes only from the given generator.
-
-Ids are RecBole's: 0 is padding and is never drawn. A draw may leave slots unfilled; a mask says which are filled.
-"""
+"""Drawing items and ranks for all users at once, by the given generator alone. Id 0 is padding and is never drawn."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

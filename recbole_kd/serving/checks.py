@@ -63,14 +63,14 @@ def compare_lists(
     scorer, candidates = recommender.model_scorer, recommender.candidates()
     same, shared = 0, 0
     for first in range(0, len(users), scorer.rows):
-        some = users[first : first + scorer.rows]
+        subset = users[first : first + scorer.rows]
         scores = np.concatenate(
-            [block.cpu().numpy() for block in scorer.blocks(recommender.queries(some), as_ids(candidates), k)], axis=1
+            [block.cpu().numpy() for block in scorer.blocks(recommender.queries(subset), as_ids(candidates), k)], axis=1
         )
-        rows, items = hidden.pairs(some)
+        rows, items = hidden.pairs(subset)
         scores[rows, items - 1] = -np.inf
         best = -np.sort(-scores, axis=1)[:, :k]
-        listed = listing(some)
+        listed = listing(subset)
         values = np.where(listed > 0, np.take_along_axis(scores, np.maximum(listed - 1, 0), axis=1), -np.inf)
         tolerance = TOLERANCE * np.abs(np.where(np.isfinite(scores), scores, 0)).max(axis=1, keepdims=True)
         distinct = np.array([len(set(row.tolist())) == len(row) for row in listed])
@@ -117,8 +117,10 @@ def _queries(rows: np.ndarray, size: int) -> Iterator[Queries]:
 def without(rows: UserItems, removed: UserItems, n_items: int) -> UserItems:
     """The items of each user that are not among the removed ones."""
     n = len(rows.starts) - 1
-    kept, dropped = (np.repeat(np.arange(n), np.diff(some.starts)) * n_items + some.items for some in (rows, removed))
-    pairs = np.setdiff1d(kept, dropped)
+    present, dropped = (
+        np.repeat(np.arange(n), np.diff(subset.starts)) * n_items + subset.items for subset in (rows, removed)
+    )
+    pairs = np.setdiff1d(present, dropped)
     return UserItems.of_pairs(pairs // n_items, pairs % n_items, n, n_items)
 
 

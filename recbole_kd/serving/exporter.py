@@ -216,8 +216,8 @@ def _export_traced(folder: Path, recommender: Recommender, k: int) -> tuple[Expo
     write_traced_graph(path, recommender, k)
     write_tokens(folder, recommender, None if recommender.is_sequential else ids)
 
-    def listing(some: np.ndarray) -> np.ndarray:
-        return run_graph(path, graph_inputs(recommender, some))[0] + 1
+    def listing(subset: np.ndarray) -> np.ndarray:
+        return run_graph(path, graph_inputs(recommender, subset))[0] + 1
 
     agreement = compare_lists(recommender, users, k, listing, hidden)
     kind = "sequences" if recommender.is_sequential else "users"

@@ -108,7 +108,7 @@ def _ranked(
 ) -> pd.DataFrame:
     """The lists of all new users."""
     rows = batches(np.arange(len(names), dtype=np.int64), scorer.rows, "user", progress)
-    ranking = rank(scorer, (Queries(as_ids(some)) for some in rows), k, candidates, hidden)
+    ranking = rank(scorer, (Queries(as_ids(subset)) for subset in rows), k, candidates, hidden)
     tokens = np.array(names, dtype=object), recommender.items.tokens
     return pd.concat([frame_of(ranked, *tokens, ("user", "item")) for ranked in ranking], ignore_index=True)
 

@@ -125,9 +125,9 @@ class _UserGraph(_Graph):
         return torch.arange(EXAMPLES, device=self.device) % (len(self.starts) - 1)
 
     def forward(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        places = self.starts[users][:, None] + self.longest
-        inside = places < self.starts[users + 1][:, None]
-        hidden = torch.where(inside, self.items[places.clamp(max=len(self.items) - 1)], 0)
+        positions = self.starts[users][:, None] + self.longest
+        inside = positions < self.starts[users + 1][:, None]
+        hidden = torch.where(inside, self.items[positions.clamp(max=len(self.items) - 1)], 0)
         return self.best(self.scorer.scores(Queries(users + 1)), hidden)
 
 

@@ -65,9 +65,9 @@ def open_table(output: str | os.PathLike[str], overwrite: bool = False) -> Itera
     path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    opened = _parquet(partial) if path.suffix == ".parquet" else _text(partial, SEPARATORS[path.suffix])
+    writer = _parquet(partial) if path.suffix == ".parquet" else _text(partial, SEPARATORS[path.suffix])
     try:
-        with opened as write:
+        with writer as write:
             buffer = _Buffer(write)
             yield buffer.append
             buffer.flush()

@@ -50,8 +50,10 @@ def _hidden(blocks: Iterable[torch.Tensor], rows: np.ndarray, columns: np.ndarra
     for scores in blocks:
         last = first + scores.shape[1]
         low, high = np.searchsorted(columns, (first, last))
-        places = [torch.from_numpy(some).to(scores.device) for some in (rows[low:high], columns[low:high] - first)]
-        scores[places[0], places[1]] = -torch.inf
+        positions = [
+            torch.from_numpy(subset).to(scores.device) for subset in (rows[low:high], columns[low:high] - first)
+        ]
+        scores[positions[0], positions[1]] = -torch.inf
         yield scores
         first = last
 

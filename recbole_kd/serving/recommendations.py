@@ -138,7 +138,7 @@ def ranked_users(recommender: Recommender, users: Tokens | None, request: Reques
     k = _check_left(recommender, ids, candidates, hidden, request)
     scorer = recommender.scorer()
     mode = "all" if request.exclude == "all" else "seen"
-    queries = (recommender.queries(some, mode) for some in batches(ids, scorer.rows, "user", request.progress))
+    queries = (recommender.queries(subset, mode) for subset in batches(ids, scorer.rows, "user", request.progress))
     return rank(scorer, queries, k, candidates, hidden)
 
 

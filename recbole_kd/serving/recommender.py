@@ -197,9 +197,9 @@ def batches(ids: np.ndarray, rows: int, unit: str, progress: bool | None = None)
     disable = None if progress is None else not progress
     with tqdm(total=len(ids), unit=f" {unit}s", disable=disable) as bar:
         for first in range(0, len(ids), rows):
-            some = ids[first : first + rows]
-            yield some
-            bar.update(len(some))
+            subset = ids[first : first + rows]
+            yield subset
+            bar.update(len(subset))
 
 
 ModelSource = str | os.PathLike[str] | Recommender

@@ -102,7 +102,7 @@ class PairScorer:
     def blocks(self, queries: Queries, items: torch.Tensor, k: int) -> Iterator[torch.Tensor]:
         """As of Scorer."""
         with _readable(self.model), torch.no_grad():
-            yield torch.cat([self._scores(queries, some) for some in items.split(PAIRS)], dim=1)
+            yield torch.cat([self._scores(queries, subset) for subset in items.split(PAIRS)], dim=1)
 
     def _scores(self, queries: Queries, items: torch.Tensor) -> torch.Tensor:
         n, device = len(queries.users), self.model.device

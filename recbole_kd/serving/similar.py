@@ -48,7 +48,7 @@ def similar_items(
     _check_left(k, items_left(ids, candidates, itself, recommender.n_items))
     units = normalize(vectors.items.float(), dim=1)
     scorer = VectorScorer(units, units)
-    queries = (Queries(as_ids(some)) for some in batches(ids, scorer.rows, "item", progress))
+    queries = (Queries(as_ids(subset)) for subset in batches(ids, scorer.rows, "item", progress))
     tokens = recommender.items.tokens
     ranking = rank(scorer, queries, k, candidates, itself)
     return pd.concat([frame_of(ranked, tokens, tokens, ("item", "similar")) for ranked in ranking], ignore_index=True)

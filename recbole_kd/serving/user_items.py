@@ -55,8 +55,8 @@ class UserItems:
         counts = self.counts(users)
         rows = np.repeat(np.arange(len(users)), counts)
         before = np.cumsum(counts) - counts
-        places = np.arange(len(rows)) + np.repeat(self.starts[users] - before, counts)
-        return rows, self.items[places]
+        positions = np.arange(len(rows)) + np.repeat(self.starts[users] - before, counts)
+        return rows, self.items[positions]
 
     def take(self, users: np.ndarray) -> "UserItems":
         """The rows of some users, in their order."""
@@ -112,9 +112,12 @@ class Sequences:
         part = np.searchsorted(self.ends, last, side="right")
         for number, rows in enumerate(self.rows):
             here = torch.from_numpy(np.flatnonzero(part == number))
-            places = torch.from_numpy(last[here.numpy()] - (self.ends[number] - len(rows)))
-            sequences[here] = rows[self.list_field][places].long()
-            lengths[here], targets[here] = rows[self.length_field][places].long(), rows[self.item_field][places].long()
+            positions = torch.from_numpy(last[here.numpy()] - (self.ends[number] - len(rows)))
+            sequences[here] = rows[self.list_field][positions].long()
+            lengths[here], targets[here] = (
+                rows[self.length_field][positions].long(),
+                rows[self.item_field][positions].long(),
+            )
         return append_items(sequences, lengths, targets)
 
 

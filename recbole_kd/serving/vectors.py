@@ -96,8 +96,8 @@ class SequenceEncoder:
         """The vectors of all users who have a sequence."""
         has_user = sequences.last >= 0
         users = torch.zeros(len(has_user), self.items.shape[1])
-        for some in np.array_split(np.flatnonzero(has_user), _blocks(int(has_user.sum()))):
-            users[as_ids(some)] = self.encode(Queries(as_ids(some), *sequences.batch(some))).cpu()
+        for subset in np.array_split(np.flatnonzero(has_user), _blocks(int(has_user.sum()))):
+            users[as_ids(subset)] = self.encode(Queries(as_ids(subset), *sequences.batch(subset))).cpu()
         return Vectors(users, self.items.cpu(), has_user)
 
 

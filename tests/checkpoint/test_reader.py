@@ -802,7 +802,7 @@ def test_loading_a_student_unpickles_nothing_beside_a_dataset_that_is_a_path(mak
     # RecBole joins its folder and the dataset's name: an absolute one drops the folder
     (tmp_path / name).write_bytes(pickle.dumps(Call(os.system, SHELL)))
     path = stored(make, tmp_path / "x.pth", dataset=str(tmp_path / "toy"))
-    with pytest.raises(KDError, match="which is no folder's name"):
+    with pytest.raises(KDError, match="which is not the name of a folder"):
         load_student(path)
 
 

@@ -54,6 +54,6 @@ def test_a_teacher_path_that_is_no_path_is_refused(value):
 
 
 def test_a_teacher_path_that_is_a_folder_or_empty_says_so(tmp_path):
-    for path, said in ((str(tmp_path), "is a folder, not a file"), ("", "an empty name")):
+    for path, said in ((str(tmp_path), "is a folder, not a file"), ("", "the name of a checkpoint is empty")):
         with pytest.raises(KDError, match=said):
             made(f"--teacher_path={path}")

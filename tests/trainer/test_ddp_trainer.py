@@ -199,7 +199,7 @@ def unlike(settings):
     """The message where a term draws other lists in one process."""
     bench = bench_of("SLD", settings)
     model = model_of(bench)
-    model.terms[0].items += process_rank()
+    model.terms[0].candidates.ids += process_rank()
     try:
         check_same_lists(model.terms)
     except KDError as error:
