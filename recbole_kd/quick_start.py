@@ -43,17 +43,19 @@ def run_kd(
 
     Args:
         model: the method, such as ``MKD``.
-        dataset: a dataset as RecBole knows them.
+        dataset: the name of a dataset, as RecBole takes it.
         config_file_list: YAML files with RecBole's keys and ours.
         config_dict: the same as a dict.
-        argv: a command line without the program, which overrides the others; ``sys.argv`` is never read.
+        argv: the arguments of a command line, without the program's name; they override the other sources.
+            ``sys.argv`` is never read.
 
     Returns:
         The result, a ``RunResult``: ``teacher``, ``student_alone`` (unless ``baseline`` is off) and ``distilled``, each
         with test_result, valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``,
-        ``versions``. With several teachers ``teachers``, a list, and ``ensemble`` in place of ``teacher``; with
-        ``neighbour_weight`` also ``with_neighbours``. None on every machine but the first, and under torchrun on every
-        rank but 0.
+        ``versions``. With several teachers, ``teachers`` (a list) and ``ensemble`` replace ``teacher``; with
+        ``neighbour_weight`` there is also ``with_neighbours``.
+
+        The function returns None on every machine but the first and, under torchrun, on every rank but 0.
 
     Raises:
         KDError: input that cannot work, before anything is written.
@@ -126,7 +128,10 @@ def _student_config(model_file: str, settings: Mapping, data_path: str | None) -
     """The RecBole Config in a checkpoint, whose model and dataset names were checked. Raises KDError."""
     model, dataset = settings["model"], settings.get("dataset")
     if not is_known_model(settings) or model == "KD_DAGFM":
-        raise KDError(f"'{model_file}' holds a {model}, which cannot be loaded as a student")
+        raise KDError(
+            f"'{model_file}' holds a {model}, which cannot be loaded as a student: it is neither a model of RecBole's "
+            "nor of a module that is imported; import its module first"
+        )
     if not isinstance(dataset, str) or os.path.basename(dataset) != dataset:
         raise KDError(f"'{model_file}' names a dataset {dataset!r}, which is not the name of a folder")
     config = load_for_recbole(model_file)["config"]
@@ -148,7 +153,11 @@ def _check_vocabulary(model_file: str, content: Mapping, config: RecBoleConfig, 
 def objective_function(
     config_dict: dict | None = None, config_file_list: list[str] | str | None = None, saved: bool = True
 ) -> dict[str, Any]:
-    """For RecBole's HyperTuning: one distillation, without the student alone and without latencies.
+    """The objective for RecBole's HyperTuning: distil once. No student is trained alone, no latency is measured.
+
+    Args:
+        config_dict, config_file_list: as of ``run_kd``.
+        saved: whether the student stays in the checkpoint folder.
 
     Returns:
         dict: model, best_valid_score, valid_score_bigger, best_valid_result, test_result.

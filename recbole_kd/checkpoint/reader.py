@@ -153,7 +153,7 @@ class _Archive:
         return content
 
     def storage(self, identity: Any) -> torch.Tensor:
-        """A raw record as a flat tensor of its true length.
+        """The numbers of one record of the archive, as a flat tensor.
 
         Args:
             identity: the persistent id that the pickle gives; not trusted.

@@ -22,7 +22,7 @@ from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
 from recbole_kd.compare.run import Run, execute_run, give_up, read_row
 from recbole_kd.compare.summary import summarise
 from recbole_kd.compare.types import Summary
-from recbole_kd.config.value_checks import metric_names
+from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.io import atomic_write, check_writable_folder, exclusive_folder

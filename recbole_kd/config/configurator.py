@@ -22,6 +22,7 @@ from recbole_kd.config.model_names import (
     resolve_model,
 )
 from recbole_kd.config.recbole_schema import model_defaults, model_keys
+from recbole_kd.config.recbole_value_checks import check_user_values, check_values
 from recbole_kd.config.schema import (
     MODEL_LEVEL_KEYS,
     ONE_SIDE_KEYS,
@@ -33,7 +34,6 @@ from recbole_kd.config.schema import (
 )
 from recbole_kd.config.teacher_entries import TeacherEntry, entries_to_keys
 from recbole_kd.config.unused_keys import find_unused_keys, refuse_unused_keys
-from recbole_kd.config.value_checks import check_user_values, check_values
 from recbole_kd.config.widths import check_width, resolve_widths
 from recbole_kd.errors import KDError
 

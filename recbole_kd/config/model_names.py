@@ -124,7 +124,9 @@ def _class_in(module: ModuleType, name: str) -> type[AbstractRecommender]:
     if not (isinstance(model, type) and issubclass(model, AbstractRecommender)):
         raise KDError(f"the model '{name}' is not a subclass of RecBole's AbstractRecommender")
     if model.__name__ != class_name(name):
-        raise KDError(f"the model '{name}' is a class called {model.__name__}: write {model.__name__} after the colon")
+        raise KDError(
+            f"the model '{name}' is an alias of the class {model.__name__}: write {model.__name__} after the colon"
+        )
     if is_recbole_model(model.__name__):  # RecBole finds defaults, trainers and files by the class's name
         raise KDError(f"the model '{name}' has the name of a RecBole model: rename the class")
     return model

@@ -61,7 +61,7 @@ def latencies(models: Mapping[Any, Any], users: torch.Tensor, k: int, rounds: in
 
     Args:
         models: RecBole models by name.
-        users: user ids, of which up to 256 are ranked in one batch; 8 by a model that scores pair by pair.
+        users: user ids; each round ranks the first 256, or the first 8 for a model that scores pair by pair.
         k: length of the list.
         rounds: number of measured rounds.
 

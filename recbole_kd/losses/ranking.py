@@ -35,13 +35,13 @@ def plackett_luce(
 
 
 def above_tail(listed: torch.Tensor, tail: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    r"""Each listed item alone above a tail, without an order among the listed items.
+    r"""Rank each listed item above all of the tail, without an order among the listed items.
 
     .. math:: \ell = \sum_k \Big(\log\big(e^{x_k} + \sum_j e^{y_j}\big) - x_k\Big)
 
     Args:
         listed: scores x, shape [n, K].
-        tail: the logarithm of the tail's sum, shape [n].
+        tail: :math:`\log \sum_j e^{y_j}`, shape [n].
         mask: bool, shape [n, K]: which entries count.
 
     Returns:
@@ -57,10 +57,10 @@ def above_tail(listed: torch.Tensor, tail: torch.Tensor, mask: torch.Tensor) -> 
 
 
 def extend_tail(tail: torch.Tensor, scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Add entries to a tail that is given by the logarithm of its sum.
+    r"""Add entries to a tail that is given by the logarithm of its sum.
 
     Args:
-        tail: the logarithm of the tail's sum, shape [n].
+        tail: :math:`\log \sum_j e^{y_j}`, shape [n].
         scores: of the further entries, shape [n, K].
         mask: bool, shape [n, K]: which of them count.
 

@@ -26,9 +26,9 @@ from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term import get_term
 from recbole_kd.term.base import Batch, Term
-from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
+from recbole_kd.trainer.sum_reduction import sum_over_rows
 
 TermClasses = Sequence[type[Term]]  # inside Distiller, type is RecBole's ModelType
 

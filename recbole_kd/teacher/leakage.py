@@ -102,8 +102,8 @@ def _check_epoch_order(epochs: Sequence[Any], files: Sequence[str]) -> None:
     for index, (before, after) in enumerate(itertools.pairwise(epochs)):
         if before >= after:
             raise KDError(
-                f"the states are out of order: '{files[index]}' is of epoch {before}, "
-                f"'{files[index + 1]}' of epoch {after}"
+                "states has to list checkpoints by rising epoch, the teacher's own last, and is out of order: "
+                f"'{files[index]}' of epoch {before} comes before '{files[index + 1]}' of epoch {after}"
             )
 
 

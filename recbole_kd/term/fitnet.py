@@ -21,8 +21,9 @@ class FitNet(Term):
     .. math:: L = \mathrm{mean}_{R_U} \ell + \mathrm{mean}_{R_I} \ell, \quad
         \ell(x) = \tfrac{1}{d_T} \| e^T_x - p(e^S_x) \|^2
 
-    R_U and R_I are drawn anew each step, uniform and without replacement from all users and all items: ``kd_rows`` of
-    each, or as many as the batch has positive rows where that is 0.
+    R_U and R_I are drawn anew each step, uniformly and without replacement, from all users and all items. Each has
+    ``kd_rows`` entries; with ``kd_rows: 0``, as many as the batch has positive rows. :math:`e^T` and :math:`e^S` are
+    the vectors of teacher and student, p the projector, :math:`d_T` the teacher's width.
 
     Source: Romero et al., ICLR 2015 (arXiv 1412.6550).
 

@@ -19,10 +19,10 @@ from recbole.trainer import Trainer
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.io import atomic_write, torch_bytes
-from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.options import TrainingFiles
-from recbole_kd.trainer.resume_point import counted_attributes, first_parameters, plain_number, restore_attributes
+from recbole_kd.trainer.resume_state import counted_attributes, first_parameters, plain_number, restore_attributes
 from recbole_kd.trainer.rng import restore_rng, rng_state
+from recbole_kd.trainer.sum_reduction import sum_over_rows
 
 # attributes of the trainer that a resume point holds
 COUNTERS = (
@@ -49,9 +49,9 @@ class ResumableTrainer(Trainer):
 
     Attributes:
         files: the argument.
-        history: the progress that the terms of a method reported: a list of [epoch, number] by name.
+        history: the progress that the method's terms reported: name to a list of [epoch, number].
         valid_scores: the validation score of each evaluated epoch.
-        seconds: duration of the training, including what led to the resume point that it was resumed from.
+        seconds: training time so far, including the time before a resume.
         epoch: the current epoch, from 0.
         step: the current step in that epoch, from 1.
     """

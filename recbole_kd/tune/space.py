@@ -27,7 +27,7 @@ SIDES = ("method", "alone", "teacher")
 BLOCK = {"alone": "student", "teacher": "teacher"}
 DIGITS = 3  # significant digits of a drawn number, to keep recipes readable
 LEARNING = {"learner", "learning_rate", "weight_decay", "train_batch_size"}
-FORMS = "write [0.1, 10, log], [5, 20] or {20, 50, 100}"
+FORMS = "write an interval such as [5, 20] or [0.1, 10, log], or a set such as {20, 50, 100}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,11 @@ Space = dict[str, Interval | Choice]
 
 
 def read_space(file: Path | str) -> Space:
-    """The space in a YAML file. Raises KDError: a file that cannot be read, or an entry that is no range of values."""
+    """The space in a YAML file.
+
+    Raises:
+        KDError: a file that cannot be read, or an entry that is neither an interval nor a set.
+    """
     content = read_yaml(file, "space")
     if not content:
         raise KDError(f"the space '{file}' names no key: write a line such as rrd_weight: [0.1, 10, log]")
@@ -138,7 +142,7 @@ def _parse_entry(key: str, value: Any, file: Path | str) -> Interval | Choice:
     if isinstance(value, dict) and _is_choice(value):
         return Choice(tuple(value))
     if not isinstance(value, list) or not _is_interval(value):
-        raise KDError(f"{key}={value!r} in the space '{file}' is no range of values: {FORMS}")
+        raise KDError(f"{key}={value!r} in the space '{file}' is neither an interval nor a set: {FORMS}")
     low, high = value[:2]
     log = len(value) == 3
     if low >= high or (log and low <= 0):

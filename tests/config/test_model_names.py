@@ -83,7 +83,7 @@ def test_both_kinds_of_names_come_to_a_class(package):
         ("dot_package.models:Dat", "has no Dat"),
         ("dot_package.models:NoModel", "not a subclass of RecBole's AbstractRecommender"),
         ("dot_package.models:BPR", "has the name of a RecBole model"),
-        ("dot_package.models:Alias", "a class called Dot"),
+        ("dot_package.models:Alias", "is an alias of the class Dot"),
     ],
 )
 @pytest.mark.parametrize("key", ["student_model", "teacher_model"])

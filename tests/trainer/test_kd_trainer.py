@@ -13,9 +13,9 @@ from recbole_kd.experiment import make_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.testing import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
-from recbole_kd.trainer.loss_reduction import sum_over_rows
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import TrainingFiles, TrainingOptions
+from recbole_kd.trainer.sum_reduction import sum_over_rows
 from recbole_kd.trainer.training import run_trainer
 
 

@@ -22,7 +22,7 @@ from recbole_kd.testing import ConformanceRun, same_weights
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.options import TrainingFiles
 from recbole_kd.trainer.resumable import ResumableTrainer
-from recbole_kd.trainer.resume_point import counted_attributes, restore_attributes
+from recbole_kd.trainer.resume_state import counted_attributes, restore_attributes
 from recbole_kd.trainer.training import read_done_marker
 
 RUN = [sys.executable, str(Path(__file__).resolve().parents[2] / "run_kd.py")]
