@@ -128,12 +128,11 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
     Raises:
         KDError: it lacks a capability.
     """
-    needs = functools.reduce(operator.or_, (get_term(name).student_needs for name in method_terms(config)))
-    needs |= FACTORS  # a term reads the student by a View, and every View has factors so far
-    if backbone is None or FACTORS not in backbone.capabilities:
-        raise _student_refusal(config["model"], "has no user and item factors that make its scores")
+    needs = functools.reduce(operator.or_, (get_term(name).needs_of_student(config) for name in method_terms(config)))
+    if backbone is None:
+        raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
-        raise _student_refusal(config["model"], f"has no {describe(missing)}, which {config.method} needs")
+        raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
     return backbone
 
 
