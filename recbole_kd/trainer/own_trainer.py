@@ -71,7 +71,9 @@ def over_own_trainer(trainer_class: type[AnyTrainer], config: RecBoleConfig) -> 
 def _combine(trainer_class: type, own: type) -> type:
     bases: tuple[type, ...] = (trainer_class, own)
     if issubclass(trainer_class, PhaseTrainer):
-        bases = (trainer_class, NCLPhases if own is NCLTrainer else own, PhaseTrainer)
+        inner = NCLPhases if own is NCLTrainer else own
+        # all its classes are named: else Python would put PhaseTrainer right after the first one
+        bases = (trainer_class, *inner.__mro__[: inner.__mro__.index(Trainer)], PhaseTrainer)
     name = f"{trainer_class.__name__.removesuffix('Trainer')}{own.__name__}"
     attributes: dict[str, Any] = {
         "__module__": trainer_class.__module__,
