@@ -6,7 +6,7 @@ import operator
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
-from recbole.utils import InputType, ModelType, get_trainer
+from recbole.utils import InputType, ModelType
 
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
@@ -19,6 +19,7 @@ from recbole_kd.errors import KDError
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
+from recbole_kd.trainer.own_trainer import is_resumable, needs_pretraining, own_trainer
 
 STUDENTS = "BPR, LightGCN, NGCF or SimpleX"
 
@@ -61,7 +62,7 @@ def check_settings(config: Config) -> None:
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:
     """Refuse to sum the loss of a model that RecBole's own Trainer does not train: no other one asks us for it."""
-    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
+    if config["kd_reduction"] == "sum" and own_trainer(config) is not Trainer:
         raise KDError(
             f"kd_reduction=sum has no effect on {config['model']}, which has a trainer of its own: leave it out"
         )
@@ -70,8 +71,13 @@ def _check_sum_reduction(config: RecBoleConfig) -> None:
 def _check_student(config: Config) -> None:
     """Refuse a student whose training is not supported yet."""
     name = config["model"]
-    if get_trainer(config["MODEL_TYPE"], name) is not Trainer:
-        raise _student_refusal(name, "has a trainer of its own")
+    if needs_pretraining(config) and not (config["train_stage"] == "finetune" and config["pre_model_path"]):
+        raise KDError(
+            f"student_model={name} is distilled in its last stage: pre-train it in RecBole, and set "
+            "train_stage=finetune and pre_model_path to the checkpoint of its pre-training"
+        )
+    if not is_resumable(config):
+        raise _student_refusal(name, f"is trained by a {own_trainer(config).__name__}")
     if getattr(config.model_class, "input_type", None) != InputType.PAIRWISE:
         raise _student_refusal(name, "does not train on pairs of a positive and a negative item")
     if (config["train_neg_sample_args"] or {}).get("distribution", "none") == "none":
@@ -82,7 +88,14 @@ def _check_student(config: Config) -> None:
 
 
 def check_distributable(config: Config) -> None:
-    """Refuse several processes for a term whose loss cannot be computed in parts. Raises KDError."""
+    """Refuse several processes for a term whose loss cannot be computed in parts, and for a student with a trainer of
+    its own. Raises KDError.
+    """
+    if own_trainer(config) is not Trainer:
+        raise KDError(
+            f"{config['model']} has a trainer of its own, {own_trainer(config).__name__}, which works in one process: "
+            "leave nproc and world_size out"
+        )
     for name in method_terms(config):
         if not get_term(name).distributable:
             raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")

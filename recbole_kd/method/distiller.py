@@ -54,6 +54,8 @@ class Distiller(GeneralRecommender):
         backbone: the adapter by which the terms read the student.
         terms: the terms, in the method's order.
         losses: the last step's losses, detached: ``base`` and one for each term.
+        own_parts: the parts of the student's own loss that count, where it is a tuple: NCL's trainer leaves one out
+            while it warms up.
 
     Raises:
         KDError: a student or a teacher that lacks what the method's terms need.
@@ -62,6 +64,7 @@ class Distiller(GeneralRecommender):
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
     terms: Sequence[Term]
+    own_parts: slice = slice(None)
 
     def __init__(
         self, config: Config | RecBoleConfig, dataset: Dataset, knowledge: BaseKnowledge | None = None
@@ -123,11 +126,39 @@ class Distiller(GeneralRecommender):
         """The terms' progress, by name, for the log and TensorBoard."""
         return {name: value for term in self.terms for name, value in term.progress().items()}
 
-    def calculate_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
-        """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple."""
+    def __getattr__(self, name: str) -> Any:
+        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …"""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "student":
+                raise
+            return getattr(self.student, name)
+
+    def own_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
+        """The student's own loss for its recommendations.
+
+        Args:
+            interaction: the batch.
+            kwargs: what the student's trainer passes besides, as RecVAE's ``encoder_flag``.
+        """
+        calculate_loss = getattr(self.student, "calculate_rs_loss", self.student.calculate_loss)  # MKR's name
+        loss = calculate_loss(interaction, **kwargs)
+        return sum(loss[self.own_parts]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
+
+    def calculate_rs_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
+        """``calculate_loss``, by the name under which MKR's trainer calls it."""
+        return self.calculate_loss(interaction)
+
+    def calculate_loss(self, interaction: Interaction, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple.
+
+        Args:
+            interaction: the batch.
+            kwargs: for the student's own loss.
+        """
         with self.backbone.view(Step(self.batch_reader.query_ids(interaction), interaction)) as view:
-            base: Any = self.student.calculate_loss(interaction)
-            base = sum(base) if isinstance(base, tuple) else base
+            base = self.own_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
                 base = sum_over_rows(base, len(interaction), self.config)
             batch = Batch(*self.batch_reader.read(interaction), view, interaction)

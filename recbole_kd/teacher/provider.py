@@ -28,11 +28,11 @@ from recbole_kd.teacher.leakage import check_same_split, check_score_file, check
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
 from recbole_kd.trainer.options import TrainingOptions
+from recbole_kd.trainer.own_trainer import is_resumable
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
     describe_failure,
-    is_resumable,
     read_done_marker,
     read_trained,
     train,
