@@ -2,9 +2,7 @@
 
 import copy
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from recbole_kd.config.devices import gpu_defaults, record_written_devices, visi
 from recbole_kd.config.key_files import Key
 from recbole_kd.config.layering import SIDES, Layers
 from recbole_kd.config.model_names import (
-    class_name,
     is_model_path,
     model_path_keys,
     model_reference,
@@ -32,30 +29,15 @@ from recbole_kd.config.schema import (
     resolve_terms,
     student_only_keys,
 )
-from recbole_kd.config.teacher_entries import TeacherEntry, entries_to_keys
+from recbole_kd.config.teacher_entries import TeacherEntry
+from recbole_kd.config.teacher_specs import TeacherSpec, check_ensemble_weights, teacher_keys, teacher_labels
 from recbole_kd.config.unused_keys import find_unused_keys, refuse_unused_keys
 from recbole_kd.config.widths import check_width, resolve_widths
-from recbole_kd.errors import KDError
 
 # the largest evaluation batch where each pair takes hundreds of numbers: scores pair by pair, or sampled items
 PAIRWISE_EVAL_BATCH = 100_000
 # what a Config has beside a RecBole Config
 _OWN_ATTRIBUTES = ("method", "teachers", "unused_keys", "choices")
-
-
-@dataclass(frozen=True)
-class TeacherSpec:
-    """A teacher that a run will have.
-
-    Attributes:
-        entry: the teacher as the user names it.
-        label: its name in tables and messages.
-        config: its plain RecBole Config; None for a file of scores.
-    """
-
-    entry: TeacherEntry
-    label: str
-    config: RecBoleConfig | None
 
 
 class ModelConfig(RecBoleConfig):
@@ -146,7 +128,7 @@ class Config(ModelConfig):
         names = {
             "kd_method": layers.method,
             "student_model": layers.student_model,
-            **_teacher_keys(layers.teachers, models),
+            **teacher_keys(layers.teachers, models),
         }
         settings = {**layers.plain, **layers.block("student"), **names}
         super().__init__(layers.student_model, layers.dataset, {**defaults, **student_width}, settings)
@@ -161,13 +143,13 @@ class Config(ModelConfig):
                 layers.teachers, models, checkpoints, teacher_widths, strict=True
             )
         ]
-        labels = _teacher_labels(layers.teachers, models)
+        labels = teacher_labels(layers.teachers, models)
         self.teachers = tuple(map(TeacherSpec, layers.teachers, labels, configs))
         self._check(keys, shared)
 
     def _check(self, keys: Mapping[str, Key], shared: Mapping[str, Any]) -> None:
         """Check the values of all sides. Raises KDError."""
-        _check_weights(self["ensemble_weights"], self.teachers)
+        check_ensemble_weights(self["ensemble_weights"], self.teachers)
         configs = [teacher.config for teacher in self.teachers if teacher.config is not None]
         for config in configs:
             for name in [*shared, *(key for key in ONE_SIDE_KEYS if config[key] is not None)]:
@@ -261,37 +243,3 @@ def _teacher_config(
         defaults = {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
     # a copy, because RecBole completes nested values in place
     return without_wandb(plain_config(ModelConfig(model, layers.dataset, defaults, copy.deepcopy(settings))))
-
-
-def _teacher_keys(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> dict[str, Any]:
-    """The keys that name the teachers, as the config holds them."""
-    names = models[0] if len(models) == 1 else [model for model in models if model] or None
-    return {"teacher_path": None, "teachers": None, **entries_to_keys(entries), "teacher_model": names}
-
-
-def _check_weights(weights: Any, teachers: Sequence[TeacherSpec]) -> None:
-    if weights is None:
-        return
-    numbers = all(
-        isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0 < weight < math.inf
-        for weight in weights
-    )
-    if len(teachers) < 2 or len(weights) != len(teachers) or not numbers:
-        raise KDError(
-            f"ensemble_weights={weights!r} is out of range: it takes a number above 0 for each of several teachers, "
-            f"and there {'is one' if len(teachers) == 1 else f'are {len(teachers)}'}"
-        )
-
-
-def _teacher_labels(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> list[str]:
-    """A label for each teacher: its model's name, or its file's; with its keys and file where names are equal."""
-    names = [
-        class_name(model) if model else Path(str(entry.scores)).name
-        for entry, model in zip(entries, models, strict=True)
-    ]
-    labels = []
-    for entry, name in zip(entries, names, strict=True):
-        details = [f"{key}={value}" for key, value in entry.keys.items()]
-        details += [Path(entry.path).name] if entry.path else []
-        labels.append(" ".join([name, *details]) if names.count(name) > 1 else name)
-    return labels

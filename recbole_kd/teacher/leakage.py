@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from recbole.config import Config as RecBoleConfig
 
-from recbole_kd.config.configurator import Config, TeacherSpec, plain_config
+from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.recbole_schema import model_keys
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import Fingerprint
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.data.split_settings import FILTER_KEYS, SPLIT_KEYS, differing_keys
