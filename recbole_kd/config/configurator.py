@@ -18,6 +18,7 @@ from recbole_kd.config.model_names import (
     model_reference,
     resolve_model,
 )
+from recbole_kd.config.protocol import Protocol, default_negatives
 from recbole_kd.config.recbole_schema import model_defaults, model_keys
 from recbole_kd.config.recbole_value_checks import check_user_values, check_values
 from recbole_kd.config.schema import (
@@ -36,6 +37,8 @@ from recbole_kd.config.widths import check_width, resolve_widths
 
 # the largest evaluation batch where each pair takes hundreds of numbers: scores pair by pair, or sampled items
 PAIRWISE_EVAL_BATCH = 100_000
+# keys of the data that decide the shape of a model's weights: position embeddings are as long as its sequences
+_SHAPE_KEYS = {"MAX_ITEM_LIST_LENGTH"}
 # what a Config has beside a RecBole Config
 _OWN_ATTRIBUTES = ("method", "teachers", "unused_keys", "choices")
 
@@ -125,24 +128,33 @@ class Config(ModelConfig):
 
         keys = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
         defaults = _defaults_of(keys, layers)
+        protocol = Protocol.of(layers, models, checkpoints)
         names = {
             "kd_method": layers.method,
             "student_model": layers.student_model,
             **teacher_keys(layers.teachers, models),
         }
         settings = {**layers.plain, **layers.block("student"), **names}
-        super().__init__(layers.student_model, layers.dataset, {**defaults, **student_width}, settings)
+        super().__init__(
+            layers.student_model,
+            layers.dataset,
+            {**_with_pairwise_batches(layers.student_model, defaults), **protocol.student, **student_width},
+            settings,
+        )
         for name, key in keys.items():
             key.check(self[name])
 
         # learning_rate is the student's, where a method has its own default for it
         shared = {name: value for name, value in defaults.items() if name not in kd_keys() | student_only_keys()}
         configs = [
-            _teacher_config(layers, entry, model, checkpoint or {}, {**shared, **width})
+            _teacher_config(
+                layers, entry, model, checkpoint or {}, {**shared, **protocol.teacher(model, self), **width}
+            )
             for entry, model, checkpoint, width in zip(
                 layers.teachers, models, checkpoints, teacher_widths, strict=True
             )
         ]
+        self.choices += protocol.choices(self, [config for config in configs if config is not None])
         labels = teacher_labels(layers.teachers, models)
         self.teachers = tuple(map(TeacherSpec, layers.teachers, labels, configs))
         self._check(keys, shared)
@@ -216,6 +228,13 @@ def _defaults_of(keys: Mapping[str, Key], layers: Layers) -> dict[str, Any]:
     return defaults
 
 
+def _with_pairwise_batches(model: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults, with smaller evaluation batches for a model that scores pair by pair."""
+    if resolve_model(model).full_sort_predict is not AbstractRecommender.full_sort_predict:
+        return dict(defaults)
+    return {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
+
+
 def _ranks_samples(eval_args: Any) -> bool:
     """Whether a part is ranked against sampled items, as ``mode: uni100`` requests."""
     mode = eval_args.get("mode") if isinstance(eval_args, dict) else None
@@ -233,13 +252,15 @@ def _teacher_config(
     if model is None:
         return None
     of_student = student_only_keys(layers.student_model, model)
-    settings = {
-        **{key: value for key, value in layers.plain.items() if key not in of_student},
+    own = {
         **layers.block("teacher"),
         **entry.keys,
-        **{key: value for key, value in checkpoint.items() if key in model_keys(model)},
+        **{key: value for key, value in checkpoint.items() if key in model_keys(model) | _SHAPE_KEYS},
     }
-    if resolve_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
-        defaults = {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
+    settings = {key: value for key, value in layers.plain.items() if key not in of_student} | own
+    negatives = default_negatives(model, own)
+    if negatives and "train_neg_sample_args" not in own:  # a plain key is for the sides that draw negatives
+        settings.pop("train_neg_sample_args", None)
+    defaults = {**_with_pairwise_batches(model, defaults), **negatives}
     # a copy, because RecBole completes nested values in place
     return without_wandb(plain_config(ModelConfig(model, layers.dataset, defaults, copy.deepcopy(settings))))

@@ -188,11 +188,11 @@ def check_width(side: str, config: RecBoleConfig) -> None:
     for key in dict.fromkeys((*LEADING_KEYS, *FOLLOWING_KEYS)):
         if key in known:
             _check_width_value(side, key, config[key])
-    heads, key = config["n_heads"], leading_key(model)
-    if "n_heads" in known and key is not None and isinstance(heads, int) and heads > 0 and config[key] % heads:
+    heads, leading = config["n_heads"], leading_key(model)
+    if "n_heads" in known and leading is not None and isinstance(heads, int) and heads > 0 and config[leading] % heads:
         raise KDError(
-            f"{side}.{key}={config[key]} is not a multiple of n_heads={heads}, and {class_name(model)} divides its "
-            f"width among its attention heads: write {side}.{key}={heads * math.ceil(config[key] / heads)}"
+            f"{side}.{leading}={config[leading]} is not a multiple of n_heads={heads}, and {class_name(model)} divides "
+            f"its width among its attention heads: write {side}.{leading}={heads * math.ceil(config[leading] / heads)}"
         )
 
 
