@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recbole.config import Config as RecBoleConfig
+from recbole.data import get_dataloader
+from recbole.data.dataloader import UserDataLoader
 from recbole.utils import InputType, ModelType
 
 from recbole_kd.config.model_names import class_name, model_reference, resolve_model
@@ -132,6 +134,15 @@ def _trains_on_all_items(model: str, settings: Mapping[str, Any]) -> bool:
     loss_type = settings.get("loss_type", model_defaults(model).get("loss_type"))
     input_type = getattr(model_class, "input_type", None)  # SINE draws a negative item under every loss
     return model_class.type == ModelType.SEQUENTIAL and loss_type == "CE" and input_type != InputType.PAIRWISE
+
+
+def samples_negatives(config: RecBoleConfig) -> bool:
+    """Whether a model's training draws negative items: autoencoders read users' rows, CE is over all items.
+
+    Args:
+        config: the model's Config.
+    """
+    return get_dataloader(config, "train") is not UserDataLoader and not _samples_nothing(config)
 
 
 def _samples_nothing(config: RecBoleConfig) -> bool:

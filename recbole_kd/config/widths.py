@@ -179,6 +179,12 @@ def width_entry(config: RecBoleConfig) -> tuple[str, int] | None:
     return None if key is None or config[key] is None else (key, config[key])
 
 
+def describe_width(config: RecBoleConfig | None) -> str:
+    """A model's width for the log, such as ``, hidden_size 64``; empty for a file of scores and without a width."""
+    entry = width_entry(config) if config is not None else None
+    return f", {entry[0]} {entry[1]}" if entry is not None else ""
+
+
 def check_width(side: str, config: RecBoleConfig) -> None:
     """Refuse widths that are not whole numbers above 0, or that the attention heads do not divide. Raises KDError."""
     model = model_reference(config)
