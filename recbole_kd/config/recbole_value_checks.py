@@ -159,9 +159,10 @@ def _check_sequences(config: RecBoleConfig) -> None:
     length = config["MAX_ITEM_LIST_LENGTH"]
     if not isinstance(length, int) or isinstance(length, bool) or length < 1:
         raise KDError(f"MAX_ITEM_LIST_LENGTH={length!r} is out of range: it takes an int in [1, inf)")
-    if "loss_type" in model_defaults(model_reference(config)) and not hasattr(config.model_class, "input_type"):
-        if config["loss_type"] not in LOSS_TYPES:
-            raise KDError(f"loss_type={config['loss_type']!r} is not one of {', '.join(LOSS_TYPES)}")
+    # RecBole chooses the form of the batches by the loss, unless the model's class does
+    chooses = "loss_type" in model_defaults(model_reference(config)) and not hasattr(config.model_class, "input_type")
+    if chooses and config["loss_type"] not in LOSS_TYPES:
+        raise KDError(f"loss_type={config['loss_type']!r} is not one of {', '.join(LOSS_TYPES)}")
 
 
 def _check_intervals(config: RecBoleConfig) -> None:
