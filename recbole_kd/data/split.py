@@ -14,7 +14,7 @@ import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader import AbstractDataLoader
-from recbole.data.dataset import Dataset
+from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import ModelType, init_seed
 
 from recbole_kd.data.atomic_files import check_headers
@@ -200,9 +200,8 @@ def prepare_split(config: Config) -> Split:
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
     tokens = read_tokens(dataset)
-    repeated = _repeated_pairs(train._dataset)  # a pair that the data hold twice is trained on twice
-    train_hash = sha256_of(pairs["train"], repeated) if repeated.size else sha256_of(pairs["train"])
-    fingerprint = Fingerprint(sha256_of(*tokens), train_hash, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    hashes = (_hash_training(train._dataset, pairs["train"]), sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    fingerprint = Fingerprint(sha256_of(*tokens), *hashes)
     _mask_test(config, loaders, pairs)
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint, built)
 
@@ -212,6 +211,14 @@ def _read_loaders(config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ..
     dataset = create_dataset(config)
     check_columns(config, dataset)
     return dataset, data_preparation(config, dataset)
+
+
+def _hash_training(dataset: Dataset, pairs: np.ndarray) -> str:
+    """The hash of the training part; of sequences also the order of its rows and the lengths of their histories."""
+    if isinstance(dataset, SequentialDataset):
+        return sha256_of(_pair_ids(dataset), dataset.inter_feat[dataset.item_list_length_field].numpy())
+    repeated = _repeated_pairs(dataset)  # a pair that the data hold twice is trained on twice
+    return sha256_of(pairs, repeated) if repeated.size else sha256_of(pairs)
 
 
 def _mask_test(config: Config, loaders: Sequence[AbstractDataLoader], pairs: dict[str, np.ndarray]) -> None:

@@ -45,7 +45,7 @@ def check_trainings(config: Config, data: Split) -> None:
                 f"teachers {first} and {number}, {spec.label}, have the same settings and would be identical: "
                 "give one of them other keys, or leave it out"
             )
-        if differing_keys(SPLIT_KEYS, spec.config, student):
+        if spec.config["MODEL_TYPE"] != student["MODEL_TYPE"] or differing_keys(SPLIT_KEYS, spec.config, student):
             with preserve_rng():
                 check_same_split(config, spec, data.fresh(spec.config), data)
 
@@ -60,11 +60,21 @@ def check_measures(config: Config) -> None:
     for spec in config.teachers:
         teacher = measurement_settings(spec.config) if spec.config is not None else student
         for key in student:
+            if (
+                key == "repeatable"
+                and spec.config is not None
+                and _is_sequential(spec.config) != _is_sequential(config)
+            ):
+                continue  # RecBole has True for a sequential model and False for others
             if teacher[key] != student[key]:
                 raise KDError(
                     f"the teacher {spec.label} would be measured by {key} {teacher[key]}, the student "
                     f"{config['model']} by {student[key]}: write it once, outside the blocks 'teacher' and 'student'"
                 )
+
+
+def _is_sequential(config: RecBoleConfig) -> bool:
+    return bool(config["MODEL_TYPE"] == ModelType.SEQUENTIAL)
 
 
 def measurement_settings(config: RecBoleConfig) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole_kd.backbone.base import CACHES, Backbone
 from recbole_kd.backbone.training_rows import is_sequential
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.config.configurator import Config, TeacherSpec
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.split import Split
 from recbole_kd.distributed.process_group import SHARED_FOLDER_HINT, process_rank
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, error_sentence

@@ -329,5 +329,5 @@ def test_stages_before_the_last_one_are_not_resumable_and_no_students(settings, 
 
 def test_several_processes_are_refused_for_a_special_trainer():
     config = {"MODEL_TYPE": None, "model": "RecVAE"}
-    with pytest.raises(KDError, match="RecVAE has a trainer of its own, RecVAETrainer, .* leave nproc and world_size"):
+    with pytest.raises(KDError, match=r"RecVAE has a trainer of its own, RecVAETrainer, .* leave nproc and world_size"):
         check_distributable(config)
