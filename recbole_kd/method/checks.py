@@ -6,7 +6,7 @@ import operator
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
-from recbole.utils import ModelType, get_trainer
+from recbole.utils import ModelType
 
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
@@ -18,13 +18,13 @@ from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
 from recbole_kd.method.terms import method_terms
 from recbole_kd.method.unsupported import (
-    LAST_STAGE,
     missing_package_of,
     reason_not_student,
     reason_not_teacher,
 )
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
+from recbole_kd.trainer.own_trainer import is_resumable, needs_pretraining, own_trainer
 
 STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
 
@@ -69,7 +69,7 @@ def check_settings(config: Config) -> None:
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:
     """Refuse to sum the loss of a model that RecBole's own Trainer does not train: no other one asks us for it."""
-    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
+    if config["kd_reduction"] == "sum" and own_trainer(config) is not Trainer:
         raise KDError(
             f"kd_reduction=sum has no effect on {config['model']}, which has a trainer of its own: leave it out"
         )
@@ -78,12 +78,13 @@ def _check_sum_reduction(config: RecBoleConfig) -> None:
 def _check_student(config: Config) -> None:
     """Refuse a student whose training cannot begin with these settings."""
     name = config["model"]
-    stage = LAST_STAGE.get(name)
-    if stage is not None and config["train_stage"] != stage:
+    if needs_pretraining(config) and not (config["train_stage"] == "finetune" and config["pre_model_path"]):
         raise KDError(
-            f"student_model={name} with train_stage={config['train_stage']} learns no ranking: pretrain it in RecBole, "
-            f"and write train_stage={stage} and its checkpoint as pre_model_path"
+            f"student_model={name} is distilled in its last stage: pre-train it in RecBole, and set "
+            "train_stage=finetune and pre_model_path to the checkpoint of its pre-training"
         )
+    if not is_resumable(config):
+        raise _student_refusal(name, f"is trained by a {own_trainer(config).__name__}")
     _check_order("student", config)
     _check_negatives(config)
 
@@ -114,7 +115,14 @@ def _check_negatives(config: Config) -> None:
 
 
 def check_distributable(config: Config) -> None:
-    """Refuse several processes for a term whose loss cannot be computed in parts. Raises KDError."""
+    """Refuse several processes for a term whose loss cannot be computed in parts, and for a student with a trainer of
+    its own. Raises KDError.
+    """
+    if own_trainer(config) is not Trainer:
+        raise KDError(
+            f"{config['model']} has a trainer of its own, {own_trainer(config).__name__}, which works in one process: "
+            "leave nproc and world_size out"
+        )
     for name in method_terms(config):
         if not get_term(name).distributable:
             raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
@@ -160,12 +168,11 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
     Raises:
         KDError: it lacks a capability.
     """
-    needs = functools.reduce(operator.or_, (get_term(name).student_needs for name in method_terms(config)))
-    needs |= FACTORS  # a term reads the student by a View, and every View has factors so far
-    if backbone is None or FACTORS not in backbone.capabilities:
-        raise _student_refusal(config["model"], "has no user and item factors that make its scores")
+    needs = functools.reduce(operator.or_, (get_term(name).needs_of_student(config) for name in method_terms(config)))
+    if backbone is None:
+        raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
-        raise _student_refusal(config["model"], f"has no {describe(missing)}, which {config.method} needs")
+        raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
     return backbone
 
 

@@ -11,6 +11,7 @@ from recbole.utils import ModelType, get_trainer
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.training_rows import training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import Split
 from recbole_kd.data.split_settings import SPLIT_KEYS, differing_keys
@@ -116,7 +117,7 @@ def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:
     """
     with preserve_rng():
         try:
-            return backbone_of(build_seeded_model(config, dataset))
+            return backbone_of(build_seeded_model(config, dataset), training_queries(config, dataset))
         except ImportError as error:
             raise missing_package(config, error) from error
         except KDError:
