@@ -14,6 +14,9 @@ from recbole.utils import InputType, ModelType
 from torch import nn
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import Step
+from recbole_kd.backbone.capabilities import VECTORS
+from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
 from recbole_kd.data.split import distinct_pairs, prepare_split
@@ -25,7 +28,8 @@ from recbole_kd.method.configuration import build_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch, BatchReader
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 from recbole_kd.trainer.sum_reduction import sum_over_rows
@@ -71,27 +75,39 @@ class Distiller(GeneralRecommender):
         self.config = config
         self.student = build_model(config, dataset)
         with preserve_rng():
-            self.backbone = check_student_capabilities(config, backbone_of(self.student))
+            backbone = backbone_of(self.student, training_queries(config, dataset))
+            self.backbone = check_student_capabilities(config, backbone)
+        if is_sequential(config):
+            number_rows(dataset)  # the loader holds this dataset, and a batch then says which rows it has
         if knowledge is None:
             with preserve_rng():
                 knowledge = _provide_knowledge(config, dataset)
         check_capabilities(config, knowledge.capabilities, "this teacher offers")
-        with preserve_rng(), self.backbone.eval_view() as view:
-            width = view.width
+        width = self._width()
         with seeded_rng(config["seed"]):
             terms = self.build_terms([get_term(name) for name in method_terms(config)], config, knowledge, width)
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
+        self.batch_reader = BatchReader(config, knowledge.interactions)
         self.losses: dict[str, torch.Tensor] = {}
 
+    def _width(self) -> int | None:
+        """The width of the student's vectors; None for a student that gives scores alone."""
+        if VECTORS not in self.backbone.capabilities:
+            return None
+        with preserve_rng(), self.backbone.eval_view() as view:
+            return view.width
+
     @classmethod
-    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
+    def build_terms(
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int | None
+    ) -> list[Term]:
         """The terms of the method. A composed method whose terms share a module overrides this.
 
         Args:
             term_classes: the classes of the terms, in the method's order.
             config: the run's Config.
             knowledge: the teacher's knowledge.
-            width: d_S, the width of the student's vectors.
+            width: d_S, the width of the student's vectors; None for a student that gives scores alone.
         """
         return [term_class(config, knowledge, width) for term_class in term_classes]
 
@@ -141,12 +157,11 @@ class Distiller(GeneralRecommender):
             interaction: the batch.
             kwargs: for the student's own loss.
         """
-        user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
-        with self.backbone.view() as view:
+        with self.backbone.view(Step(self.batch_reader.query_ids(interaction), interaction)) as view:
             base = self.own_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
-                base = sum_over_rows(base, len(user), self.config)
-            batch = Batch(user, pos, neg, view, interaction)
+                base = sum_over_rows(base, len(interaction), self.config)
+            batch = Batch(*self.batch_reader.read(interaction), view, interaction)
             weight = math.prod(term.base_weight for term in self.terms)
             losses = {"base": self.config["kd_base_weight"] * weight * base}
             for term in self.terms:
