@@ -15,7 +15,7 @@ from recbole_kd.compare.data_checks import check_datasets, check_given_teachers
 from recbole_kd.compare.executor import InlineExecutor, make_executor
 from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.latency import speed_file, time_models
-from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, read_plan
+from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, make_run_config, read_plan
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
 from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
@@ -24,7 +24,6 @@ from recbole_kd.compare.summary import summarise
 from recbole_kd.compare.types import Summary
 from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
 from recbole_kd.io import atomic_write, check_writable_folder, exclusive_folder
 
 Row = dict[str, Any]
@@ -78,7 +77,7 @@ def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:
     """The metric that is shown first. Raises KDError where it is not evaluated on every dataset."""
     chosen = plan.metric
     for run in (run for run in runs if run.name == TEACHER and run.seed == plan.seeds[0]):
-        config = make_config(config_dict=run.keys)
+        config = make_run_config(run.keys)
         names = metric_names(config)
         chosen = chosen or ("ndcg@10" if "ndcg@10" in names else config["valid_metric"].lower())
         if chosen not in names:

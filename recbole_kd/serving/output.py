@@ -137,7 +137,7 @@ def check_folder(output: str | os.PathLike[str], overwrite: bool) -> None:
     """Refuse, before any work, a folder that cannot be written; only an earlier export is replaced. Raises KDError."""
     path = Path(output)
     check_output_file("output", str(path.absolute() / MANIFEST))
-    if path.is_file():
+    if os.path.isfile(path):
         raise KDError(f"output '{path}' is a file: an export is a folder, so name one")
     empty = path.is_dir() and not any(path.iterdir())
     if path.exists() and not empty:
