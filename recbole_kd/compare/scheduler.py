@@ -24,8 +24,10 @@ from recbole_kd.compare.summary import summarise
 from recbole_kd.compare.types import Summary
 from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.errors import KDError
-from recbole_kd.io import atomic_write, check_writable_folder, exclusive_folder
+from recbole_kd.io import atomic_write, check_output_file, exclusive_folder
+from recbole_kd.trainer.output_checks import check_checkpoint_folder
 
+OUTPUTS = ("summary.json", "summary.csv", "summary.tex", "runs.csv", "report.html")
 Row = dict[str, Any]
 Executor = InlineExecutor | ProcessPoolExecutor
 
@@ -55,22 +57,34 @@ def compare(plan: ComparisonPlan | Path | str) -> Summary:
 
 
 def _compare(plan: ComparisonPlan, folder: Path) -> Summary:
-    check_writable_folder("folder", folder)
+    for name in OUTPUTS:
+        check_output_file("folder", folder / name)
     runs = plan_runs(plan)
+    _check_outputs(runs)
     metric = _headline_metric(plan, runs)
     _check(runs)
     with exclusive_folder(folder):
         unfinished = _complete(runs, plan.processes)
         summary = summarise(plan, runs, metric, unfinished)
-        for file, text in {
-            "summary.json": json.dumps(summary, indent=1) + "\n",
-            "summary.csv": summary_csv(summary),
-            "summary.tex": latex(summary),
-            "runs.csv": runs_csv(runs),
-            "report.html": page(summary, runs),
-        }.items():
+        texts = (
+            json.dumps(summary, indent=1) + "\n",
+            summary_csv(summary),
+            latex(summary),
+            runs_csv(runs),
+            page(summary, runs),
+        )
+        for file, text in zip(OUTPUTS, texts, strict=True):
             atomic_write(folder / file, text.encode())
         return summary
+
+
+def _check_outputs(runs: Sequence[Run]) -> None:
+    """Refuse a plan with a file that cannot be written. Raises KDError."""
+    for run in runs:
+        for file in (run.file, speed_file(run.file)):
+            check_output_file("folder", file)
+        name = f"{run.keys.get('student_model', 'BPR')}-{run.keys['dataset']}-{run.method}"
+        check_checkpoint_folder("folder", run.keys["checkpoint_dir"], name)
 
 
 def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:

@@ -28,7 +28,7 @@ from recbole_kd.data.split_settings import (
     check_split_settings,
     differing_keys,
 )
-from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 NO_PATH = os.path.join(os.devnull, "none")
 PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
@@ -186,6 +186,8 @@ def _describe_errors(config: Config) -> Iterator[None]:
     except KDError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
 
 

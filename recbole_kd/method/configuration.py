@@ -7,7 +7,7 @@ from recbole_kd.config.configurator import Config
 from recbole_kd.config.layering import Layers
 from recbole_kd.config.model_names import is_known_model, model_reference
 from recbole_kd.config.teacher_entries import TeacherEntry
-from recbole_kd.errors import KDError
+from recbole_kd.errors import KDError, is_out_of_memory
 from recbole_kd.method.checks import check_model_types, check_settings, find_unused_teacher_keys
 
 
@@ -22,6 +22,8 @@ def build_config(layers: Layers) -> Config:
     except KDError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
+        if is_out_of_memory(error):
+            raise
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
     check_settings(config)
     find_unused_teacher_keys(config, layers)
