@@ -177,9 +177,9 @@ def _tsv(path: Path) -> pd.DataFrame:
         raise KDError(f"the file of scores '{path}' holds a NUL character: write text in UTF-8, without it")
     # with a header, pandas would take the first field of longer lines for the name of the row
     rows = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
-    short = rows.isna().any(axis=1)
-    if short.any():
-        raise KDError(f"row {int(short.to_numpy().argmax()) + 1} of '{path}' has fewer fields than its header")
+    incomplete = (rows == "").any(axis=1).to_numpy()
+    if incomplete.any():
+        raise KDError(f"row {int(incomplete.argmax()) + 1} of '{path}' lacks a value")
     names, frame = [str(name).partition(":")[0] for name in rows.iloc[0]], rows.iloc[1:].reset_index(drop=True)
     if len(names) != 3 or names[2] not in THIRD_COLUMNS:
         raise KDError(

@@ -38,7 +38,7 @@ def test_ranks_become_scores_and_quotes_are_those_of_csv(read):
     [
         (b"user\titem\tscore\nr1\ta\tx\t1\nr2\tb\ty\t2\n", ["Expected 3 fields in line 2, saw 4"]),
         (b"user\titem\tscore\na\tx\t1\t\nb\ty\t2\t\n", ["Expected 3 fields in line 2, saw 4"]),
-        (b"user\titem\tscore\na\tx\t1\nb\ty\n", ["row 3", "fewer fields"]),
+        (b"user\titem\tscore\na\tx\t1\nb\ty\n", ["row 3", "lacks a value"]),
         (b"user\titem\tscore\na\0b\tx\t1\n", ["NUL"]),
         (b"user\titem\tscore\na\xff\tx\t1\n", ["cannot be read", "utf-8"]),
         (b"user\titem\tscore\na\tx\t1+2j\n", ["cannot be read", "1+2j"]),
