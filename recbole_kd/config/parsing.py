@@ -7,12 +7,14 @@ from typing import Any
 
 from recbole_kd.config.literals import parse_literal, parse_text, parse_yaml
 from recbole_kd.config.plain_values import to_plain_value
+from recbole_kd.config.recbole_schema import recbole_texts
 from recbole_kd.config.schema import method_keys, method_names
 from recbole_kd.config.teacher_entries import parse_path_or_list
 from recbole_kd.errors import KDError, did_you_mean
 
 # these stay text: a file may be called 10 or None.pth
 PATH_KEYS = {"teacher_path", "result_file", "data_path", "checkpoint_dir", "dataset_save_path", "dataloaders_save_path"}
+TEXT_KEYS = {"dataset", *recbole_texts()} - {"gpu_id"}
 SHORT_FLAGS = {"-m": "model", "-d": "dataset"}
 FLAGS = ("--list", "--list-recipes", "--explain", "--help")
 
@@ -117,7 +119,9 @@ def _typed(key: str, text: str) -> Any:
     if key in PATH_KEYS or key.endswith("_num_interval"):  # [5,10] is an interval, not a list
         return None if text == "None" else text
     value = parse_text(text)
-    return text if key == "dataset" and isinstance(value, (int, float)) else value  # a name may be a number
+    if key in TEXT_KEYS and not isinstance(value, (str, type(None))):  # a name may be a number
+        return text
+    return value
 
 
 def _parse_teacher_list(text: str) -> Any:
