@@ -255,6 +255,7 @@ def _resolve(
         raise KDError("no dataset was given: write --dataset=ml-100k, say")
     if not isinstance(dataset, (str, int)):  # a folder may be called 2020
         raise KDError(f"dataset={dataset!r} is not a name: write --dataset=ml-100k, say, one dataset a run")
+    _check_dataset_name(str(dataset))
     check_method_name(method)
     student = plain.pop("student_model", None) or method_keys(method)["student_model"].default
     teachers = parse_teacher_entries(
@@ -265,6 +266,14 @@ def _resolve(
         if entry.model is not None:
             _check_model("teacher_model", entry.model)
     return method, str(dataset), student, teachers, plain
+
+
+def _check_dataset_name(name: str) -> None:
+    """Refuse a path: RecBole would look for the file path/path.inter."""
+    folder, base = os.path.split(name.rstrip(os.sep))
+    if base in ("", ".", "..") or os.path.basename(name) != name:
+        remedy = f"write --data_path={folder or '.'} --dataset={base}" if base.strip(".") else "write --dataset=ml-100k"
+        raise KDError(f"dataset={name!r} is not the name of a folder below data_path: {remedy}")
 
 
 def _check_model(key: str, name: Any) -> None:

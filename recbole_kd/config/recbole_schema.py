@@ -66,6 +66,16 @@ def _common_source() -> str:
 
 
 @functools.cache
+def other_parameter_names(model: str) -> frozenset[str] | None:
+    """What a model keeps in its checkpoint beside its weights, by its source; None where the source does not tell."""
+    source = model_source(model)
+    lists = re.findall(r"other_parameter_name\s*=\s*\[(.*?)\]", source, re.S)
+    if len(lists) != len(re.findall(r"other_parameter_name\s*=", source)):
+        return None
+    return frozenset(name for names in lists for name in re.findall(r"""["'](\w+)["']""", names))
+
+
+@functools.cache
 def recbole_numbers() -> dict[str, str]:
     """RecBole's shared keys that are numbers: name to ``int`` or ``float``, by the comments in its YAML file."""
     text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")

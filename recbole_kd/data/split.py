@@ -236,6 +236,11 @@ def _describe_errors(config: Config) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
+        if isinstance(error, UnicodeError):
+            raise KDError(
+                f"the files of the dataset '{config['dataset']}' are not text in {config['encoding'] or 'utf-8'} "
+                f"({error_sentence(error)}): set encoding to the one they have, encoding=latin-1, say"
+            ) from error
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
 
 
