@@ -77,13 +77,19 @@ def reason_labels_unused(threshold: Any, models: Iterable[str], eval_args: Any) 
         models: the models of the run.
         eval_args: the value of ``eval_args``.
     """
-    if "labeled" in str(eval_args) or any(reads_key("LABEL_FIELD", model_source(model)) for model in models):
+    if "labeled" in str(eval_args) or any(map(_reads_labels, models)):
         return None
     column, limit = next(iter(threshold.items())) if isinstance(threshold, dict) and threshold else ("rating", 4)
     return (
         "threshold changes nothing, because it sets labels, and these models learn from positives alone: to keep "
         f"positives only write val_interval={{'{column}': '[{limit},inf)'}}"
     )
+
+
+@functools.cache
+def _reads_labels(model: str) -> bool:
+    classes = (kind for kind in resolve_model(model).__mro__ if kind.__module__.partition(".")[0] != "torch")
+    return any(reads_key("LABEL_FIELD", inspect.getsource(kind)) for kind in classes if kind is not object)
 
 
 def _as_list(value: Any) -> list[Any]:

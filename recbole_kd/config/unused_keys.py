@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_kd.config.model_names import class_name
 from recbole_kd.config.recbole_schema import model_keys, model_reads
-from recbole_kd.config.run_reads import OVERWRITTEN, reason_labels_unused, reason_unread
+from recbole_kd.config.run_reads import reason_labels_unused, reason_unread
 from recbole_kd.config.schema import ONE_SIDE_KEYS, kd_keys, method_keys, method_names, resolve_terms, student_only_keys
 from recbole_kd.config.teacher_entries import TeacherEntry
 from recbole_kd.errors import KDError
@@ -49,7 +49,6 @@ def find_unused_keys(
             unused[name] = (
                 f"{name} reaches the student, and {class_name(student)} has no such key: {_remedy(key, teachers)}"
             )
-    unused |= _keys_without_reader(layers, student, [model for model in teachers if model is not None])
     if layers.plain.get("dataloaders_save_path"):
         unused["dataloaders_save_path"] = (
             "dataloaders_save_path changes nothing, because each training makes its own loaders: leave it out"
@@ -63,23 +62,31 @@ def find_unused_keys(
         for key, value in entry.keys.items():
             if reason := reason_unused(key, value, entry, model, checkpoint):
                 unused[f"{ENTRY_PREFIX}{key}"] = f"{key} in teachers changes nothing, because {reason}: leave it out"
-    return unused
+    return _keys_without_reader(layers, student, teachers) | unused
 
 
-def _keys_without_reader(layers: "Layers", student: str, teachers: Sequence[str]) -> dict[str, str]:
-    """The keys of RecBole that nothing reads in this run, outside the block ``teacher``, each with a sentence."""
+def _keys_without_reader(layers: "Layers", student: str, teachers: Sequence[str | None]) -> dict[str, str]:
+    """The keys of RecBole that nothing reads in this run, each with a sentence."""
+    models = [model for model in teachers if model is not None]
     ours = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
-    known = kd_keys() | set(ours) | student_only_keys(student, *teachers) | {"terms", *layers.notes}
-    places = ((key, key, [student, *teachers]) for key in layers.plain)
-    in_block = ((f"student.{key}", key, [student]) for key in layers.block("student"))
+    known = kd_keys() | set(ours) | student_only_keys(student, *models) | {"terms", *layers.notes}
     unused = {}
-    for name, key, models in (*places, *in_block):
-        reason = None if key in known else reason_unread(key, models, layers.plain.get("metrics"))
-        if key == "threshold":
-            value = layers.block("student").get(key, layers.plain.get(key))
-            reason = reason_labels_unused(value, models, layers.plain.get("eval_args"))
-        if reason:
-            unused[name] = f"student.{reason}" if name != key else reason
+    for prefix, keys, readers in (
+        ("", layers.plain, [student, *models]),
+        ("student.", layers.block("student"), [student]),
+        ("teacher.", layers.block("teacher"), models),
+        *(
+            (ENTRY_PREFIX, entry.keys, [model])
+            for entry, model in zip(layers.teachers, teachers, strict=True)
+            if model is not None
+        ),
+    ):
+        for key, value in keys.items():
+            reason = None if key in known else reason_unread(key, readers, layers.plain.get("metrics"))
+            if key == "threshold":
+                reason = reason_labels_unused(value, readers, layers.plain.get("eval_args"))
+            if reason:
+                unused[f"{prefix}{key}"] = f"{prefix}{reason}"
     return unused
 
 
@@ -133,8 +140,6 @@ def reason_unused(key: str, value: Any, entry: TeacherEntry, model: str | None, 
         return NOT_FOR_TEACHERS[key]
     if not _can_read(model, key):
         return f"{class_name(model)} has no such key"
-    if key in OVERWRITTEN:
-        return OVERWRITTEN[key].partition(":")[0]
     if checkpoint is not None and key in TRAINING_KEYS:
         return "a teacher that is given is not trained"
     if checkpoint is not None and key in model_keys(model) and key in checkpoint and checkpoint[key] != value:

@@ -41,7 +41,7 @@ def _check_quotes(file: Path, separator: bytes, content: mmap.mmap) -> None:
     """Refuse a field that begins with a quote which its line does not close: the lines after it would belong to it."""
     if content.find(b'"') < 0:
         return
-    closed = rb'"(?:[^"\r\n]|"")*"'
+    closed = rb'"(?:[^"\r\n]|"")*"(?=\r?$|' + re.escape(separator) + rb")"
     found = re.search(rb"(?m)(?:^|" + re.escape(separator) + rb")(?!" + closed + rb')(")', content)
     if found:
         raise KDError(
