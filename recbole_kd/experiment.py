@@ -23,7 +23,7 @@ from recbole_kd.distributed.sharding import divided_threads
 from recbole_kd.errors import KDError
 from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice, neighbour_advice
 from recbole_kd.evaluation.result import RunResult, build_result
-from recbole_kd.io import atomic_write, check_output_file, check_writable_folder, exclusive_folder
+from recbole_kd.io import atomic_write, exclusive_folder
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import check_list_lengths, load_knowledge, teachers_name
@@ -38,6 +38,7 @@ from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.options import EpochCallback, TrainingOptions
+from recbole_kd.trainer.output_checks import check_run_outputs
 from recbole_kd.trainer.rank_agreement import check_same_data
 from recbole_kd.trainer.training import (
     describe_failure,
@@ -105,10 +106,7 @@ class Experiment:
         """
         if process_count() == 1 and process_layout(config)[0].world_size > 1:
             raise KDError("nproc and world_size work with run_kd alone, not with tune or a search: leave them out")
-        check_writable_folder("checkpoint_dir", config["checkpoint_dir"])
-        check_writable_folder("the working directory, for RecBole's log", "log")
-        if config["result_file"]:
-            check_output_file("result_file", config["result_file"])
+        check_run_outputs(config)
         experiment = cls(config)
         check_split(config, experiment.split)
         with exclusive_folder(config["checkpoint_dir"]):

@@ -13,7 +13,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION, make_run_config
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import Split, prepare_split
@@ -23,7 +23,7 @@ from recbole_kd.evaluation.metrics import evaluate, evaluate_validation, unround
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
 from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
-from recbole_kd.experiment import Experiment, TrainedModel, make_config
+from recbole_kd.experiment import Experiment, TrainedModel
 from recbole_kd.io import atomic_write
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
@@ -160,7 +160,7 @@ def read_row(file: Path | str, key: str) -> dict[str, Any] | None:
     """
     try:
         row = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
         return None
@@ -211,7 +211,7 @@ def _measured(run: Run) -> dict[str, Any]:
     The file of a run on validation has an empty ``test_result`` and no recall by popularity, since both would evaluate
     the test part.
     """
-    config = make_config(config_dict=run.keys)
+    config = make_run_config(run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = prepare_split(plain_config(config))
     loaded = load_trained(config, run.name, data)

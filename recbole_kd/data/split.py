@@ -28,7 +28,7 @@ from recbole_kd.data.split_settings import (
     check_split_settings,
     differing_keys,
 )
-from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 NO_PATH = os.path.join(os.devnull, "none")
 PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
@@ -234,6 +234,13 @@ def _describe_errors(config: Config) -> Iterator[None]:
     except KDError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        if isinstance(error, UnicodeError):
+            raise KDError(
+                f"the files of the dataset '{config['dataset']}' are not text in {config['encoding'] or 'utf-8'} "
+                f"({error_sentence(error)}): set encoding to the one they have, encoding=latin-1, say"
+            ) from error
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
 
 

@@ -208,7 +208,7 @@ def read_done_marker(file: str | Path) -> dict[str, Any] | None:
     marker = Path(f"{file}.json")
     try:
         return json.loads(marker.read_text()) if Path(file).is_file() and marker.is_file() else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -106,7 +106,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content if isinstance(content["search"], dict) and isinstance(content["trials"], list) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -110,7 +110,8 @@ class _Plan:
         space = check_space(space, side, layers, base)
         suffix = "" if side == "method" else f"-{side}"
         recipe = options.output or f"tuned-{layers.method}-{layers.dataset}{suffix}.yaml"
-        check_output_file("output", recipe)
+        for file in (recipe, Path(recipe).with_suffix(".json")):
+            check_output_file("output", file)
         return cls(options, layers, base, space, recipe)
 
 
