@@ -7,6 +7,7 @@ from typing import cast
 import torch
 
 from recbole_kd.backbone.capabilities import RANK_LISTS, SCORER
+from recbole_kd.knowledge.array_checks import ArrayForm, list_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K, BaseKnowledge, ignore_log
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.ranking import consensus, rank_weights
@@ -52,13 +53,14 @@ class EnsembleKnowledge(ScoringKnowledge):
         """The best items of each user by consensus or by mean score; arguments as for BaseKnowledge."""
         k = self._clip(k, self.n_items - 1)
         population = "all-" if seen else ""
+        forms = list_forms(self.n_users, k, self.n_items)
         if self.by_score:
             what = f"the ensemble's top {k} items of each user"
-            return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what)
+            return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what, forms)
         depth = max(k, min(TRAJECTORY_K, self.max_list_length))
         lists = [member.top_items(depth, seen).ids for member in self.members]
         name, what = f"consensus-{population}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
-        return self._cached_list(name, lambda: self._by_rank(lists, k), what)
+        return self._cached_list(name, lambda: self._by_rank(lists, k), what, forms)
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items by consensus, best first: ids, int32, shape [n_users, K]."""
@@ -86,7 +88,9 @@ class EnsembleKnowledge(ScoringKnowledge):
         return cast("list[ScoringKnowledge]", self.members)  # checked before: scores are averaged only of these
 
     def _mean(self, scores: list[torch.Tensor], rows: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        moments = self._cached("moments", self._moments, "the scale of each teacher's scores")
+        shape = len(self.members), self.n_users
+        forms = {"mean": ArrayForm(shape), "sd": ArrayForm(shape, positive=True)}
+        moments = self._cached("moments", self._moments, "the scale of each teacher's scores", forms)
         total = torch.zeros_like(scores[0])
         for weight, member_scores, mean, sd in zip(self.weights, scores, moments["mean"], moments["sd"], strict=True):
             total += weight * ((member_scores - rows(mean)[:, None]) / rows(sd)[:, None])

@@ -19,6 +19,8 @@ from recbole_kd.config.configurator import Config, TeacherSpec
 from recbole_kd.data.split import Split
 from recbole_kd.distributed.process_group import SHARED_FOLDER_HINT, process_rank
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, error_sentence
+from recbole_kd.knowledge.array_checks import trajectory_forms
+from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.loader import store_folder
 from recbole_kd.knowledge.score_file import read_scores
@@ -237,6 +239,9 @@ def _train_teacher(config: Config, split: Split, spec: TeacherSpec, file: Path, 
 
 def _has_trajectory(config: Config, data: Split, file: Path, snapshots: Snapshots) -> bool:
     """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
-    name = store_name(read_trained(file), data.fingerprint.train)
-    folder = store_folder(config, name) / trajectory_name(config["teacher_states"])
-    return _is_complete(snapshots, file) or read_arrays(folder, "cpu") is not None
+    if _is_complete(snapshots, file):
+        return True
+    states, sizes = config["teacher_states"], (data.dataset.user_num, data.dataset.item_num)
+    folder = store_folder(config, store_name(read_trained(file), data.fingerprint.train)) / trajectory_name(states)
+    forms = trajectory_forms(*sizes, min(TRAJECTORY_K, sizes[1] - 1), None, states - 1)
+    return read_arrays(folder, "cpu", forms) is not None

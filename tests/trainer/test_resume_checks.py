@@ -92,10 +92,10 @@ def tampered(state):
 
 def test_whatever_entry_is_tampered_with_one_sentence_refuses_it(point):
     trainer, state = point
-    number = 0
-    for number, other in enumerate(tampered(without(state, DIGEST)), 1):
+    states = list(tampered(without(state, DIGEST)))
+    assert len(states) > 80
+    for other in states:
         refused(trainer, other)
-    assert number > 80
 
 
 @pytest.mark.parametrize(
