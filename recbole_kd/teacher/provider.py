@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -175,8 +176,27 @@ def _snapshot_backbone(
 ) -> Backbone:
     """The backbone of a model as it was at an earlier moment."""
     with preserve_rng():
-        content = content or torch.load(file, map_location="cpu", weights_only=True)
+        content = content or _read_snapshot(Path(file))
         return readable_backbone(config, _load_frozen(config, data, file, content))
+
+
+def _read_snapshot(file: Path) -> dict[str, Any]:
+    """The weights at an earlier moment, as the teacher's training stored them. Raises KDError: a damaged file."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            content = None if archive.testzip() else torch.load(file, map_location="cpu", weights_only=True)
+        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+            return content
+    except Exception as error:  # a damaged file can fail anywhere in zipfile or torch
+        raise _damaged_snapshot(file) from error
+    raise _damaged_snapshot(file)
+
+
+def _damaged_snapshot(file: Path) -> KDError:
+    return KDError(
+        f"the snapshot '{file}' is damaged: remove the folder '{file.parent}', and the same command trains the teacher "
+        "again"
+    )
 
 
 @contextmanager
