@@ -14,6 +14,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION, make_run_config
+from recbole_kd.compare.row_checks import is_run_row
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import Split, prepare_split
@@ -24,7 +25,7 @@ from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
 from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
 from recbole_kd.experiment import Experiment, TrainedModel
-from recbole_kd.io import atomic_write
+from recbole_kd.io import atomic_write, read_json
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
@@ -47,6 +48,7 @@ class Run:
         file: the JSON file of the run.
         key: a hash of everything that decides the run's numbers. A file with another key belongs to an earlier plan.
         part: the part of the split that is compared, ``test`` or ``validation``.
+        metrics: RecBole's names of the metrics that it is measured by.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class Run:
     file: str
     key: str
     part: str = TEST
+    metrics: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -72,6 +75,11 @@ class Run:
     def row(self) -> dict[str, Any] | None:
         """The content of the run's file; None where the run has not ended."""
         return read_row(self.file, self.key)
+
+    def complete_row(self) -> dict[str, Any] | None:
+        """As ``row``; None as well where a field is missing, or is not what the run writes."""
+        row, asked = self.row(), {"dataset": self.dataset, "seed": self.seed, "name": self.name, "method": self.method}
+        return row if row is not None and is_run_row(row, asked, self.part, self.metrics) else None
 
 
 class LoadedRun(NamedTuple):
@@ -158,10 +166,7 @@ def read_row(file: Path | str, key: str) -> dict[str, Any] | None:
     Returns:
         None where the file is missing or damaged, or has another key or another schema version.
     """
-    try:
-        row = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
+    row = read_json(file)
     if not isinstance(row, dict) or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
         return None
     return row

@@ -25,7 +25,8 @@ from recbole_kd.errors import (
     error_sentence,
     is_out_of_memory,
 )
-from recbole_kd.io import atomic_write, torch_bytes
+from recbole_kd.io import atomic_write, read_json, torch_bytes
+from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
 from recbole_kd.trainer.own_trainer import is_resumable, over_own_trainer, own_trainer
@@ -205,11 +206,8 @@ def read_done_marker(file: str | Path) -> dict[str, Any] | None:
         A dict with ``best_valid_score``, ``epochs``, ``seconds``, ``valid_scores`` (a list of [epoch, score]) and,
         where a method reports it, ``progress``; None where the training has not ended or the marker is damaged.
     """
-    marker = Path(f"{file}.json")
-    try:
-        return json.loads(marker.read_text()) if Path(file).is_file() and marker.is_file() else None
-    except (ValueError, RecursionError):
-        return None
+    marker = read_json(f"{file}.json") if Path(file).is_file() else None
+    return marker if is_done_marker(marker) else None
 
 
 def read_trained(file: str | Path) -> dict[str, Any]:
