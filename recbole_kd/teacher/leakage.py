@@ -10,12 +10,16 @@ from recbole.config import Config as RecBoleConfig
 from recbole_kd.config.configurator import Config, TeacherSpec, plain_config
 from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.data.fingerprint import Fingerprint
+from recbole_kd.data.shared_pairs import remedy, shared_pairs
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.data.split_settings import FILTER_KEYS, SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.teacher.leak_warnings import read_warnings
 
 
-def check_teacher(content: dict[str, Any], config: Config, data: Split, file: str) -> str | None:
+def check_teacher(
+    content: dict[str, Any], config: Config, data: Split, file: str, earlier: Sequence[dict[str, Any]] = ()
+) -> str | None:
     """Refuse a teacher that is not comparable with this run, or warn under ``teacher_check: warn``.
 
     Args:
@@ -23,6 +27,7 @@ def check_teacher(content: dict[str, Any], config: Config, data: Split, file: st
         config: this run's Config.
         data: this run's Split.
         file: the checkpoint's name, for the message.
+        earlier: the checkpoints of earlier moments, likewise.
 
     Returns:
         The warning, which goes into the result as well; None if the teacher is comparable.
@@ -31,8 +36,12 @@ def check_teacher(content: dict[str, Any], config: Config, data: Split, file: st
         KDError: with the number of held-out pairs that the teacher was trained on, and the key that differs.
     """
     fault, fits = find_incompatibility(content, config, data)
-    if fault is None:
+    faults = [fault] if fault else []
+    if inherited := read_warnings(content, *earlier):
+        faults.append(f"was distilled from a teacher that was accepted with a warning: {'; '.join(inherited)}")
+    if not faults:
         return None
+    fault = ", and it ".join(faults)
     if fits and config["teacher_check"] == "warn":
         return f"the teacher '{file}' is taken although it {fault}"
     remedy = "; teacher_check=warn accepts it anyway" if fits else ""
@@ -153,7 +162,8 @@ def _compare_splits(
         return f"has another vocabulary: {difference}" + (f" ({keys})" if keys else ""), fits
     fault = _find_leak(teacher_split, data)
     if fault:
-        return fault + (f": {keys}" if keys else ""), True
+        reasons = [reason for reason in (keys, _repeated_pairs(data, config)) if reason]
+        return fault + (f": {'; '.join(reasons)}" if reasons else ""), True
     if any(key in FILTER_KEYS for key in different):
         return f"was trained under another filter: {keys}", True
     return None, True
@@ -170,6 +180,15 @@ def _find_leak(teacher_split: Split, data: Split) -> str | None:
         total = len(data.pairs["test"])
         return f"was chosen, by early stopping, on {count:,} of this run's {total:,} test pairs"
     return None
+
+
+def _repeated_pairs(data: Split, config: Config) -> str | None:
+    """Why a teacher of this very split has seen held-out pairs: they are training pairs of the run as well."""
+    shared = shared_pairs(config, data)
+    if shared is None:
+        return None
+    total = shared["test_in_train"] + shared["valid_in_train"] + shared["test_in_valid"]
+    return f"{total:,} held-out pairs stand in two parts of this run's own split, and {remedy(config)}"
 
 
 def _split_differences(teacher: Mapping[str, Any], config: Config) -> list[str]:
