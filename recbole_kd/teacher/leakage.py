@@ -144,7 +144,8 @@ def find_incompatibility(content: dict[str, Any], config: Config, data: Split) -
     except Exception as error:  # its settings are the user's: RecBole may fail over them in any way
         return f"cannot be checked, because its split cannot be made again ({error_sentence(error)})", True
     written = content.get("fingerprint")
-    if isinstance(written, Mapping) and written.get("train") != teacher_split.fingerprint.train:
+    rebuilt = vars(teacher_split.fingerprint)
+    if isinstance(written, Mapping) and any(written.get(part) != rebuilt[part] for part in ("train", "valid")):
         return "cannot be checked, because the dataset's files are not those that it was trained on", True
     return _compare_splits(teacher_split, data, teacher, config)
 

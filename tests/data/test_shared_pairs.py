@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from recbole.config import Config as RecBoleConfig
 
+from recbole_kd.compare.run import _warnings as run_warnings
+from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.shared_pairs import shared_pairs
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.quick_start import run_kd
+from recbole_kd.experiment import make_config
+from recbole_kd.quick_start import objective_function, run_kd
 from recbole_kd.report import result_table
 from recbole_kd.teacher.leakage import check_teacher
 
@@ -129,6 +132,16 @@ def test_log_table_and_result_of_a_run_have_the_warning_once(keys, workdir, capl
     assert [record.getMessage() for record in caplog.records].count(expected["warning"]) == 1
     clean = run_kd("KD", "once", config_dict={**user_keys, "baseline": False})
     assert "shared_pairs" not in clean and "pairs of user and item" not in result_table(clean)
+
+
+def test_a_comparison_and_a_search_say_it_too(keys, workdir, caplog):
+    config = make_config("KD", "twice", config_dict={**keys, "teacher": {"embedding_size": 6}})
+    split = prepare_split(plain_config(config))
+    expected = shared_pairs(config, split)["warning"]
+    assert run_warnings(config, split) == [expected]
+    with caplog.at_level(logging.WARNING):
+        objective_function({**keys, "model": "KD", "dataset": "twice", "state": "WARNING"}, saved=False)
+    assert [record.getMessage() for record in caplog.records].count(expected) == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def entries(file):
 
 
 def test_the_warning_travels_through_three_generations_and_refuses_each(keys, other_seed):
-    with pytest.raises(KDError, match="was trained on .* of this run's .* test pairs"):
+    with pytest.raises(KDError, match=r"was trained on .* of this run's .* test pairs"):
         distil(keys, teacher_path=other_seed)
     file, result = distil(keys, teacher_path=other_seed, teacher_check="warn")
     first = result["teacher"]["warning"]
@@ -109,12 +109,12 @@ def test_a_trained_teacher_in_the_cache_that_carries_a_warning_is_refused(keys):
 
 
 def test_the_student_of_a_file_of_scores_carries_its_warning(keys, workdir):
-    rows = [f"u{user},i{item},{item}" for user in range(3) for item in range(5)]
     config = make_config("KD", config_dict={**keys, "seed": 2})
     users, items = Experiment(config).split.tokens
     rows = [f"{user}\t{item}\t{rank}" for user in users[1:] for rank, item in enumerate(items[1:])]
     (workdir / "scores.tsv").write_text("\n".join(["user_id\titem_id\tscore", *rows]) + "\n")
-    given = {"teacher_path": str(workdir / "scores.tsv"), "teacher_check": "warn"}
+    given = {"teachers": [{"scores": str(workdir / "scores.tsv")}], "teacher_check": "warn"}
+    del keys["teacher"]
     file = run_kd("RRD", config_dict={**keys, "seed": 2, **given})["distilled"]["checkpoint"]
     assert "does not say what it was trained on" in read_checkpoint(file)["leak_warning"][0]
     with pytest.raises(KDError, match="does not say what it was trained on"):
