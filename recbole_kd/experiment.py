@@ -16,7 +16,7 @@ from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
 
 from recbole_kd.config.configurator import Config, plain_config, without_wandb
 from recbole_kd.config.layering import read_layers
-from recbole_kd.config.widths import model_width
+from recbole_kd.config.widths import describe_width, model_width
 from recbole_kd.data.shared_pairs import SharedPairs, shared_pairs
 from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.distributed.launcher import process_layout
@@ -210,6 +210,8 @@ class Experiment:
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
         config, split = self.config, self.split.fresh(self.student_config)
+        for key, value in self.student_config.final_config_dict.items():
+            config.final_config_dict.setdefault(key, value)  # BERT4Rec's loader names its columns in its config
         check_same_data(split)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
@@ -275,11 +277,10 @@ class Experiment:
         student_width = model_width(config)
         for spec in config.teachers:
             width = spec.config and model_width(spec.config)
-            logger.info(f"teacher {spec.label}" + (f", embedding_size {width}" if width else ""))
+            logger.info(f"teacher {spec.label}{describe_width(spec.config)}")
             if (student_width or 0) > (width or math.inf):
                 logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-        width_text = f", embedding_size {student_width}" if student_width else ""
-        logger.info(f"{config.method}: student {config['model']}{width_text}")
+        logger.info(f"{config.method}: student {config['model']}{describe_width(config)}")
         logger.info(self.split.dataset)
 
     def _end_log(self, result: RunResult, distilled: TrainedModel) -> None:

@@ -20,10 +20,10 @@ from recbole_kd.data.shared_pairs import shared_pairs
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
 from recbole_kd.evaluation.cost import model_size
-from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import evaluate, evaluate_validation, unrounded
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
+from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
 from recbole_kd.experiment import Experiment, TrainedModel, make_config
 from recbole_kd.io import atomic_write
 from recbole_kd.teacher.provider import read_given_teachers
@@ -88,7 +88,7 @@ class LoadedRun(NamedTuple):
     config: RecBoleConfig
     model: AbstractRecommender
     file: str | None
-    members: list[AbstractRecommender]
+    members: list[tuple[RecBoleConfig, AbstractRecommender]]
 
 
 def load_trained(config: Config, name: str, data: Split) -> LoadedRun:
@@ -108,15 +108,16 @@ def load_trained(config: Config, name: str, data: Split) -> LoadedRun:
     if name not in REFERENCES:
         with _training_lock(config):
             return _loaded(experiment.distil())
-    models = [teacher.model for teacher in teachers if teacher.model is not None]
-    if name == TEACHER and len(teachers) == 1 and models:
-        return LoadedRun(teachers[0].config, models[0], teachers[0].file, models)
+    members = [(teacher.config, teacher.model) for teacher in teachers if teacher.model is not None]
+    if name == TEACHER and len(teachers) == 1 and members:
+        model = teacher_recommender(teachers[0], knowledge, student, data)
+        return LoadedRun(teachers[0].config, model, teachers[0].file, members)
     # several teachers, a file of scores, or a teacher with its neighbours: the lists that are distilled are evaluated
-    return LoadedRun(student, ListRecommender(knowledge, student, data.train._dataset), None, models)
+    return LoadedRun(student, list_recommender(knowledge, student, data), None, members)
 
 
 def _loaded(trained: TrainedModel) -> LoadedRun:
-    return LoadedRun(*trained, members=[trained.model])
+    return LoadedRun(*trained, members=[(trained.config, trained.model)])
 
 
 def _training_lock(config: RecBoleConfig) -> filelock.BaseFileLock:

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from recbole.config import Config
 from recbole.utils import argument_list
 
-from recbole_kd.config.model_names import is_model_path, model_file, resolve_model
+from recbole_kd.config.model_names import class_name, is_model_path, model_file, resolve_model
 from recbole_kd.config.recbole_files import RECBOLE, RECBOLE_PROPERTIES, top_level_keys
 from recbole_kd.config.yaml_loader import read_yaml
 
@@ -82,6 +83,21 @@ def model_defaults(model: str) -> dict[str, Any]:
     """What the YAML file of a model sets; empty where it has none."""
     path = model_file(model)
     return read_yaml(path) if path.is_file() else {}
+
+
+@functools.cache
+def protocol_defaults(model: str, dataset: str) -> dict[str, Any]:
+    """RecBole's defaults for a model on a dataset: those that depend on the model's family are among them.
+
+    Args:
+        model: a RecBole model's name, or ``package.module:Class``.
+        dataset: the dataset's name, since RecBole has defaults of its own for ml-100k.
+    """
+    reader = object.__new__(Config)  # the part of RecBole's Config that reads its YAML files
+    reader.parameters = {"Dataset": []}
+    reader.yaml_loader = reader._build_yaml_loader()
+    reader._load_internal_config_dict(class_name(model), resolve_model(model), dataset)
+    return reader.internal_config_dict
 
 
 @functools.cache

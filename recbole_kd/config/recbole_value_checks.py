@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recbole.config import Config as RecBoleConfig
+from recbole.utils import ModelType
 
 from recbole_kd.config.model_names import model_reference
 from recbole_kd.config.recbole_schema import model_defaults, recbole_defaults, recbole_numbers
@@ -31,6 +32,9 @@ _CLIP_ARGUMENTS: dict[str, tuple[type, ...]] = {
     "foreach": (bool,),
 }
 _NUMBER_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float)}
+# numbers in a YAML file of RecBole's that may be texts such as "500,100,20" as well
+_NUMBERS_OR_LISTS = ("reranker_CAN_NUM",)
+LOSS_TYPES = ("CE", "BPR")
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 _EVAL_MODE = re.compile(r"full|labeled|(uni|pop)0*[1-9]\d*")
 _METRICS_WITHOUT_TOPK = ("auc", "gauc", "logloss", "mae", "rmse")
@@ -50,6 +54,7 @@ def check_values(config: RecBoleConfig) -> None:
     _check_learner(config["learner"])
     _check_intervals(config)
     _check_negatives(config["train_neg_sample_args"] or {})
+    _check_sequences(config)
     check_valid_metric(config)
 
 
@@ -65,6 +70,8 @@ def _check_kinds(config: RecBoleConfig) -> None:
         value = config[name]
         if isinstance(default, bool):
             _check_switch(name, value)
+        elif name in _NUMBERS_OR_LISTS:
+            continue
         elif isinstance(default, (int, float)) and not isinstance(value, (int, float, type(None))):
             raise KDError(
                 f"{name}={value!r} is not a number, and {config['model']}'s {name} is one, {default} by default"
@@ -143,8 +150,24 @@ def _check_learner(value: Any) -> None:
         raise KDError(f"learner={value!r} is not one of {', '.join(LEARNERS)}{did_you_mean(str(value), LEARNERS)}")
 
 
+def _check_sequences(config: RecBoleConfig) -> None:
+    """Raise KDError for a length, a loss or a switch that a sequential or knowledge-aware model would fail over."""
+    if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
+        _check_switch("kg_reverse_r", config["kg_reverse_r"])
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+        return
+    length = config["MAX_ITEM_LIST_LENGTH"]
+    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+        raise KDError(f"MAX_ITEM_LIST_LENGTH={length!r} is out of range: it takes an int in [1, inf)")
+    # RecBole chooses the form of the batches by the loss, unless the model's class does
+    chooses = "loss_type" in model_defaults(model_reference(config)) and not hasattr(config.model_class, "input_type")
+    if chooses and config["loss_type"] not in LOSS_TYPES:
+        raise KDError(f"loss_type={config['loss_type']!r} is not one of {', '.join(LOSS_TYPES)}")
+
+
 def _check_intervals(config: RecBoleConfig) -> None:
-    intervals = {name: config[name] for name in ("user_inter_num_interval", "item_inter_num_interval")}
+    names = ("user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval", "relation_kg_num_interval")
+    intervals = {name: config[name] for name in names}
     values = config["val_interval"] if isinstance(config["val_interval"], Mapping) else {}
     # a list names the tokens that stay
     intervals |= {f"val_interval: {name}": value for name, value in values.items() if isinstance(value, str)}

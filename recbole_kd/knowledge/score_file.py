@@ -20,7 +20,7 @@ class FileKnowledge(BaseKnowledge):
 
     Args:
         frame: columns ``user`` and ``item`` (ids) and ``score``, as ``read_scores`` gives them.
-        n_users: as for BaseKnowledge.
+        n_queries: as for BaseKnowledge.
         n_items: as for BaseKnowledge.
         positives: as for BaseKnowledge.
         device: as for BaseKnowledge.
@@ -30,13 +30,13 @@ class FileKnowledge(BaseKnowledge):
     def __init__(
         self,
         frame: pd.DataFrame,
-        n_users: int,
+        n_queries: int,
         n_items: int,
         positives: tuple[torch.Tensor, torch.Tensor],
         device: torch.device | str,
         file: str,
     ) -> None:
-        super().__init__(n_users, n_items, positives, device)
+        super().__init__(n_queries, n_items, positives, device)
         self.file = file
         frame = frame.sort_values(["user", "score", "item"], ascending=[True, False, True], kind="stable")
         users, items = (torch.from_numpy(frame[side].to_numpy(np.int64)).to(device) for side in ("user", "item"))
@@ -69,13 +69,13 @@ class FileKnowledge(BaseKnowledge):
         if len(short):
             raise KDError(
                 f"'{self.file}' holds fewer than {k} items that are new to them for {len(short):,} of "
-                f"{self.n_users - 1:,} users: write longer lists, or ask for shorter ones"
+                f"{self.n_queries - 1:,} users: write longer lists, or ask for shorter ones"
             )
         return TopList(ids, scores, length)
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items in the file's order, then those that it does not hold, by their ids: int32,
-        shape [n_users, K].
+        shape [n_queries, K].
         """
         known = self.positive_users, self.positive_items
         users, items = (torch.cat(pair) for pair in zip(self._seen[:2], known, strict=True))
@@ -103,17 +103,17 @@ class FileKnowledge(BaseKnowledge):
 
     def _file_counts(self) -> torch.Tensor:
         """How many of these items the file holds."""
-        return torch.bincount(self._unseen[0], minlength=self.n_users)
+        return torch.bincount(self._unseen[0], minlength=self.n_queries)
 
     def _first_k(
         self, users: torch.Tensor, items: torch.Tensor, scores: torch.Tensor, k: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The first k items of each user and their scores, from triples sorted by user."""
-        starts = torch.searchsorted(users, torch.arange(self.n_users, device=self.device))
+        starts = torch.searchsorted(users, torch.arange(self.n_queries, device=self.device))
         rank = torch.arange(len(users), device=self.device) - starts[users]
         within_k = rank < k
-        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
+        ids = torch.zeros(self.n_queries, k, dtype=torch.int32, device=self.device)
+        best = torch.full((self.n_queries, k), -torch.inf, device=self.device)
         ids[users[within_k], rank[within_k]] = items[within_k].int()
         best[users[within_k], rank[within_k]] = scores[within_k].float()
         return ids, best
