@@ -80,6 +80,15 @@ def remedy(config: Config) -> str:
     return "the data hold them more than once: rm_dup_inter: first keeps one row of each pair"
 
 
+def describe_own_leak(config: Config, split: Split) -> str | None:
+    """Why a teacher of a run's own split has seen held-out pairs; None if the parts share no pair."""
+    shared = shared_pairs(config, split)
+    if shared is None:
+        return None
+    total = shared["test_in_train"] + shared["valid_in_train"] + shared["test_in_valid"]
+    return f"{total:,} held-out pairs stand in two parts of this run's own split, and {remedy(config)}"
+
+
 def _warning(config: Config, split: Split, in_train: Mapping[str, int], in_valid: int) -> str:
     totals = {part: f"{len(split.pairs[part]):,}" for part in ("test", "valid")}
     facts = [

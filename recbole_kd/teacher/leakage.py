@@ -14,7 +14,7 @@ from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import Fingerprint
 from recbole_kd.data.rows import has_times, interaction_rows
-from recbole_kd.data.shared_pairs import remedy, shared_pairs
+from recbole_kd.data.shared_pairs import describe_own_leak
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.data.split_settings import FILTER_KEYS, PARTS, SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError, error_sentence
@@ -192,7 +192,7 @@ def _compare_splits(
         return f"has another vocabulary: {difference}" + (f" ({keys})" if keys else ""), fits
     fault = _find_leak(teacher_split, data)
     if fault:
-        reasons = [reason for reason in (keys, _repeated_pairs(data, config)) if reason]
+        reasons = [reason for reason in (keys, describe_own_leak(config, data)) if reason]
         return fault + (f": {'; '.join(reasons)}" if reasons else ""), True
     if any(key in FILTER_KEYS for key in different):
         return f"was trained under another filter: {keys}", True
@@ -230,15 +230,6 @@ def _find_leak(teacher_split: Split, data: Split) -> str | None:
         total = len(data.pairs["test"])
         return f"was chosen, by early stopping, on {count:,} of this run's {total:,} test pairs"
     return None
-
-
-def _repeated_pairs(data: Split, config: Config) -> str | None:
-    """Why a teacher of this very split has seen held-out pairs: they are training pairs of the run as well."""
-    shared = shared_pairs(config, data)
-    if shared is None:
-        return None
-    total = shared["test_in_train"] + shared["valid_in_train"] + shared["test_in_valid"]
-    return f"{total:,} held-out pairs stand in two parts of this run's own split, and {remedy(config)}"
 
 
 def _comparable_parts(data: Split, teacher_split: Split) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
