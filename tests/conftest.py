@@ -1,7 +1,9 @@
 """The fixtures come from the package's pytest plugin; here is what only our own tests need."""
 
 import os
+from collections.abc import Iterator
 
+import psutil
 import pytest
 import torch
 
@@ -20,3 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         assert not torch.cuda.is_available()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def instant_cpu_usage() -> Iterator[None]:
+    """RecBole measures the CPU's usage for a second at the end of each run, for its log."""
+    measure = psutil.cpu_percent
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval=None: measure())
+        yield
