@@ -20,6 +20,14 @@ CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 @contextmanager
+def forked_workers() -> Iterator[None]:
+    """Let a comparison start such processes."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("recbole_kd.compare.executor.get_context", lambda method: CONTEXT)
+        yield
+
+
+@contextmanager
 def forked_launches() -> Iterator[None]:
     """Let launch_processes start such processes. What they print is not captured by pytest's capfd."""
     start = partial(_start, torch.multiprocessing.start_processes)
@@ -50,6 +58,21 @@ def run_process(target: Callable[..., Any], *args: Any, folder: Path) -> tuple[i
     process.join()
     assert process.exitcode is not None
     return process.exitcode, errors.read_text()
+
+
+def run_code(code: str, folder: Path, *paths: Path) -> tuple[int, str]:
+    """Run code in a process that has imported neither RecBole nor recbole_kd.
+
+    Args:
+        code: Python code.
+        folder: the current directory there.
+        paths: folders in front of ``sys.path``.
+
+    Returns:
+        The exit code, 0 where the code raises nothing, and what was written to the standard error.
+    """
+    clean = "import sys\nassert not {'recbole', 'recbole_kd'} & set(sys.modules)\n"
+    return run_process(exec, f"{clean}sys.path[:0] = {[str(path) for path in paths]}\n{code}", {}, folder=folder)
 
 
 def _main(target: Callable[..., Any], args: tuple[Any, ...], folder: Path, errors: Path) -> None:
