@@ -196,6 +196,8 @@ class Experiment:
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
         config, split = self.config, self.split.fresh(self.student_config)
+        for key, value in self.student_config.final_config_dict.items():
+            config.final_config_dict.setdefault(key, value)  # BERT4Rec's loader names its columns in its config
         check_same_data(split)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
