@@ -284,7 +284,9 @@ class Experiment:
     def _end_log(self, result: RunResult, distilled: TrainedModel) -> None:
         WandbLogger(self.student_config).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
         logger = logging.getLogger()
-        logger.info("The running environment of this training is as follows:\n" + get_environment(self.config).draw())
+        if logger.isEnabledFor(logging.INFO):  # RecBole measures the CPU's usage for a second
+            environment = get_environment(self.config).draw()
+            logger.info(f"The running environment of this training is as follows:\n{environment}")
         if self.config["result_file"]:
             atomic_write(self.config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
         logger.info(f"the distilled student is in {distilled.file}")

@@ -227,7 +227,7 @@ def _measured(run: Run) -> dict[str, Any]:
     else:
         valid, test = evaluate_validation(unrounded(loaded.config), loaded.model, data), {}
     warnings = _warnings(config, data) if run.name == TEACHER else []
-    sizes = [model_size(member) for member in loaded.members]
+    sizes = [model_size(model) for _, model in loaded.members]
     return {
         "test_result": test,
         "valid_result": valid,
