@@ -505,7 +505,7 @@ def test_a_plan_or_a_search_that_cannot_be_written_is_refused_at_the_start(word,
     (folder / "plan.yaml").write_text(plan)
     assert main(["compare", "plan.yaml"]) == 2
     assert capsys.readouterr().err.count("\n") == 2
-    assert not written()
+    assert not list(folder.rglob("*.pth"))
 
 
 @pytest.mark.parametrize("error", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("can't allocate memory")])
