@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, folders that can be written, and locks between processes."""
 
 import io
+import json
 import os
 import tempfile
 import unicodedata
@@ -38,6 +39,14 @@ def atomic_write(path: Path | str, content: bytes) -> None:
         if isinstance(error, OSError) and error.filename is None:  # a full disk is found out without its name
             error.filename = str(path)
         raise
+
+
+def read_json(file: Path | str) -> Any:
+    """The content of a JSON file; None where it is missing, damaged, or nested too deeply to be one of ours."""
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def torch_bytes(content: Any, protocol: int = 4) -> bytes:

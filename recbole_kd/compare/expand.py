@@ -28,6 +28,7 @@ from recbole_kd.compare.plan import (
 )
 from recbole_kd.compare.run import Run, teachers_of
 from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.trainer.cache_key import outcome_settings
@@ -113,6 +114,7 @@ def _runs_on(plan: ComparisonPlan, dataset: PlanEntry) -> list[Run]:
                     file=str(plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"),
                     key=setup.run_key(name, seed),
                     part=plan.part,
+                    metrics=tuple(metric_names(setup.configs[name])),
                 )
             )
     return runs

@@ -19,6 +19,7 @@ from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, make_ru
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
 from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
+from recbole_kd.compare.row_checks import is_speed_row
 from recbole_kd.compare.run import Run, execute_run, give_up, read_row
 from recbole_kd.compare.summary import summarise
 from recbole_kd.compare.types import Summary
@@ -105,7 +106,7 @@ def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:
 
 def _check(runs: Sequence[Run]) -> None:
     """Check the missing runs on their data before anything is written. Raises KDError."""
-    missing = [run for run in runs if run.row() is None]
+    missing = [run for run in runs if run.complete_row() is None]
     incomplete = {run.dataset for run in missing}
     check_datasets([run for run in runs if run.dataset in incomplete])
     check_given_teachers(missing)
@@ -113,8 +114,11 @@ def _check(runs: Sequence[Run]) -> None:
 
 def _complete(runs: Sequence[Run], processes: int) -> dict[Run, str]:
     """Execute the missing runs and measure the latencies. Returns the runs without a file, each with the reason."""
-    rows = {run: run.row() for run in runs}
+    rows = {run: run.complete_row() for run in runs}
     missing = [run for run in runs if rows[run] is None]
+    for run in missing:
+        if run.row() is not None:  # damaged: the summary must not take it if the repeat fails
+            Path(run.file).unlink()
     known: dict[tuple[str, str], list[float]] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):
@@ -200,7 +204,7 @@ class _Queue:
 
     def _finish(self, future: Future) -> None:
         run, began = self.running.pop(future)
-        reason, row = _result(future), run.row()
+        reason, row = _result(future), run.complete_row()
         self.rows[run] = row
         if row is None:
             self.failed[run] = reason or "its file was removed"
@@ -234,7 +238,8 @@ def _measure_latencies(runs: Sequence[Run], rows: Mapping[Run, Row | None], exec
     measurable = [run for run in runs if (row := rows[run]) and "failed" not in row and run.name != NEIGHBOURS]
     measurable = [run for run in measurable if run.seed == measurable[0].seed]
     file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in measurable)
-    if not measurable or read_row(file, key) is not None:
+    speeds = read_row(file, key)
+    if not measurable or (speeds is not None and is_speed_row(speeds, [run.name for run in measurable])):
         return {}
     try:
         reason = executor.submit(time_models, measurable, file, key).result()

@@ -117,7 +117,7 @@ def _student_width(model: str, teacher_width: int | None, heads: Any) -> int | N
         return max(least, width)
     base = model_defaults(model)[key] if teacher_width is None else teacher_width
     step = math.lcm(_STEP, heads) if isinstance(heads, int) and heads > 0 else _STEP
-    return max(least, step, step * round(base / WIDTH_RATIO / step))
+    return max(least, step, step * math.floor(base / WIDTH_RATIO / step + 0.5))
 
 
 def _teacher_width(model: str | None, given: int | None, student: int | None) -> int | None:

@@ -79,6 +79,7 @@ def _read_model(
         teacher.states,
         teacher.trajectory,
         config["neighbour_weight"],
+        config["kd_knowledge"],
     )
     if teacher.snapshots is not None:
         with teacher_lock(teacher.file):

@@ -3,6 +3,7 @@
 Lists are computed once, in blocks of users, and stored for the next run.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +14,16 @@ import torch
 from recbole_kd.backbone.base import Backbone, eval_mode
 from recbole_kd.backbone.capabilities import VECTORS, Capability
 from recbole_kd.backbone.views import FactorView
+from recbole_kd.knowledge.array_checks import ArrayForm, list_forms, trajectory_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K, ScoreAll, ignore_log
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.blocks import block_rows
 from recbole_kd.ops.top_lists import TopList, top_inner_products
 from recbole_kd.trainer.rng import preserve_rng
+
+STORED_BYTES = 2**30  # of the lists of a sequence student's rows
+LIST_ENTRY_BYTES = 8  # an id and a score
 
 
 class ModelKnowledge(ScoringKnowledge):
@@ -34,6 +39,9 @@ class ModelKnowledge(ScoringKnowledge):
         trajectory: the name in the store of its lists at these moments; None if it has no earlier moments.
         neighbours: beta of ``with_neighbours``, whose scores and lists are read if it is above 0; needs a teacher
             with factors. 0: the teacher's scores.
+        reading: how the lists of a sequence student's rows are read: ``stored``, all of them ranked once; ``online``,
+            those of a step ranked in the step; ``auto``: online where the teacher has vectors, and else stored where
+            the lists take at most ``STORED_BYTES``.
 
     Attributes:
         capabilities: what the teacher can give.
@@ -49,13 +57,15 @@ class ModelKnowledge(ScoringKnowledge):
         states: Sequence[Callable[[], Backbone]] | None = None,
         trajectory: str | None = None,
         neighbours: float = 0.0,
+        reading: str = "auto",
     ) -> None:
         model = backbone.model.eval()
         super().__init__(backbone.queries.size, backbone.item_count, positives, model.device, store, log)
         self.backbone: Any = backbone  # some families score pairs, which others cannot
         self.capabilities, self.states = backbone.capabilities, states
-        self.per_row, self.stores_lists = backbone.queries.per_row, True
+        self.per_row, self.reading = backbone.queries.per_row, reading
         self.trajectory, self.neighbour_weight = trajectory, neighbours
+        self._reading_logged = False
         self._factors = self._read_factors() if VECTORS in self.capabilities else None
         self._view = self._with_neighbours(self._factors) if self._factors else None
         self.width = self._factors.width if self._factors else None
@@ -66,12 +76,23 @@ class ModelKnowledge(ScoringKnowledge):
             return self.backbone.snapshot()
         if not self.per_row:
             self.capabilities |= Capability.USER_TABLE  # a vector for each user: that of the latest sequence
-        arrays = self._cached("vectors", self._vectors, f"the teacher's vectors of {self.n_queries - 1:,} sequences")
+        forms = {"queries": ArrayForm((self.n_queries, None)), "items": ArrayForm((self.n_items, None))}
+        what = f"the teacher's vectors of {self.n_queries - 1:,} sequences"
+        arrays = self._cached("vectors", self._vectors, what, forms)
         return FactorView(arrays["queries"], arrays["items"])
 
     def _vectors(self) -> dict[str, torch.Tensor]:
+        self.log(f"about {self._seconds_of_all():,.0f} s for {self.n_queries - 1:,} sequences")
         view = self.backbone.snapshot()
         return {"queries": view.query_table, "items": view.item_table}
+
+    def _seconds_of_all(self) -> float:
+        """An estimate of the time of the teacher's pass over all queries, from a few of them."""
+        ids = torch.arange(1, min(self.n_queries, 257), device=self.device)
+        started = time.perf_counter()
+        with self._isolated_model(), self.backbone.view() as view:
+            view.query_vectors(ids)
+        return (time.perf_counter() - started) * self.n_queries / max(len(ids), 1)
 
     def factors(self, side: str) -> torch.Tensor:
         """The factors of ``user`` or ``item``, shape [n + 1, d_T]; inner products are scores without neighbours."""
@@ -116,8 +137,8 @@ class ModelKnowledge(ScoringKnowledge):
             yield
 
     def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
-        """As ``top_items``, of chosen queries: from the stored lists, or ranked now where lists are not stored."""
-        if self.stores_lists:
+        """As ``top_items``, of chosen queries: from the stored lists, or ranked now, as ``reading`` says."""
+        if not self.per_row or self._stores_lists(k):
             return super().top_items_of(queries, k, seen)
         scores = self.score_all(queries).detach().float().clone()
         if seen:
@@ -126,18 +147,33 @@ class ModelKnowledge(ScoringKnowledge):
             self.interactions.mask_of(scores, queries)
         return TopList.from_scores(scores, self._clip(k, self.n_items - 1))
 
+    def _stores_lists(self, k: int) -> bool:
+        """Whether the lists of all rows are stored; said in the log at the first list."""
+        if self.reading != "auto":
+            return self.reading == "stored"
+        nbytes = self.n_queries * min(k, self.n_items - 1) * LIST_ENTRY_BYTES
+        stored = self._view is None and nbytes <= STORED_BYTES
+        if not self._reading_logged:
+            self._reading_logged = True
+            size = f"{self.n_queries - 1:,} rows x {k}, {nbytes / 2**20:,.0f} MiB"
+            how = "are ranked once and stored" if stored else "are ranked in each step, from the teacher's scores"
+            self.log(f"the teacher's lists ({size}) {how}: kd_knowledge sets it")
+        return stored
+
     def top_items(self, k: int, seen: bool = False) -> TopList:
         """The teacher's best items of each user; arguments as for BaseKnowledge."""
         k = self._clip(k, self.n_items - 1)
         name, what = (f"all-top-{k}", "of all") if seen else (f"top-{k}", "not seen in training")
         what = f"each user's top {k} items {what}, as the teacher ranks them"
-        return self._cached_list(name, lambda: self._top_arrays(k, seen), what)
+        forms = list_forms(self.n_queries, k, self.n_items)
+        return self._cached_list(name, lambda: self._top_arrays(k, seen), what, forms)
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_queries, K]."""
         k = self._clip(k, self.n_items - 1)
         what = f"each user's top {k} items of those seen in training, as the teacher ranks them"
-        return self._cached(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what)["ids"]
+        forms = {"ids": ArrayForm((self.n_queries, k), self.n_items)}
+        return self._cached(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what, forms)["ids"]
 
     def trajectories(self, states: int, k: int = 1) -> list[torch.Tensor]:
         """The teacher's lists at several moments of its training, as for BaseKnowledge; of 100 items whatever k is."""
@@ -149,7 +185,9 @@ class ModelKnowledge(ScoringKnowledge):
             f"each user's top {last.shape[1]} items at {len(self.states or ())} earlier moments of the teacher's "
             f"training, {size:,.1f} MiB"
         )
-        earlier = self._cached(self.trajectory, lambda: {"ids": self._earlier(last)}, what)["ids"]
+        moments, longest = (None, states - 1) if self.states is None else (len(self.states), None)
+        forms = trajectory_forms(self.n_queries, self.n_items, last.shape[1], moments, longest)
+        earlier = self._cached(self.trajectory, lambda: {"ids": self._earlier(last)}, what, forms)["ids"]
         return [torch.cat([earlier, last[None]])]
 
     def neighbours(self, side: str, k: int, components: int) -> torch.Tensor:
@@ -167,7 +205,8 @@ class ModelKnowledge(ScoringKnowledge):
         k = self._clip(k, size - 1)
         what = f"the {k} nearest {side}s of each {side}"
         name = f"near-{side}-{k}-{components}"
-        return self._cached(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
+        forms = {"ids": ArrayForm((size + 1, k), size + 1)}
+        return self._cached(name, lambda: {"ids": self._near(side, k, components)}, what, forms)["ids"]
 
     def _near(self, side: str, k: int, components: int) -> torch.Tensor:
         table = self.factors(side).float()

@@ -1,8 +1,10 @@
 """The store of knowledge on disk: one folder for each teacher and split, named by a hash of both."""
 
 import hashlib
+import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ from scipy.sparse import issparse
 from recbole_kd.checkpoint.reader import restore_arrays
 from recbole_kd.config.model_names import model_reference
 from recbole_kd.config.recbole_schema import model_keys, other_parameter_names
+from recbole_kd.knowledge.array_checks import Forms, fits
 
 LARGEST_DENSE = 2**24  # numbers of a sparse tensor that are written out for its hash
 NAMES_FILE = "names.txt"  # which arrays a folder holds
+CHECKSUMS_FILE = "checksums.json"  # the CRC-32 of each
 
 
 def store_name(content: Mapping[str, Any], train_hash: str) -> str:
@@ -90,36 +94,68 @@ def _numpy_of(tensor: torch.Tensor) -> np.ndarray:
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def read_arrays(folder: Path, device: torch.device | str) -> dict[str, torch.Tensor] | None:
-    """The tensors in a folder by name, memory-mapped on the CPU; None if the folder is missing, incomplete or damaged.
+def read_arrays(folder: Path, device: torch.device | str, forms: Forms | None = None) -> dict[str, torch.Tensor] | None:
+    """The tensors in a folder by name, memory-mapped on the CPU.
 
     Args:
         folder: as ``write_arrays`` wrote it.
         device: where the tensors live.
+        forms: what they have to be; None accepts any tensors.
+
+    Returns:
+        None if the folder is missing, incomplete or damaged, or holds something else.
     """
     try:
         names = (folder / NAMES_FILE).read_text(encoding="utf-8").split()
+        if not names or (forms is not None and sorted(names) != sorted(forms)):
+            return None
         # copy-on-write: torch wants writable memory, the file is never touched
         arrays = {name: torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c")) for name in names}
-        return {name: array.to(device) for name, array in arrays.items()} or None
-    except (ValueError, EOFError, OSError):
+        if (forms is not None and not fits(arrays, forms)) or not _match_checksums(folder, arrays):
+            return None
+        return {name: array.to(device) for name, array in arrays.items()}
+    except Exception:  # a damaged file can fail anywhere in numpy, json or torch
         return None
 
 
-def write_arrays(folder: Path, arrays: Mapping[str, torch.Tensor]) -> None:
+def _match_checksums(folder: Path, arrays: Mapping[str, torch.Tensor]) -> bool:
+    """Whether arrays have the checksums that they were written with; earlier versions wrote none."""
+    file = folder / CHECKSUMS_FILE
+    return not file.exists() or json.loads(file.read_text(encoding="utf-8")) == _checksums(arrays)
+
+
+def _checksums(arrays: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    return {name: zlib.crc32(np.ascontiguousarray(array.cpu().numpy()).data) for name, array in arrays.items()}
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, torch.Tensor], forms: Forms | None = None) -> None:
     """Write all tensors or none: into a temporary folder, which is then renamed.
 
     Of several runs that write the same folder, the first one does.
+
+    Args:
+        folder: where to write.
+        arrays: the tensors by name.
+        forms: as of ``read_arrays``.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{folder.parent}.lock"):
-        if read_arrays(folder, "cpu") is not None:
+        if read_arrays(folder, "cpu", forms) is not None:
             return
         partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         partial.mkdir()
         for key, array in arrays.items():
             np.save(partial / f"{key}.npy", array.cpu().numpy(), allow_pickle=False)
         (partial / NAMES_FILE).write_text("\n".join(arrays), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        (partial / CHECKSUMS_FILE).write_text(json.dumps(_checksums(arrays)), encoding="utf-8")
+        _remove(folder)  # a damaged one
         os.replace(partial, folder)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or what stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

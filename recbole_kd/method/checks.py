@@ -4,7 +4,6 @@ import functools
 import operator
 
 from recbole.config import Config as RecBoleConfig
-from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
 from recbole.utils import ModelType
 
@@ -154,7 +153,7 @@ def check_split(config: Config, split: Split) -> None:
     dataset = split.train._dataset
     check_measures(config)
     check_student_capabilities(config, probe_backbone(plain_config(config), dataset))
-    _check_planned_teachers(config, dataset)
+    _check_planned_teachers(config, split)
     check_trainings(config, split)
 
 
@@ -176,10 +175,10 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
     return backbone
 
 
-def _check_planned_teachers(config: Config, dataset: Dataset) -> None:
+def _check_planned_teachers(config: Config, split: Split) -> None:
     """Refuse teachers that will lack what a term needs, tried on untrained models."""
     teachers = [
-        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, dataset))
+        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, split))
         for spec in config.teachers
     ]
     if config["neighbour_weight"]:

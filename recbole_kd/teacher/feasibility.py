@@ -10,8 +10,8 @@ from recbole.utils import ModelType, get_trainer
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Backbone
-from recbole_kd.backbone.capabilities import SCORER, Capability
-from recbole_kd.backbone.training_rows import training_queries
+from recbole_kd.backbone.capabilities import SCORER, VECTORS, Capability
+from recbole_kd.backbone.training_rows import is_sequential, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import Split
 from recbole_kd.data.split_settings import SPLIT_KEYS, differing_keys
@@ -95,14 +95,23 @@ def _check_trainable(config: RecBoleConfig) -> None:
         raise missing_package(config, "No module named 'faiss'")
 
 
-def capabilities_of(config: RecBoleConfig, dataset: Dataset) -> Capability:
-    """What a teacher of this plain Config can give, tried on an untrained one. Raises KDError: unreadable."""
+def capabilities_of(config: RecBoleConfig, data: Split) -> Capability:
+    """What a teacher of this plain Config can give to the student of a split, tried on an untrained one.
+
+    Raises:
+        KDError: no backbone can read the teacher.
+    """
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         if config["init_std"]:
             raise KDError(no_tables_message(config))
         return SCORER  # EASE and its like are solved when they are constructed: too dear for a question
-    backbone = probe_backbone(config, dataset)
-    return require_readable(config, backbone).capabilities
+    with preserve_rng():
+        dataset = data.training_dataset(config)
+    capabilities = require_readable(config, probe_backbone(config, dataset)).capabilities
+    if is_sequential(data.train._dataset.config):
+        return capabilities & ~Capability.USER_TABLE  # a step reads the teacher's vectors of its own rows
+    # for a student of users a sequence teacher has a vector for each user, that of the latest sequence
+    return capabilities | Capability.USER_TABLE if VECTORS in capabilities else capabilities
 
 
 def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:

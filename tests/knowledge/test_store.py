@@ -1,45 +1,85 @@
-"""The name of a teacher's folder: a hash of what its model reads of a checkpoint, whatever else stands in it."""
+"""What the store holds is used only if it is what the run asks for; otherwise it is computed again."""
 
-import scipy.sparse as sparse
+import numpy as np
+import pytest
 import torch
 
-from recbole_kd.knowledge.store import store_name
+from recbole_kd.knowledge.array_checks import ArrayForm, fits, list_forms, trajectory_forms
+from recbole_kd.knowledge.store import read_arrays, write_arrays
+from recbole_kd.quick_start import run_kd
 
-GIB = 2**30
-
-
-def content(state_dict=None, other=None, model="BPR"):
-    return {"config": {"model": model}, "state_dict": state_dict or {"w": torch.ones(2, 3)}, "other_parameter": other}
-
-
-def test_bfloat16_weights_have_a_name_of_their_own():
-    names = {store_name(content({"w": torch.full((2, 3), value, dtype=torch.bfloat16)}), "t") for value in (1.0, 1.5)}
-    assert len(names) == 2
-    assert store_name(content({"w": torch.ones(2, 3, dtype=torch.bfloat16)}), "t") in names
+INF = float("inf")
+IDS = [[0, 0, 0], [3, 1, 2], [4, 2, 0]]
+SCORES = [[-INF, -INF, -INF], [3.0, 2.0, 2.0], [0.5, -1.0, -INF]]
+FORMS = list_forms(3, 3, 5)
 
 
-def test_entries_that_the_model_does_not_name_are_not_hashed():
-    plain = store_name(content(other={}), "t")
-    mixed = {"a": 1, 2: "b", None: [1], "matrix": sparse.coo_matrix((40_000, 40_000))}
-    assert store_name(content(other=mixed), "t") == plain
-    named = content(other={"restore_user_e": torch.ones(2)}, model="LightGCN")
-    assert store_name(named, "t") != store_name(content(other={}, model="LightGCN"), "t")
+def arrays(ids=IDS, scores=SCORES, kind=torch.int32, number=torch.float32):
+    return {"ids": torch.tensor(ids, dtype=kind), "scores": torch.tensor(scores, dtype=number)}
 
 
-def test_names_beside_numbers_are_hashed_in_an_order_of_their_own():
-    keys = ({"b": 1, 2: "c"}, {2: "c", "b": 1})
-    names = [store_name(content(other={"restore_user_e": nested}, model="LightGCN"), "t") for nested in keys]
-    assert names[0] == names[1]
+def changed(values, row, column, value):
+    return [[value if (r, c) == (row, column) else old for c, old in enumerate(line)] for r, line in enumerate(values)]
 
 
-def test_a_small_file_that_describes_a_huge_sparse_tensor_is_hashed_as_it_is():
-    def huge(value):
-        return torch.sparse_coo_tensor([[0, 5], [0, 7]], [1.0, value], (100_000, 100_000))  # 40 GB of numbers
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"ids": arrays()["ids"]},
+        {**arrays(), "more": torch.zeros(1)},
+        {"ids": arrays()["ids"], "score": arrays()["scores"]},
+        arrays(kind=torch.int64),
+        arrays(number=torch.float64),
+        arrays(IDS[:2], SCORES[:2]),
+        {name: array.T for name, array in arrays().items()} | {"ids": arrays()["ids"][:, :2]},
+        arrays(changed(IDS, 1, 0, -7)),
+        arrays(changed(IDS, 1, 0, 5)),
+        arrays(changed(IDS, 0, 0, 1), changed(SCORES, 0, 0, 1.0)),
+        arrays(changed(IDS, 2, 0, 0)),
+        arrays(scores=changed(SCORES, 1, 1, INF)),
+        arrays(scores=changed(SCORES, 1, 0, float("nan"))),
+        arrays(scores=changed(SCORES, 2, 2, -5.0)),
+    ],
+)
+def test_other_arrays_do_not_fit(other, tmp_path):
+    assert fits(arrays(), FORMS) and not fits(other, FORMS)
+    write_arrays(tmp_path / "store" / "x", other)
+    assert read_arrays(tmp_path / "store" / "x", "cpu", FORMS) is None
+    write_arrays(tmp_path / "store" / "x", arrays(), FORMS)
+    read = read_arrays(tmp_path / "store" / "x", "cpu", FORMS)
+    assert all(torch.equal(read[name], array) for name, array in arrays().items())
 
-    names = {store_name(content({"w": huge(value)}), "t") for value in (2.0, 3.0)}
-    assert len(names) == 2
+
+def test_numbers_and_trajectories_are_checked_too():
+    moments = {"mean": torch.zeros(2, 3), "sd": torch.ones(2, 3)}
+    forms = {"mean": ArrayForm((2, 3)), "sd": ArrayForm((2, 3), positive=True)}
+    assert fits(moments, forms)
+    assert not fits({**moments, "sd": torch.zeros(2, 3)}, forms)
+    assert not fits({**moments, "mean": torch.full((2, 3), INF)}, forms)
+    lists = torch.tensor([IDS, IDS], dtype=torch.int32)
+    for states, longest, is_right in ((2, None, True), (None, 2, True), (None, 1, False), (3, None, False)):
+        assert fits({"ids": lists}, trajectory_forms(3, 5, 3, states, longest)) == is_right
+    assert not fits({"ids": lists + 1}, trajectory_forms(3, 5, 3, 2))
 
 
-def test_small_sparse_tensors_are_hashed_as_dense_ones_as_ever():
-    dense = torch.eye(4)
-    assert store_name(content({"w": dense.to_sparse()}), "t") == store_name(content({"w": dense}), "t")
+def test_a_changed_number_is_noticed(tmp_path):
+    folder = tmp_path / "store" / "x"
+    write_arrays(folder, arrays(), FORMS)
+    np.save(folder / "ids.npy", np.array(changed(IDS, 1, 0, 4), dtype=np.int32))
+    assert fits({**arrays(), "ids": torch.from_numpy(np.load(folder / "ids.npy"))}, FORMS)  # within the range
+    assert read_arrays(folder, "cpu", FORMS) is None
+    (folder / "checksums.json").unlink()  # as earlier versions wrote it
+    assert read_arrays(folder, "cpu", FORMS)["ids"][1, 0] == 4
+
+
+def test_a_store_with_ids_out_of_range_gives_the_same_student(settings, workdir):
+    settings = {**settings, "resume": False, "state": "INFO"}
+    expected = run_kd("RRD", config_dict=settings)["distilled"]["test_result"]
+    (file,) = (workdir / "saved" / "knowledge").glob("*/top-*/ids.npy")
+    good = np.load(file)
+    bad = good.copy()
+    bad[1:, 0] = -7
+    np.save(file, bad)
+    (file.parent / "checksums.json").unlink()
+    assert run_kd("RRD", config_dict=settings)["distilled"]["test_result"] == expected
+    np.testing.assert_array_equal(np.load(file), good)
