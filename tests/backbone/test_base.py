@@ -86,8 +86,8 @@ def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch
     assert backbone.capabilities == SCORER_MODEL and type(backbone).__name__ == "PairBackbone"
     monkeypatch.setattr("recbole_kd.backbone.scorer.PAIRS_AT_ONCE", 2 * model.n_items)  # in two blocks
     users = torch.tensor([4, 1, 7])
-    scores = backbone.score_all(users)
     model.eval()
+    scores = backbone.score_all(users)
     for row, user in enumerate(users):
         for item in (1, 5, model.n_items - 1):
             pair = Interaction({"user_id": user[None], "item_id": torch.tensor([item])})
@@ -98,7 +98,7 @@ def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch
 @pytest.mark.parametrize("name", ["NeuMF", "EASE"])
 def test_scores_of_chosen_items_are_those_among_all(name, settings):
     model, _ = model_of(name, settings)
-    backbone = backbone_of(model)
+    backbone = backbone_of(model.eval())
     users, items = torch.tensor([4, 1]), torch.tensor([[2, 7, 2], [5, 1, 9]])
     wanted = backbone.score_all(users).gather(1, items)
     torch.testing.assert_close(backbone.score_pairs(users, items), wanted)
