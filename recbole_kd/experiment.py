@@ -15,7 +15,7 @@ from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
 
 from recbole_kd.config.configurator import Config, plain_config, without_wandb
 from recbole_kd.config.layering import read_layers
-from recbole_kd.config.widths import model_width
+from recbole_kd.config.widths import describe_width, model_width
 from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.distributed.launcher import process_layout
 from recbole_kd.distributed.process_group import broadcast_object, process_count, rank0_first
@@ -23,7 +23,7 @@ from recbole_kd.distributed.sharding import divided_threads
 from recbole_kd.errors import KDError
 from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice, neighbour_advice
 from recbole_kd.evaluation.result import RunResult, build_result
-from recbole_kd.io import atomic_write, check_output_file, check_writable_folder, exclusive_folder
+from recbole_kd.io import atomic_write, exclusive_folder
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import check_list_lengths, load_knowledge, teachers_name
@@ -38,6 +38,7 @@ from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.options import EpochCallback, TrainingOptions
+from recbole_kd.trainer.output_checks import check_run_outputs
 from recbole_kd.trainer.rank_agreement import check_same_data
 from recbole_kd.trainer.training import (
     describe_failure,
@@ -105,10 +106,7 @@ class Experiment:
         """
         if process_count() == 1 and process_layout(config)[0].world_size > 1:
             raise KDError("nproc and world_size work with run_kd alone, not with tune or a search: leave them out")
-        check_writable_folder("checkpoint_dir", config["checkpoint_dir"])
-        check_writable_folder("the working directory, for RecBole's log", "log")
-        if config["result_file"]:
-            check_output_file("result_file", config["result_file"])
+        check_run_outputs(config)
         experiment = cls(config)
         check_split(config, experiment.split)
         with exclusive_folder(config["checkpoint_dir"]):
@@ -196,6 +194,8 @@ class Experiment:
 
     def _distil_to(self, file: Path | str, callback: EpochCallback | None = None) -> None:
         config, split = self.config, self.split.fresh(self.student_config)
+        for key, value in self.student_config.final_config_dict.items():
+            config.final_config_dict.setdefault(key, value)  # BERT4Rec's loader names its columns in its config
         check_same_data(split)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
@@ -256,11 +256,10 @@ class Experiment:
         student_width = model_width(config)
         for spec in config.teachers:
             width = spec.config and model_width(spec.config)
-            logger.info(f"teacher {spec.label}" + (f", embedding_size {width}" if width else ""))
+            logger.info(f"teacher {spec.label}{describe_width(spec.config)}")
             if (student_width or 0) > (width or math.inf):
                 logger.warning("the student is wider than its teacher: distillation is meant the other way round")
-        width_text = f", embedding_size {student_width}" if student_width else ""
-        logger.info(f"{config.method}: student {config['model']}{width_text}")
+        logger.info(f"{config.method}: student {config['model']}{describe_width(config)}")
         logger.info(self.split.dataset)
 
     def _end_log(self, result: RunResult, distilled: TrainedModel) -> None:

@@ -22,7 +22,7 @@ from benchmarks.command import command_line, environment, folder_of, keys_of
 from benchmarks.cost.epoch import config_of
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd.backbone import backbone_of
-from recbole_kd.backbone.base import View
+from recbole_kd.backbone.views import FactorView
 from recbole_kd.config.configurator import Config
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
@@ -33,9 +33,9 @@ from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.trainer.kd_trainer import KDTrainer
 
 
-def nearest(view: View, width: int) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """The best factors of that width for a View's scores: users, items, and the share of the squares that they hold."""
-    sides = [torch.linalg.qr(table.double()) for table in (view.user_table, view.item_table)]
+def nearest(view: FactorView, width: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """The best factors of that width for a view's scores: users, items, and the share of the squares that they hold."""
+    sides = [torch.linalg.qr(table.double()) for table in (view.query_table, view.item_table)]
     left, values, right = torch.linalg.svd(sides[0].R @ sides[1].R.T)
     half = values[:width].sqrt()
     users, items = sides[0].Q @ left[:, :width] * half, sides[1].Q @ right[:width].T * half

@@ -46,7 +46,7 @@ def order_changed(model: nn.Module, users: torch.Tensor, first: torch.Tensor, se
     """Whether each user's preference between two items differs before and after the projectors; all shapes [n]."""
     project = projection_of(model)
     with model.backbone.eval_view() as view:
-        before = [view.users(users)] + [view.items(ids) for ids in (first, second)]
+        before = [view.query_vectors(users)] + [view.item_vectors(ids) for ids in (first, second)]
         # an entity's gates are drawn once, for both of the comparison's sides
         after = [project("user", users, before[0])] + [
             project("item", ids, vectors) for ids, vectors in zip((first, second), before[1:], strict=True)

@@ -32,7 +32,7 @@ from recbole_kd.knowledge.store import trajectory_name
 from recbole_kd.method.registry import method_class
 from recbole_kd.method.terms import method_terms
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.base import Term
 
 BATCH, STUDENT = 2048, 20
@@ -116,7 +116,7 @@ def time_epoch(options: Namespace, terms: list, pairs: Pairs, generator: torch.G
         users, items = pairs[0][rows], pairs[1][rows]
         negatives = torch.randint(1, options.items + 1, items.shape, generator=generator)
         with backbone.view() as view:
-            scores = (view.users(users)[:, None] * view.items(torch.stack([items, negatives], 1))).sum(2)
+            scores = (view.query_vectors(users)[:, None] * view.item_vectors(torch.stack([items, negatives], 1))).sum(2)
             loss = -nn.functional.logsigmoid(scores[:, 0] - scores[:, 1]).mean()
             loss = loss * math.prod(term.base_weight for term in terms)
             batch = Batch(users, items, negatives, view)

@@ -22,9 +22,9 @@ from benchmarks.schema import make_record, make_result, write_result
 def seconds(tables: dict[str, tuple], users: torch.Tensor) -> dict[str, float]:
     """How long each of the models takes for one batch of users: (user table, item table) by name."""
     took = {}
-    for name, (user_table, item_table) in tables.items():
+    for name, (query_table, item_table) in tables.items():
         began = time.perf_counter()
-        (user_table[users] @ item_table.T).topk(10, dim=1)
+        (query_table[users] @ item_table.T).topk(10, dim=1)
         took[name] = time.perf_counter() - began
     return took
 

@@ -5,17 +5,49 @@ from importlib.metadata import entry_points
 
 from recbole.model.abstract_recommender import AbstractRecommender
 
-from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.base import Backbone, Step
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.backbone.factors import FactorBackbone, SimpleXBackbone
+from recbole_kd.backbone.factors import CKEBackbone, ENMFBackbone, FactorBackbone, SimpleXBackbone
 from recbole_kd.backbone.graph import GraphBackbone
-from recbole_kd.backbone.scorer import PairBackbone, ScorerBackbone
+from recbole_kd.backbone.queries import Queries
+from recbole_kd.backbone.scorer import AutoencoderBackbone, CDAEBackbone, PairBackbone, ScorerBackbone
+from recbole_kd.backbone.sequence import (
+    BERT4RecBackbone,
+    COREBackbone,
+    FPMCBackbone,
+    HGNBackbone,
+    NPEBackbone,
+    S3RecBackbone,
+    SequenceBackbone,
+    SequenceProbabilityBackbone,
+    is_sequence_model,
+)
+from recbole_kd.backbone.views import FactorView, View
 from recbole_kd.errors import KDError
 
-__all__ = ["Backbone", "Capability", "View", "backbone_of", "register_backbone"]
+__all__ = ["Backbone", "Capability", "FactorView", "Queries", "Step", "View", "backbone_of", "register_backbone"]
 
 GROUP = "recbole_kd.backbones"
-FAMILIES: tuple[type[Backbone], ...] = (SimpleXBackbone, FactorBackbone, GraphBackbone, ScorerBackbone, PairBackbone)
+# tried in this order: each reads models that the ones before it do not
+FAMILIES: tuple[type[Backbone], ...] = (
+    SimpleXBackbone,
+    ENMFBackbone,
+    CKEBackbone,
+    FactorBackbone,
+    BERT4RecBackbone,
+    S3RecBackbone,
+    COREBackbone,
+    HGNBackbone,
+    NPEBackbone,
+    FPMCBackbone,
+    SequenceBackbone,
+    SequenceProbabilityBackbone,
+    GraphBackbone,
+    CDAEBackbone,
+    AutoencoderBackbone,
+    ScorerBackbone,
+    PairBackbone,
+)
 _registered: list[type[Backbone]] = []
 
 
@@ -53,11 +85,12 @@ def _installed_families() -> tuple[type[Backbone], ...]:
     return tuple(families)
 
 
-def backbone_of(model: AbstractRecommender) -> Backbone | None:
+def backbone_of(model: AbstractRecommender, queries: Queries | None = None) -> Backbone | None:
     """The first family that can read the model; each checks its reading against the model's own scores.
 
     Args:
         model: a RecBole model.
+        queries: who is asked for items; the model's users where None. A sequence model needs sequences.
 
     Returns:
         Backbone, or None where no family can read it.
@@ -65,8 +98,10 @@ def backbone_of(model: AbstractRecommender) -> Backbone | None:
     Raises:
         KDError: a backbone of an installed package cannot be loaded.
     """
+    if queries is None and is_sequence_model(model):
+        return None
     for family in (*_registered, *_installed_families(), *FAMILIES):
-        backbone = family.adapt(model)
+        backbone = family.adapt(model, queries)
         if backbone is not None:
             return backbone
     return None

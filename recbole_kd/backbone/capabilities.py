@@ -33,13 +33,18 @@ RANK_LISTS = Capability.RANKS
 """What ranked lists have, those of a file for example."""
 SCORER = Capability.RANKS | Capability.SCORES | Capability.ALL_SCORES
 """What a model has that scores, but has no factors: EASE, ItemKNN, MultiVAE, NeuMF."""
-FACTORS = Capability.QUERY_VECTORS | Capability.ITEM_VECTORS | Capability.USER_TABLE
+VECTORS = Capability.QUERY_VECTORS | Capability.ITEM_VECTORS
+"""Vectors of a batch's queries and of all items, whose inner product is the score."""
+FACTORS = VECTORS | Capability.USER_TABLE
 """Vectors of all users and items whose inner product is the score."""
 FACTOR_MODEL = SCORER | Capability.ROW_SCORES | FACTORS
 """What a model with factors has: BPR, LightGCN, NGCF, SimpleX."""
+SEQUENCE_MODEL = SCORER | Capability.ROW_SCORES | VECTORS
+"""What a sequence model has whose score is the inner product of its output and an item's vector: SASRec, GRU4Rec."""
 
 _WORDS = (  # in the order in which they are named; a word stands for all capabilities beside it
     (FACTORS, "factors"),
+    (VECTORS, "query and item vectors"),
     (Capability.SCORES | Capability.ALL_SCORES, "scores"),
     (Capability.ROW_SCORES, "scores of a batch's rows"),
     (Capability.SCORES, "scores"),
@@ -58,7 +63,7 @@ def describe(capabilities: Capability) -> str:
         capabilities: any combination.
 
     Returns:
-        A phrase. Factors give scores, and scores of all items give ranks, so neither is named twice.
+        A phrase. Vectors give scores, and scores of all items give ranks, so neither is named twice.
 
     >>> describe(FACTOR_MODEL), describe(SCORER), describe(RANK_LISTS)
     ('factors', 'scores', 'ranks')
@@ -68,7 +73,7 @@ def describe(capabilities: Capability) -> str:
     'nothing'
     """
     remaining = capabilities
-    if FACTORS in capabilities:
+    if VECTORS in capabilities:
         remaining &= FACTORS
     elif Capability.ALL_SCORES in capabilities:
         remaining &= ~(Capability.RANKS | Capability.ROW_SCORES)

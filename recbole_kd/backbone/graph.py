@@ -1,4 +1,4 @@
-"""Graph models: the factors are what ``forward()`` returns after propagation, not the tables in the checkpoint."""
+"""Graph models: the factors are what ``forward`` returns after propagation, not the tables in the checkpoint."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -7,54 +7,73 @@ from typing import Any
 
 import torch
 
-from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.base import Backbone, Step, eval_mode
+from recbole_kd.backbone.remembered import without_trace
+from recbole_kd.backbone.views import FactorView
+
+Tables = tuple[torch.Tensor, torch.Tensor]
 
 
 class GraphBackbone(Backbone):
-    """LightGCN, NGCF and others whose ``forward()``, without arguments, gives both tables.
+    """LightGCN, NGCF, NCL, SGL, KGAT and others whose ``forward`` gives the tables of users and items.
 
-    ``full_sort_predict`` caches propagated tables that carry no gradient; terms read ``forward()`` only.
+    A knowledge graph's table of entities begins with the items. ``full_sort_predict`` caches propagated tables that
+    carry no gradient; terms read ``forward`` only.
     """
 
     @classmethod
     def matches(cls, model: Any) -> bool:
-        if inspect.signature(model.forward).parameters:
+        arguments = _forward_arguments(model)
+        if arguments is None:
             return False
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            training = model.training
-            tables = model.eval()()
-            model.train(training)
-        sizes = (model.n_users, model.n_items)
-        return isinstance(tables, tuple) and tuple(len(table) for table in tables) == sizes
+        with without_trace(model), eval_mode(model):
+            tables = model.forward(*arguments)
+        if not isinstance(tables, tuple) or not all(isinstance(table, torch.Tensor) for table in tables[:2]):
+            return False
+        return len(tables[0]) == model.n_users and len(tables[1]) >= model.n_items
 
     @contextmanager
-    def view(self) -> Iterator[View]:
-        """Within a step ``forward()`` propagates once: the model's loss and the terms get the same tensors."""
-        forward = self.model.forward
-        tables: list[tuple[torch.Tensor, torch.Tensor]] = []
+    def view(self, step: Step | None = None) -> Iterator[FactorView]:
+        """Within a step ``forward`` propagates once: the model's loss and the terms get the same tensors."""
+        forward, arguments = self.model.forward, _forward_arguments(self.model) or ()
+        kept: list[Any] = []
 
-        def propagate_once() -> tuple[torch.Tensor, torch.Tensor]:
-            if not tables:
+        def propagate_once(*given: Any) -> Any:
+            if any(argument is not expected for argument, expected in zip(given, arguments, strict=False)):
+                return forward(*given)  # SGL propagates through other graphs too
+            if not kept:
                 # in float32 under AMP: a sparse product of halves has no gradient on a CPU
                 with torch.autocast(self.model.device.type, enabled=False):
-                    tables.append(forward())
-            return tables[0]
+                    kept.append(forward(*arguments))
+            return kept[0]
 
         self.model.forward = propagate_once  # on the instance, where it hides the class's method
         try:
-            yield _LazyView(propagate_once)
+            yield _LazyView(lambda: _item_tables(propagate_once(*arguments), self.model.n_items))
         finally:
             del self.model.forward
 
 
-class _LazyView(View):
+def _forward_arguments(model: Any) -> tuple[Any, ...] | None:
+    """What the model's ``forward`` is called with to propagate the whole graph; None for another kind of model."""
+    names = list(inspect.signature(model.forward).parameters)
+    if not names:
+        return ()
+    return (model.train_graph,) if names == ["graph"] and hasattr(model, "train_graph") else None
+
+
+def _item_tables(tables: tuple[torch.Tensor, ...], n_items: int) -> Tables:
+    return tables[0], tables[1][:n_items]
+
+
+class _LazyView(FactorView):
     """Propagates at the first access, which is after the model's loss has cleared its caches."""
 
-    def __init__(self, propagate: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def __init__(self, propagate: Callable[[], Tables]) -> None:
         self.propagate = propagate
 
     @property
-    def user_table(self) -> torch.Tensor:
+    def query_table(self) -> torch.Tensor:
         return self.propagate()[0]
 
     @property

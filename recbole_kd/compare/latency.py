@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
+from recbole_kd.compare.plan import make_run_config
 from recbole_kd.compare.run import Run, load_trained, silence_logging, write_row
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.cost import latencies
-from recbole_kd.experiment import make_config
+from recbole_kd.knowledge.frozen_teacher import readable_backbone
+from recbole_kd.knowledge.loader import queries_for
 
 
 def speed_file(file: Path | str) -> str:
@@ -34,12 +34,15 @@ def time_models(runs: Sequence[Run], file: str, key: str) -> str | None:
     """
     silence_logging()
     try:
-        configs = {run.name: make_config(config_dict=run.keys) for run in runs}
+        configs = {run.name: make_run_config(run.keys) for run in runs}
         data = prepare_split(plain_config(configs[runs[0].name]))
         members = {run.name: load_trained(configs[run.name], run.name, data).members for run in runs}
-        users, k = torch.arange(1, data.dataset.user_num), max(configs[runs[0].name]["topk"])
-        models = {(name, index): model for name, group in members.items() for index, model in enumerate(group)}
-        times = latencies(models, users, k)
+        backbones = {
+            (name, index): readable_backbone(config, model.eval(), queries_for(data, config))
+            for name, group in members.items()
+            for index, (config, model) in enumerate(group)
+        }
+        times = latencies(backbones, max(configs[runs[0].name]["topk"]))
         totals = {name: sum(ms for (owner, _), ms in times.items() if owner == name) for name in members}
         write_row(file, {"key": key, "ms_per_user": totals})
     except Exception as error:

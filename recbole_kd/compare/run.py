@@ -13,18 +13,18 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION, make_run_config
 from recbole_kd.compare.row_checks import is_run_row
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
 from recbole_kd.evaluation.cost import model_size
-from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import evaluate, evaluate_validation, unrounded
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
-from recbole_kd.experiment import Experiment, TrainedModel, make_config
+from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
+from recbole_kd.experiment import Experiment, TrainedModel
 from recbole_kd.io import atomic_write, read_json
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
@@ -95,7 +95,7 @@ class LoadedRun(NamedTuple):
     config: RecBoleConfig
     model: AbstractRecommender
     file: str | None
-    members: list[AbstractRecommender]
+    members: list[tuple[RecBoleConfig, AbstractRecommender]]
 
 
 def load_trained(config: Config, name: str, data: Split) -> LoadedRun:
@@ -115,15 +115,16 @@ def load_trained(config: Config, name: str, data: Split) -> LoadedRun:
     if name not in REFERENCES:
         with _training_lock(config):
             return _loaded(experiment.distil())
-    models = [teacher.model for teacher in teachers if teacher.model is not None]
-    if name == TEACHER and len(teachers) == 1 and models:
-        return LoadedRun(teachers[0].config, models[0], teachers[0].file, models)
+    members = [(teacher.config, teacher.model) for teacher in teachers if teacher.model is not None]
+    if name == TEACHER and len(teachers) == 1 and members:
+        model = teacher_recommender(teachers[0], knowledge, student, data)
+        return LoadedRun(teachers[0].config, model, teachers[0].file, members)
     # several teachers, a file of scores, or a teacher with its neighbours: the lists that are distilled are evaluated
-    return LoadedRun(student, ListRecommender(knowledge, student, data.train._dataset), None, models)
+    return LoadedRun(student, list_recommender(knowledge, student, data), None, members)
 
 
 def _loaded(trained: TrainedModel) -> LoadedRun:
-    return LoadedRun(*trained, members=[trained.model])
+    return LoadedRun(*trained, members=[(trained.config, trained.model)])
 
 
 def _training_lock(config: RecBoleConfig) -> filelock.BaseFileLock:
@@ -215,7 +216,7 @@ def _measured(run: Run) -> dict[str, Any]:
     The file of a run on validation has an empty ``test_result`` and no recall by popularity, since both would evaluate
     the test part.
     """
-    config = make_config(config_dict=run.keys)
+    config = make_run_config(run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = prepare_split(plain_config(config))
     loaded = load_trained(config, run.name, data)

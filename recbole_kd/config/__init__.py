@@ -3,7 +3,7 @@
 from recbole_kd.config.configurator import Config, plain_config, without_wandb
 from recbole_kd.config.layering import Layers, read_layers
 from recbole_kd.config.schema import describe_method, explain_keys, method_names, term_names
-from recbole_kd.config.widths import model_width
+from recbole_kd.config.widths import model_width, width_entry
 from recbole_kd.errors import KDError
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "plain_config",
     "read_layers",
     "term_names",
+    "width_entry",
     "without_wandb",
 ]

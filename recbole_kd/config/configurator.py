@@ -2,9 +2,7 @@
 
 import copy
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ from recbole_kd.config.devices import gpu_defaults, record_written_devices, visi
 from recbole_kd.config.key_files import Key
 from recbole_kd.config.layering import SIDES, Layers
 from recbole_kd.config.model_names import (
-    class_name,
     is_model_path,
     model_path_keys,
     model_reference,
     resolve_model,
 )
+from recbole_kd.config.protocol import Protocol, default_negatives
 from recbole_kd.config.recbole_schema import model_defaults, model_keys
 from recbole_kd.config.recbole_value_checks import check_user_values, check_values
 from recbole_kd.config.schema import (
@@ -32,30 +30,17 @@ from recbole_kd.config.schema import (
     resolve_terms,
     student_only_keys,
 )
-from recbole_kd.config.teacher_entries import TeacherEntry, entries_to_keys
+from recbole_kd.config.teacher_entries import TeacherEntry
+from recbole_kd.config.teacher_specs import TeacherSpec, check_ensemble_weights, teacher_keys, teacher_labels
 from recbole_kd.config.unused_keys import find_unused_keys, refuse_unused_keys
 from recbole_kd.config.widths import check_width, resolve_widths
-from recbole_kd.errors import KDError
 
 # the largest evaluation batch where each pair takes hundreds of numbers: scores pair by pair, or sampled items
 PAIRWISE_EVAL_BATCH = 100_000
+# keys of the data that decide the shape of a model's weights: position embeddings are as long as its sequences
+_SHAPE_KEYS = {"MAX_ITEM_LIST_LENGTH"}
 # what a Config has beside a RecBole Config
 _OWN_ATTRIBUTES = ("method", "teachers", "unused_keys", "choices")
-
-
-@dataclass(frozen=True)
-class TeacherSpec:
-    """A teacher that a run will have.
-
-    Attributes:
-        entry: the teacher as the user names it.
-        label: its name in tables and messages.
-        config: its plain RecBole Config; None for a file of scores.
-    """
-
-    entry: TeacherEntry
-    label: str
-    config: RecBoleConfig | None
 
 
 class ModelConfig(RecBoleConfig):
@@ -143,31 +128,40 @@ class Config(ModelConfig):
 
         keys = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
         defaults = _defaults_of(keys, layers)
+        protocol = Protocol.of(layers, models, checkpoints)
         names = {
             "kd_method": layers.method,
             "student_model": layers.student_model,
-            **_teacher_keys(layers.teachers, models),
+            **teacher_keys(layers.teachers, models),
         }
         settings = {**layers.plain, **layers.block("student"), **names}
-        super().__init__(layers.student_model, layers.dataset, {**defaults, **student_width}, settings)
+        super().__init__(
+            layers.student_model,
+            layers.dataset,
+            {**_with_pairwise_batches(layers.student_model, defaults), **protocol.student, **student_width},
+            settings,
+        )
         for name, key in keys.items():
             key.check(self[name])
 
         # learning_rate is the student's, where a method has its own default for it
         shared = {name: value for name, value in defaults.items() if name not in kd_keys() | student_only_keys()}
         configs = [
-            _teacher_config(layers, entry, model, checkpoint or {}, {**shared, **width})
+            _teacher_config(
+                layers, entry, model, checkpoint or {}, {**shared, **protocol.teacher(model, self), **width}
+            )
             for entry, model, checkpoint, width in zip(
                 layers.teachers, models, checkpoints, teacher_widths, strict=True
             )
         ]
-        labels = _teacher_labels(layers.teachers, models)
+        self.choices += protocol.choices(self, [config for config in configs if config is not None])
+        labels = teacher_labels(layers.teachers, models)
         self.teachers = tuple(map(TeacherSpec, layers.teachers, labels, configs))
         self._check(keys, shared)
 
     def _check(self, keys: Mapping[str, Key], shared: Mapping[str, Any]) -> None:
         """Check the values of all sides. Raises KDError."""
-        _check_weights(self["ensemble_weights"], self.teachers)
+        check_ensemble_weights(self["ensemble_weights"], self.teachers)
         configs = [teacher.config for teacher in self.teachers if teacher.config is not None]
         for config in configs:
             for name in [*shared, *(key for key in ONE_SIDE_KEYS if config[key] is not None)]:
@@ -234,6 +228,13 @@ def _defaults_of(keys: Mapping[str, Key], layers: Layers) -> dict[str, Any]:
     return defaults
 
 
+def _with_pairwise_batches(model: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults, with smaller evaluation batches for a model that scores pair by pair."""
+    if resolve_model(model).full_sort_predict is not AbstractRecommender.full_sort_predict:
+        return dict(defaults)
+    return {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
+
+
 def _ranks_samples(eval_args: Any) -> bool:
     """Whether a part is ranked against sampled items, as ``mode: uni100`` requests."""
     mode = eval_args.get("mode") if isinstance(eval_args, dict) else None
@@ -251,47 +252,15 @@ def _teacher_config(
     if model is None:
         return None
     of_student = student_only_keys(layers.student_model, model)
-    settings = {
-        **{key: value for key, value in layers.plain.items() if key not in of_student},
+    own = {
         **layers.block("teacher"),
         **entry.keys,
-        **{key: value for key, value in checkpoint.items() if key in model_keys(model)},
+        **{key: value for key, value in checkpoint.items() if key in model_keys(model) | _SHAPE_KEYS},
     }
-    if resolve_model(model).full_sort_predict is AbstractRecommender.full_sort_predict:
-        defaults = {**defaults, "eval_batch_size": min(defaults["eval_batch_size"], PAIRWISE_EVAL_BATCH)}
+    settings = {key: value for key, value in layers.plain.items() if key not in of_student} | own
+    negatives = default_negatives(model, own)
+    if negatives and "train_neg_sample_args" not in own:  # a plain key is for the sides that draw negatives
+        settings.pop("train_neg_sample_args", None)
+    defaults = {**_with_pairwise_batches(model, defaults), **negatives}
     # a copy, because RecBole completes nested values in place
     return without_wandb(plain_config(ModelConfig(model, layers.dataset, defaults, copy.deepcopy(settings))))
-
-
-def _teacher_keys(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> dict[str, Any]:
-    """The keys that name the teachers, as the config holds them."""
-    names = models[0] if len(models) == 1 else [model for model in models if model] or None
-    return {"teacher_path": None, "teachers": None, **entries_to_keys(entries), "teacher_model": names}
-
-
-def _check_weights(weights: Any, teachers: Sequence[TeacherSpec]) -> None:
-    if weights is None:
-        return
-    numbers = all(
-        isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0 < weight < math.inf
-        for weight in weights
-    )
-    if len(teachers) < 2 or len(weights) != len(teachers) or not numbers:
-        raise KDError(
-            f"ensemble_weights={weights!r} is out of range: it takes a number above 0 for each of several teachers, "
-            f"and there {'is one' if len(teachers) == 1 else f'are {len(teachers)}'}"
-        )
-
-
-def _teacher_labels(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> list[str]:
-    """A label for each teacher: its model's name, or its file's; with its keys and file where names are equal."""
-    names = [
-        class_name(model) if model else Path(str(entry.scores)).name
-        for entry, model in zip(entries, models, strict=True)
-    ]
-    labels = []
-    for entry, name in zip(entries, names, strict=True):
-        details = [f"{key}={value}" for key, value in entry.keys.items()]
-        details += [Path(entry.path).name] if entry.path else []
-        labels.append(" ".join([name, *details]) if names.count(name) > 1 else name)
-    return labels

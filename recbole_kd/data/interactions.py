@@ -82,6 +82,16 @@ class Interactions:
         index = self.starts[users][row] + torch.arange(len(row), device=self.device) - before
         return row, self.items[index]
 
+    def mask_of(self, scores: torch.Tensor, users: torch.Tensor) -> None:
+        """Set the scores of padding and of training items to -inf, in place.
+
+        Args:
+            scores: shape [b, n_items].
+            users: any ids, shape [b].
+        """
+        scores[:, 0] = -torch.inf
+        scores[self.seen_pairs(users)] = -torch.inf
+
     def mask(self, scores: torch.Tensor, users: torch.Tensor) -> None:
         """Set the scores of training items to -inf, in place.
 
@@ -129,6 +139,15 @@ class Interactions:
     def excluded_from_sampling(self, *top_lists: TopList) -> ExcludedIds:
         """For each user the items that a uniform draw skips: those seen in training and those of ``top_lists``."""
         return _exclude(self.pairs_by_user, [top.ids for top in top_lists], self.n_users, self.n_items, self.device)
+
+    def excluded_of(self, users: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
+        """As ``excluded_from_sampling``, for chosen users, ids of shape [n], and their lists, of n rows each."""
+        rows, items = ([ids] for ids in self.seen_pairs(users))
+        for top in top_lists:
+            listed_rows, columns = (top.ids > 0).nonzero(as_tuple=True)
+            rows.append(listed_rows)
+            items.append(top.ids[listed_rows, columns].long())
+        return ExcludedIds.from_pairs(torch.cat(rows), torch.cat(items), len(users), self.n_items)
 
     def users_excluded_from_sampling(self, top_users: TopList) -> ExcludedIds:
         """For each item the users that a uniform draw skips: those who have seen it, and those of ``top_users``."""

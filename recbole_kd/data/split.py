@@ -14,7 +14,7 @@ import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader import AbstractDataLoader
-from recbole.data.dataset import Dataset
+from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import ModelType, init_seed
 
 from recbole_kd.data.atomic_files import check_headers
@@ -28,7 +28,7 @@ from recbole_kd.data.split_settings import (
     check_split_settings,
     differing_keys,
 )
-from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 NO_PATH = os.path.join(os.devnull, "none")
 PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
@@ -114,12 +114,46 @@ class Split:
     tokens: tuple[np.ndarray, ...]
     fingerprint: Fingerprint
     _built: _BuiltDataset | None = field(default=None, repr=False, compare=False)
+    _training_datasets: dict[str, Dataset] = field(default_factory=dict, repr=False, compare=False)
+
+    def training_dataset(self, config: Config) -> Dataset:
+        """The training part as the model of a config reads it: a sequence model's has sequences in its rows.
+
+        Args:
+            config: a plain RecBole Config of a model on this split.
+
+        Raises:
+            KDError: as ``prepare_split``.
+        """
+        key = _reading_of(config)
+        if key == _reading_of(self.dataset.config):
+            return self.train._dataset
+        if key not in self._training_datasets:
+            self._training_datasets[key] = self.fresh(config).train._dataset
+        return self._training_datasets[key]
 
     @property
     def train_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The training pairs as two int64 tensors, users and items."""
         size = len(self.tokens[1])
         return torch.from_numpy(self.pairs["train"] // size), torch.from_numpy(self.pairs["train"] % size)
+
+    @property
+    def seen_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What users have seen in training, two int64 tensors, users and items, sorted by user.
+
+        For a sequence model these are more than the training pairs: a user's first item is the target of no row.
+        """
+        rows, dataset = self.train._dataset.inter_feat, self.train._dataset
+        length = getattr(dataset, "item_list_length_field", None)
+        if length is None or length not in rows:
+            return self.train_pairs
+        size = len(self.tokens[1])
+        first = rows[length].numpy() == 1
+        items = rows[getattr(dataset, f"{dataset.iid_field}_list_field")].numpy()[first, 0].astype(np.int64)
+        users = rows[dataset.uid_field].numpy()[first].astype(np.int64)
+        pairs = np.union1d(self.pairs["train"], users * size + items)
+        return torch.from_numpy(pairs // size), torch.from_numpy(pairs % size)
 
     def fresh(self, config: Config) -> "Split":
         """A split with new loaders for one training under ``config``, equal to ``prepare_split(config)``.
@@ -159,18 +193,32 @@ def prepare_split(config: Config) -> Split:
         check_split_settings(config)
         check_headers(config)
         with _without_saved_data(config):
-            built = _BuiltDataset.read(config)
-            dataset, loaders = built.make_loaders(config)
+            built = _BuiltDataset.read(config) if _uses_plain_dataset(config) else None
+            dataset, loaders = built.make_loaders(config) if built is not None else _read_loaders(config)
     train, valid, test = loaders
     pairs = {name: distinct_pairs(loader._dataset) for name, loader in zip(PARTS, loaders, strict=True)}
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
     tokens = read_tokens(dataset)
-    repeated = _repeated_pairs(train._dataset)  # a pair that the data hold twice is trained on twice
-    train_hash = sha256_of(pairs["train"], repeated) if repeated.size else sha256_of(pairs["train"])
-    fingerprint = Fingerprint(sha256_of(*tokens), train_hash, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    hashes = (_hash_training(train._dataset, pairs["train"]), sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
+    fingerprint = Fingerprint(sha256_of(*tokens), *hashes)
     _mask_test(config, loaders, pairs)
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint, built)
+
+
+def _read_loaders(config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ...]]:
+    """RecBole's dataset and loaders without copies: those of sequences and of knowledge graphs take much memory."""
+    dataset = create_dataset(config)
+    check_columns(config, dataset)
+    return dataset, data_preparation(config, dataset)
+
+
+def _hash_training(dataset: Dataset, pairs: np.ndarray) -> str:
+    """The hash of the training part; of sequences also the order of its rows and the lengths of their histories."""
+    if isinstance(dataset, SequentialDataset):
+        return sha256_of(_pair_ids(dataset), dataset.inter_feat[dataset.item_list_length_field].numpy())
+    repeated = _repeated_pairs(dataset)  # a pair that the data hold twice is trained on twice
+    return sha256_of(pairs, repeated) if repeated.size else sha256_of(pairs)
 
 
 def _mask_test(config: Config, loaders: Sequence[AbstractDataLoader], pairs: dict[str, np.ndarray]) -> None:
@@ -186,6 +234,13 @@ def _describe_errors(config: Config) -> Iterator[None]:
     except KDError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        if isinstance(error, UnicodeError):
+            raise KDError(
+                f"the files of the dataset '{config['dataset']}' are not text in {config['encoding'] or 'utf-8'} "
+                f"({error_sentence(error)}): set encoding to the one they have, encoding=latin-1, say"
+            ) from error
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
 
 
@@ -208,8 +263,20 @@ def _without_saved_data(config: Config) -> Iterator[None]:
 
 def _uses_plain_dataset(config: Config) -> bool:
     """Whether RecBole reads a model's data as its plain Dataset; ``create_dataset`` decides by the same names."""
-    module = importlib.import_module("recbole.data.dataset")
-    return config["MODEL_TYPE"] in PLAIN_MODEL_TYPES and not hasattr(module, f"{config['model']}Dataset")
+    return config["MODEL_TYPE"] in PLAIN_MODEL_TYPES and not _has_dataset_class(config)
+
+
+def _has_dataset_class(config: Config) -> bool:
+    """Whether RecBole has a class of datasets for this very model."""
+    return hasattr(importlib.import_module("recbole.data.dataset"), f"{config['model']}Dataset")
+
+
+def _reading_of(config: Config) -> str:
+    """What decides how a model reads its data: its kind of dataset, and the keys that say what is in the rows."""
+    kinds = {ModelType.SEQUENTIAL: "sequences", ModelType.KNOWLEDGE: "knowledge graph"}
+    kind = f"{config['model']}Dataset" if _has_dataset_class(config) else kinds.get(config["MODEL_TYPE"], "pairs")
+    keys = {key: str(config[key]) for key in (*SPLIT_KEYS, *READING_KEYS) if key != "eval_args"}
+    return repr([kind, sorted(keys.items())])
 
 
 def read_tokens(dataset: Dataset) -> tuple[np.ndarray, ...]:

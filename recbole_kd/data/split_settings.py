@@ -1,11 +1,12 @@
 """The settings that decide a split, and checks of them before and after the dataset is read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from recbole.config import Config
 from recbole.data.dataset import Dataset
-from recbole.utils import EvaluatorType
+from recbole.utils import EvaluatorType, ModelType
 from recbole.utils.argument_list import dataset_arguments
 
 from recbole_kd.errors import KDError
@@ -67,6 +68,7 @@ def check_split_settings(config: Config) -> None:
     _check_part_count(config)
     _check_loaded_columns(config)
     _check_ranking_evaluation(config)
+    _check_knowledge_files(config)
 
 
 def _check_part_count(config: Config) -> None:
@@ -101,6 +103,30 @@ def _check_ranking_evaluation(config: Config) -> None:
             f"eval_args={eval_args!r} and metrics={config['metrics']!r} measure predicted values: students are "
             "measured by what they rank, so write mode: full and metrics such as NDCG"
         )
+
+
+def _check_knowledge_files(config: Config) -> None:
+    """Refuse a knowledge-aware model on a dataset without a knowledge graph; a missing folder is left to RecBole."""
+    folder = Path(config["data_path"])
+    if config["MODEL_TYPE"] != ModelType.KNOWLEDGE or not folder.is_dir():
+        return
+    columns = {
+        "kg": [config[f"{name}_ID_FIELD"] for name in ("HEAD_ENTITY", "RELATION", "TAIL_ENTITY")],
+        "link": [config["ITEM_ID_FIELD"], config["ENTITY_ID_FIELD"]],
+    }
+    loaded = config["load_col"]
+    for suffix, names in columns.items():
+        if not (folder / f"{config['dataset']}.{suffix}").is_file():
+            raise KDError(
+                f"{config['model']} reads a knowledge graph, and '{folder}' has no {config['dataset']}.{suffix} with "
+                f"the columns {', '.join(names)}: put it there, or take a model that is not knowledge-aware"
+            )
+        read = loaded.get(suffix, ()) if isinstance(loaded, Mapping) else "*"
+        if read != "*" and not set(names) <= set(read or ()):
+            raise KDError(
+                f"load_col leaves out columns of the knowledge graph that {config['model']} reads: write {suffix}: "
+                f"[{', '.join(names)}] in it"
+            )
 
 
 def check_columns(config: Config, dataset: Dataset) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.scorer import PairBackbone
 
-USERS_PER_BATCH = 256
-USERS_PER_PAIR_BATCH = 8  # of a model that scores pair by pair
+QUERIES_PER_BATCH = 256
+QUERIES_PER_PAIR_BATCH = 8  # of a model that scores pair by pair
 WARM_UP_ROUNDS = 2  # they fill caches: LightGCN propagates once
 
 
@@ -54,26 +54,26 @@ def _solved_arrays(model: Any) -> Mapping[str, Any]:
 
 
 @torch.no_grad()
-def latencies(models: Mapping[Any, Any], users: torch.Tensor, k: int, rounds: int = 15) -> dict[Any, float]:
-    """The latency of ranking the whole catalogue, in milliseconds per user.
+def latencies(backbones: Mapping[Any, Backbone], k: int, rounds: int = 15) -> dict[Any, float]:
+    """The latency of ranking the whole catalogue, in milliseconds per query: per user, or per sequence.
 
     The models take turns in each round, so that a disturbance of the machine affects all of them alike.
 
     Args:
-        models: RecBole models by name.
-        users: user ids; each round ranks the first 256, or the first 8 for a model that scores pair by pair.
+        backbones: by name, RecBole models and whom they are asked for. Each round ranks the first 256 queries, or the
+            first 8 for a model that scores pair by pair.
         k: length of the list.
         rounds: number of measured rounds.
 
     Returns:
         The median over the rounds, by name.
     """
-    times: dict[Any, list[float]] = {name: [] for name in models}
-    backbones: dict[Any, Any] = {name: backbone_of(model.eval()) for name, model in models.items()}
+    times: dict[Any, list[float]] = {name: [] for name in backbones}
     for round_ in range(rounds + WARM_UP_ROUNDS):
         for name, backbone in backbones.items():
-            size = USERS_PER_PAIR_BATCH if isinstance(backbone, PairBackbone) else USERS_PER_BATCH
-            batch = users[:size].to(models[name].device)
+            model = backbone.model.eval()
+            size = QUERIES_PER_PAIR_BATCH if isinstance(backbone, PairBackbone) else QUERIES_PER_BATCH
+            batch = torch.arange(1, min(size + 1, backbone.queries.size), device=model.device)
             started = time.perf_counter()
             scores = backbone.score_all(batch)
             scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu()

@@ -4,17 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import numpy as np
-import torch
 from recbole.config import Config as RecBoleConfig
 
+from recbole_kd.backbone import Backbone, backbone_of
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import Split
 from recbole_kd.evaluation.cost import latencies, model_size
 from recbole_kd.evaluation.list_recommender import ListRecommender
 from recbole_kd.evaluation.metrics import Metrics, evaluate, smaller_is_better, unrounded
 from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice
+from recbole_kd.evaluation.sequence_recommenders import LatestSequenceRecommender, SequenceEnsembleRecommender
+from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
 from recbole_kd.evaluation.versions import versions
 from recbole_kd.knowledge.frozen_teacher import Teacher
+from recbole_kd.knowledge.loader import queries_for
 from recbole_kd.trainer.training import read_done_marker
 
 TrainedModel = tuple[RecBoleConfig, Any, str]
@@ -89,13 +92,16 @@ def model_row(
     """One row of the result.
 
     Args:
-        model: a plain RecBole model, or a ListRecommender, which has no size.
+        model: a plain RecBole model, or a ranking that combines several, which has no size.
         file: its checkpoint.
         valid_result: its metrics on validation.
         test_result: its metrics on test.
         ms_per_user: its latency.
     """
-    parameters, nbytes = (None, None) if isinstance(model, ListRecommender) else model_size(model)
+    if isinstance(model, LatestSequenceRecommender):
+        model = model.model
+    is_list = isinstance(model, (ListRecommender, SequenceEnsembleRecommender))
+    parameters, nbytes = (None, None) if is_list else model_size(model)
     return {
         "test_result": test_result,
         "valid_result": valid_result,
@@ -132,7 +138,7 @@ def build_result(
     rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [_teacher_row(teacher, rows.pop(index)) for index, teacher in enumerate(teachers)]
     if len(teachers) > 1 or config["neighbour_weight"]:
-        lists = ListRecommender(knowledge, student, split.train._dataset)
+        lists = list_recommender(knowledge, student, split)
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
     result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
@@ -150,13 +156,27 @@ def build_result(
 def _teacher_models(
     student: RecBoleConfig, split: Split, teachers: Sequence[Teacher], knowledge: Any
 ) -> dict[Any, TrainedModel]:
-    """The models of the teachers by their index. A file of scores has none, so that its lists take its place."""
-    models: dict[Any, TrainedModel] = {}
+    """The models of the teachers by their index."""
     members = getattr(knowledge, "members", [knowledge])
-    for index, (teacher, member) in enumerate(zip(teachers, members, strict=True)):
-        model = teacher.model or ListRecommender(member, student, split.train._dataset)
-        models[index] = (teacher.config or student, model, teacher.file)
-    return models
+    return {
+        index: (teacher.config or student, teacher_recommender(teacher, member, student, split), teacher.file)
+        for index, (teacher, member) in enumerate(zip(teachers, members, strict=True))
+    }
+
+
+def model_backbone(config: RecBoleConfig, model: Any, split: Split) -> Backbone | None:
+    """A model with whom it is asked for on a split; None for lists, and for a model that no backbone can read.
+
+    Args:
+        config: the model's plain Config.
+        model: a RecBole model, or what ``teacher_recommender`` makes of a teacher.
+        split: the split of the run.
+    """
+    if isinstance(model, ListRecommender):
+        return None
+    if isinstance(model, LatestSequenceRecommender):
+        model = model.model
+    return backbone_of(model.eval(), queries_for(split, config))
 
 
 def _teacher_row(teacher: Teacher, row: ModelRow) -> ModelRow:
@@ -166,8 +186,8 @@ def _teacher_row(teacher: Teacher, row: ModelRow) -> ModelRow:
 
 def _measure_rows(models: Mapping[Any, TrainedModel], split: Split, k: int) -> dict[Any, ModelRow]:
     """A row for each model: timed together, then evaluated one after the other."""
-    timed = {name: model for name, (_, model, _) in models.items() if not isinstance(model, ListRecommender)}
-    speeds = latencies(timed, torch.arange(1, split.dataset.user_num), k)
+    read = {name: model_backbone(config, model, split) for name, (config, model, _) in models.items()}
+    speeds = latencies({name: backbone for name, backbone in read.items() if backbone is not None}, k)
     rows = {}
     for name, (config, model, file) in models.items():
         valid, test = evaluate(unrounded(config), model, split)
@@ -175,7 +195,7 @@ def _measure_rows(models: Mapping[Any, TrainedModel], split: Split, k: int) -> d
     return rows
 
 
-def _combined_row(members: Sequence[ModelRow], lists: ListRecommender, split: Split) -> ModelRow:
+def _combined_row(members: Sequence[ModelRow], lists: Any, split: Split) -> ModelRow:
     """The row of a ranking that combines models: the metrics of its lists, and the sum of the costs of its members."""
     valid, test = evaluate(unrounded(lists.config), lists, split)
     row: dict[str, Any] = {**model_row(lists, None, valid, test, None)}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from recbole_kd.backbone.base import View
 from recbole_kd.backbone.capabilities import RANK_LISTS, Capability
+from recbole_kd.backbone.views import FactorView, View
 from recbole_kd.data.interactions import Interactions
 from recbole_kd.knowledge.array_checks import Forms
 from recbole_kd.knowledge.store import read_arrays, write_arrays
@@ -29,9 +29,10 @@ class BaseKnowledge:
     methods of the same names here only delegate to it.
 
     Args:
-        n_users: number of users, padding included.
+        n_queries: number of queries, padding included: of users, or of a sequence student's training rows.
         n_items: number of items, padding included.
-        positives: the training pairs, two int64 tensors (users, items); masked from every list.
+        positives: the training pairs, two int64 tensors (queries, items); masked from every list. A row's only
+            training item is its target.
         device: where lists live.
         store: folder to keep what was computed, or None. Its name must identify the teacher and the split.
         log: called with one sentence about what is computed.
@@ -40,22 +41,25 @@ class BaseKnowledge:
         capabilities: what can be given.
         weights: how much each of the teachers counts; a single one for a single teacher.
         interactions: the training pairs.
+        per_row: whether a query is a row of a sequence student's training data. There are many of these, so that the
+            terms read what they need of a step's rows, in place of tables of all queries.
     """
 
+    per_row: bool = False
     capabilities: Capability = RANK_LISTS
     weights: Sequence[float] = (1.0,)
     width: int | None = None
 
     def __init__(
         self,
-        n_users: int,
+        n_queries: int,
         n_items: int,
         positives: tuple[torch.Tensor, torch.Tensor],
         device: torch.device | str,
         store: Path | str | None = None,
         log: Callable[[str], None] = ignore_log,
     ) -> None:
-        self.interactions = Interactions(n_users, n_items, *positives, device)
+        self.interactions = Interactions(n_queries, n_items, *positives, device)
         self.store = Path(store) if store else None
         self.log = log
         self._loaded: dict[str, dict[str, torch.Tensor]] = {}
@@ -73,8 +77,12 @@ class BaseKnowledge:
         """
         raise NotImplementedError
 
+    def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
+        """As ``top_items``, of chosen queries, ids of shape [n]: a TopList of n rows."""
+        return self.top_items(k, seen).take(queries)
+
     def top_seen(self, k: int) -> torch.Tensor:
-        """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_users, K]."""
+        """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_queries, K]."""
         raise NotImplementedError
 
     @property
@@ -90,13 +98,13 @@ class BaseKnowledge:
             k: the smallest length of a list.
 
         Returns:
-            Int32 tensors of shape [V, n_users, K]; K is 100, or what a teacher has from ``k`` on.
+            Int32 tensors of shape [V, n_queries, K]; K is 100, or what a teacher has from ``k`` on.
         """
         raise NotImplementedError
 
     @property
-    def n_users(self) -> int:
-        """Number of users, padding included. Delegates to ``interactions``."""
+    def n_queries(self) -> int:
+        """Number of queries, padding included. Delegates to ``interactions``."""
         return self.interactions.n_users
 
     @property
@@ -136,9 +144,24 @@ class BaseKnowledge:
             k: length of a list; clipped to the number of items.
             seen: whether items that the user has seen in training are ranked as well.
         """
-        if isinstance(scores, View):
-            return self.interactions.top_unseen_of_vectors(scores.users, scores.item_table, k, seen)
-        return self.interactions.top_unseen_of_scores(scores, k, seen)
+        if isinstance(scores, FactorView):
+            return self.interactions.top_unseen_of_vectors(scores.query_vectors, scores.item_table, k, seen)
+        score_all = scores.score_all if isinstance(scores, View) else scores
+        return self.interactions.top_unseen_of_scores(score_all, k, seen)
+
+    def top_unseen_of(self, view: View, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
+        """As ``top_unseen``, of chosen queries, ids of shape [n]: a TopList of n rows, without gradient."""
+        with torch.no_grad():
+            scores = view.score_all(queries).clone()
+            if seen:
+                scores[:, 0] = -torch.inf
+            else:
+                self.interactions.mask_of(scores, queries)
+            return TopList.from_scores(scores, min(k, self.n_items - 1))
+
+    def excluded_of(self, queries: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
+        """The items that a uniform draw skips for chosen queries. Delegates to ``interactions``."""
+        return self.interactions.excluded_of(queries, *top_lists)
 
     def excluded_from_sampling(self, *top_lists: TopList) -> ExcludedIds:
         """For each user the items that a uniform draw skips. Delegates to ``interactions``; logs lists that leave
@@ -152,7 +175,7 @@ class BaseKnowledge:
         """For each item the users that a uniform draw skips. Delegates to ``interactions``; logs lists that leave
         nothing to draw.
         """
-        self._log_full_lists(top_users, self.item_counts(), self.n_users, "items")
+        self._log_full_lists(top_users, self.item_counts(), self.n_queries, "items")
         return self.interactions.users_excluded_from_sampling(top_users)
 
     def _log_full_lists(self, top: TopList, seen_counts: torch.Tensor, size: int, rows: str) -> None:
@@ -172,7 +195,7 @@ class BaseKnowledge:
         return min(k, longest)
 
     def _user_blocks(self, numbers_per_user: int) -> tuple[torch.Tensor, ...]:
-        return row_blocks(self.n_users, numbers_per_user, self.device)
+        return row_blocks(self.n_queries, numbers_per_user, self.device)
 
     def _cached(
         self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str, forms: Forms

@@ -13,6 +13,7 @@ from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.ranking import consensus, rank_weights
 from recbole_kd.ops.top_lists import TopList
 
+Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of each row
 TEMPERATURE = 10.0  # T of an item's importance exp(-rank / T)
 
 
@@ -44,16 +45,17 @@ class EnsembleKnowledge(ScoringKnowledge):
     ) -> None:
         first = members[0]
         positives = first.positive_users, first.positive_items
-        super().__init__(first.n_users, first.n_items, positives, first.device, store, log)
+        super().__init__(first.n_queries, first.n_items, positives, first.device, store, log)
         self.weights = weights or [1.0] * len(members)
         self.members, self.by_score = list(members), by_score
         self.capabilities = SCORER if by_score else RANK_LISTS
+        self.per_row = first.per_row
 
     def top_items(self, k: int, seen: bool = False) -> TopList:
         """The best items of each user by consensus or by mean score; arguments as for BaseKnowledge."""
         k = self._clip(k, self.n_items - 1)
         population = "all-" if seen else ""
-        forms = list_forms(self.n_users, k, self.n_items)
+        forms = list_forms(self.n_queries, k, self.n_items)
         if self.by_score:
             what = f"the ensemble's top {k} items of each user"
             return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what, forms)
@@ -62,8 +64,25 @@ class EnsembleKnowledge(ScoringKnowledge):
         name, what = f"consensus-{population}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
         return self._cached_list(name, lambda: self._by_rank(lists, k), what, forms)
 
+    def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
+        """As ``top_items``, of chosen queries. Rows of a sequence student are combined when they are read."""
+        if not self.per_row:
+            return super().top_items_of(queries, k, seen)
+        k = self._clip(k, self.n_items - 1)
+        if self.by_score:
+            scores = self.score_all(queries)
+            if seen:
+                scores[:, 0] = -torch.inf
+            else:
+                self.interactions.mask_of(scores, queries)
+            return TopList.from_scores(scores, k)
+        depth = max(k, min(TRAJECTORY_K, self.max_list_length))
+        lists = [member.top_items_of(queries, depth, seen).ids for member in self.members]
+        ids, weights = consensus_of_lists(lists, k, TEMPERATURE, self.weights)
+        return TopList(ids, torch.where(ids > 0, weights, -torch.inf), (ids > 0).sum(1))
+
     def top_seen(self, k: int) -> torch.Tensor:
-        """Each user's training items by consensus, best first: ids, int32, shape [n_users, K]."""
+        """Each user's training items by consensus, best first: ids, int32, shape [n_queries, K]."""
         return self._by_rank([member.top_seen(max(k, TRAJECTORY_K)) for member in self.members], k)["ids"]
 
     @property
@@ -78,32 +97,38 @@ class EnsembleKnowledge(ScoringKnowledge):
     def score_all(self, users: torch.Tensor) -> torch.Tensor:
         """The mean of the teachers' standardised scores of all items for ``users`` [b], shape [b, n_items]."""
         scores = [member.score_all(users).float() for member in self._scoring_members()]
-        return self._mean(scores, lambda moments: moments[users])
+        if self.per_row:
+            return standardised_mean(scores, self.weights)
+        return _weighted_mean(scores, self._stored_moments(users), self.weights)
 
     def score(self, items: torch.Tensor) -> torch.Tensor:
-        """The mean standardised scores of chosen items, one row a user: items [n_users, c], result of that shape."""
-        return self._mean([member.score(items) for member in self._scoring_members()], lambda moments: moments)
+        """The mean standardised scores of chosen items, one row a user: items [n_queries, c], result of that shape."""
+        queries = torch.arange(self.n_queries, device=self.device)
+        if self.per_row:
+            return torch.cat([self.score_of(rows, items[rows]) for rows in self._user_blocks(self.n_items)])
+        scores = [member.score(items) for member in self._scoring_members()]
+        return _weighted_mean(scores, self._stored_moments(queries), self.weights)
+
+    def score_of(self, queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """The mean standardised scores of chosen items of chosen queries; arguments as of ScoringKnowledge."""
+        return torch.gather(self.score_all(queries), 1, items.long())
 
     def _scoring_members(self) -> list[ScoringKnowledge]:
         return cast("list[ScoringKnowledge]", self.members)  # checked before: scores are averaged only of these
 
-    def _mean(self, scores: list[torch.Tensor], rows: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        shape = len(self.members), self.n_users
+    def _stored_moments(self, users: torch.Tensor) -> list[Moments]:
+        """Mean and standard deviation of each teacher's scores over the catalogue of each of these users."""
+        shape = len(self.members), self.n_queries
         forms = {"mean": ArrayForm(shape), "sd": ArrayForm(shape, positive=True)}
-        moments = self._cached("moments", self._moments, "the scale of each teacher's scores", forms)
-        total = torch.zeros_like(scores[0])
-        for weight, member_scores, mean, sd in zip(self.weights, scores, moments["mean"], moments["sd"], strict=True):
-            total += weight * ((member_scores - rows(mean)[:, None]) / rows(sd)[:, None])
-        return total / sum(self.weights)
+        moments = self._cached("moments", self._moments_of_all, "the scale of each teacher's scores", forms)
+        return [(mean[users], sd[users]) for mean, sd in zip(moments["mean"], moments["sd"], strict=True)]
 
-    def _moments(self) -> dict[str, torch.Tensor]:
-        """Mean and standard deviation of each teacher's scores over each user's catalogue."""
-        shape = (len(self.members), self.n_users)
+    def _moments_of_all(self) -> dict[str, torch.Tensor]:
+        shape = (len(self.members), self.n_queries)
         mean, sd = torch.zeros(shape, device=self.device), torch.ones(shape, device=self.device)
         for x, member in enumerate(self._scoring_members()):
             for users in self._user_blocks(self.n_items):
-                scores = member.score_all(users)[:, 1:].float()
-                mean[x, users], sd[x, users] = scores.mean(1), scores.std(1).clamp(min=1e-6)
+                mean[x, users], sd[x, users] = _moments(member.score_all(users).float())
         return {"mean": mean, "sd": sd}
 
     def _by_score(self, k: int, seen: bool) -> dict[str, torch.Tensor]:
@@ -111,12 +136,37 @@ class EnsembleKnowledge(ScoringKnowledge):
         return {"ids": top.ids, "scores": top.scores}
 
     def _by_rank(self, lists: Sequence[torch.Tensor], k: int) -> dict[str, torch.Tensor]:
-        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        weights = torch.zeros(self.n_users, k, device=self.device)
+        ids = torch.zeros(self.n_queries, k, dtype=torch.int32, device=self.device)
+        weights = torch.zeros(self.n_queries, k, device=self.device)
         for users in self._user_blocks(sum(ranking.shape[1] for ranking in lists)):
             block = [ranking[users] for ranking in lists]
             ids[users], weights[users] = consensus_of_lists(block, k, TEMPERATURE, self.weights)
         return {"ids": ids, "scores": torch.where(ids > 0, weights, -torch.inf)}
+
+
+def standardised_mean(scores: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
+    """The mean of several teachers' scores of all items, each standardised over the catalogue of its row first.
+
+    Args:
+        scores: for each teacher, shape [b, n_items], padding included.
+        shares: how much each teacher counts.
+
+    Returns:
+        shape [b, n_items].
+    """
+    return _weighted_mean(scores, [_moments(member_scores) for member_scores in scores], shares)
+
+
+def _weighted_mean(scores: Sequence[torch.Tensor], moments: Sequence[Moments], shares: Sequence[float]) -> torch.Tensor:
+    total = torch.zeros_like(scores[0])
+    for share, member_scores, (mean, sd) in zip(shares, scores, moments, strict=True):
+        total += share * ((member_scores - mean[:, None]) / sd[:, None])
+    return total / sum(shares)
+
+
+def _moments(scores: torch.Tensor) -> Moments:
+    """Mean and standard deviation of each row of scores without the padding item, shape [b] each."""
+    return scores[:, 1:].mean(1), scores[:, 1:].std(1).clamp(min=1e-6)
 
 
 def consensus_of_lists(

@@ -11,6 +11,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.queries import Queries
 from recbole_kd.errors import KDError
 from recbole_kd.trainer.snapshots import Snapshots
 
@@ -51,13 +52,18 @@ def teacher_lock(file: Path | str) -> filelock.BaseFileLock:
     return filelock.FileLock(f"{file}.lock")
 
 
-def readable_backbone(config: Config, model: AbstractRecommender) -> Backbone:
+def readable_backbone(config: Config, model: AbstractRecommender, queries: Queries | None = None) -> Backbone:
     """The backbone of a trained teacher.
+
+    Args:
+        config: its plain Config.
+        model: the teacher.
+        queries: whom it is asked for; its users where None.
 
     Raises:
         KDError: no backbone can read the model.
     """
-    return require_readable(config, backbone_of(model))
+    return require_readable(config, backbone_of(model, queries))
 
 
 def require_readable(config: Config, backbone: Backbone | None) -> Backbone:

@@ -5,6 +5,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+from recbole.config import Config as RecBoleConfig
+
+from recbole_kd.backbone.queries import Queries
+from recbole_kd.backbone.training_rows import (
+    is_sequential,
+    latest_sequences,
+    row_positives,
+    row_users,
+    training_queries,
+)
 from recbole_kd.config.configurator import Config
 from recbole_kd.data.split import Split
 from recbole_kd.knowledge.base import BaseKnowledge
@@ -12,6 +23,7 @@ from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.score_file import FileKnowledge
+from recbole_kd.knowledge.users_of_rows import UsersOfRows
 from recbole_kd.trainer.rng import preserve_rng
 
 
@@ -42,22 +54,51 @@ def _hash(*names: str) -> str:
 
 
 def _read_teacher(config: Config, data: Split, teacher: Teacher) -> BaseKnowledge:
+    """What a teacher knows about the student's queries: about users, or about the rows of a sequence student."""
+    of_rows, reads_rows = is_sequential(config), teacher.config is not None and is_sequential(teacher.config)
+    dataset = data.train._dataset
+    if reads_rows and of_rows:
+        return _read_model(config, data, teacher, row_positives(dataset))
     if teacher.frame is not None:
-        return _read_score_file(config, data, teacher)
+        knowledge: BaseKnowledge = _read_score_file(config, data, teacher)
+    else:
+        knowledge = _read_model(config, data, teacher, data.seen_pairs)
+    return UsersOfRows(knowledge, row_users(dataset), row_positives(dataset)) if of_rows else knowledge
+
+
+def _read_model(
+    config: Config, data: Split, teacher: Teacher, positives: tuple[torch.Tensor, torch.Tensor]
+) -> ModelKnowledge:
+    assert teacher.config is not None and teacher.model is not None  # a file of scores is read elsewhere
+    queries = queries_for(data, teacher.config)
     knowledge = ModelKnowledge(
-        readable_backbone(teacher.config, teacher.model),
-        data.train_pairs,
+        readable_backbone(teacher.config, teacher.model, queries),
+        positives,
         store_folder(config, teacher.name),
         logging.getLogger().info,
         teacher.states,
         teacher.trajectory,
         config["neighbour_weight"],
+        config["kd_knowledge"],
     )
     if teacher.snapshots is not None:
         with teacher_lock(teacher.file):
             knowledge.trajectories(config["teacher_states"])
             teacher.snapshots.remove()  # the lists in the store replace the weights
     return knowledge
+
+
+def queries_for(data: Split, config: RecBoleConfig) -> Queries:
+    """Whom a model is asked for on a split: users, each user's latest sequence, or the rows of a sequence student.
+
+    Args:
+        data: the split of the run.
+        config: the plain Config of the student or of a teacher.
+    """
+    dataset = data.training_dataset(config)
+    if is_sequential(config) and not is_sequential(data.train._dataset.config):
+        return latest_sequences(dataset)
+    return training_queries(config, dataset)
 
 
 def store_folder(config: Config, name: str) -> Path:
@@ -73,7 +114,7 @@ def store_folder(config: Config, name: str) -> Path:
 
 def _read_score_file(config: Config, data: Split, teacher: Teacher) -> FileKnowledge:
     sizes = data.dataset.user_num, data.dataset.item_num
-    return FileKnowledge(teacher.frame, *sizes, data.train_pairs, config["device"], teacher.file)
+    return FileKnowledge(teacher.frame, *sizes, data.seen_pairs, config["device"], teacher.file)
 
 
 def check_list_lengths(config: Config, data: Split, given: Mapping[int, Teacher], k: int) -> None:

@@ -3,10 +3,10 @@
 import torch
 from torch.nn.functional import normalize
 
-from recbole_kd.backbone.base import View
+from recbole_kd.backbone.views import FactorView
 
 
-def with_neighbours(view: View, positives: tuple[torch.Tensor, torch.Tensor], weight: float) -> View:
+def with_neighbours(view: FactorView, positives: tuple[torch.Tensor, torch.Tensor], weight: float) -> FactorView:
     r"""Factors of the scores
 
     .. math:: s'_{ui} = s_{ui} + \beta \frac{\sigma_u(s)}{\sigma_u(h)} h_{ui}, \qquad
@@ -18,23 +18,23 @@ def with_neighbours(view: View, positives: tuple[torch.Tensor, torch.Tensor], we
     teacher's scores.
 
     Args:
-        view: the teacher's View, of width d.
+        view: the teacher's FactorView, of width d.
         positives: the training pairs, two int64 tensors (users, items), sorted by user.
         weight: beta.
 
     Returns:
-        A View of width 2d.
+        A FactorView of width 2d.
 
     Source: ours; neighbours in the teacher's space are the knowledge of Zhu & Zhang's NKD (arXiv 2311.04549 v1), which
     mixes their vectors.
     """
-    users, items = view.user_table, view.item_table
+    users, items = view.query_table, view.item_table
     unit = normalize(items, dim=1)
     unit[0] = 0.0  # padding
     history = _mean_history(unit, positives, len(users))
     score_sd, history_sd = _score_deviations(users, items), _score_deviations(history, unit)
     ratio = torch.where(history_sd > 0, score_sd / history_sd.clamp(min=1e-12), 0.0)
-    return View(torch.cat([users, weight * ratio[:, None] * history], 1), torch.cat([items, unit], 1))
+    return FactorView(torch.cat([users, weight * ratio[:, None] * history], 1), torch.cat([items, unit], 1))
 
 
 def _mean_history(vectors: torch.Tensor, positives: tuple[torch.Tensor, torch.Tensor], n: int) -> torch.Tensor:

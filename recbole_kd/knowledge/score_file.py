@@ -1,6 +1,7 @@
 """A teacher that is a file of scores or ranks of user-item pairs, written by any system."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class FileKnowledge(BaseKnowledge):
 
     Args:
         frame: columns ``user`` and ``item`` (ids) and ``score``, as ``read_scores`` gives them.
-        n_users: as for BaseKnowledge.
+        n_queries: as for BaseKnowledge.
         n_items: as for BaseKnowledge.
         positives: as for BaseKnowledge.
         device: as for BaseKnowledge.
@@ -30,13 +31,13 @@ class FileKnowledge(BaseKnowledge):
     def __init__(
         self,
         frame: pd.DataFrame,
-        n_users: int,
+        n_queries: int,
         n_items: int,
         positives: tuple[torch.Tensor, torch.Tensor],
         device: torch.device | str,
         file: str,
     ) -> None:
-        super().__init__(n_users, n_items, positives, device)
+        super().__init__(n_queries, n_items, positives, device)
         self.file = file
         frame = frame.sort_values(["user", "score", "item"], ascending=[True, False, True], kind="stable")
         users, items = (torch.from_numpy(frame[side].to_numpy(np.int64)).to(device) for side in ("user", "item"))
@@ -69,13 +70,13 @@ class FileKnowledge(BaseKnowledge):
         if len(short):
             raise KDError(
                 f"'{self.file}' holds fewer than {k} items that are new to them for {len(short):,} of "
-                f"{self.n_users - 1:,} users: write longer lists, or ask for shorter ones"
+                f"{self.n_queries - 1:,} users: write longer lists, or ask for shorter ones"
             )
         return TopList(ids, scores, length)
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items in the file's order, then those that it does not hold, by their ids: int32,
-        shape [n_users, K].
+        shape [n_queries, K].
         """
         known = self.positive_users, self.positive_items
         users, items = (torch.cat(pair) for pair in zip(self._seen[:2], known, strict=True))
@@ -103,17 +104,17 @@ class FileKnowledge(BaseKnowledge):
 
     def _file_counts(self) -> torch.Tensor:
         """How many of these items the file holds."""
-        return torch.bincount(self._unseen[0], minlength=self.n_users)
+        return torch.bincount(self._unseen[0], minlength=self.n_queries)
 
     def _first_k(
         self, users: torch.Tensor, items: torch.Tensor, scores: torch.Tensor, k: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The first k items of each user and their scores, from triples sorted by user."""
-        starts = torch.searchsorted(users, torch.arange(self.n_users, device=self.device))
+        starts = torch.searchsorted(users, torch.arange(self.n_queries, device=self.device))
         rank = torch.arange(len(users), device=self.device) - starts[users]
         within_k = rank < k
-        ids = torch.zeros(self.n_users, k, dtype=torch.int32, device=self.device)
-        best = torch.full((self.n_users, k), -torch.inf, device=self.device)
+        ids = torch.zeros(self.n_queries, k, dtype=torch.int32, device=self.device)
+        best = torch.full((self.n_queries, k), -torch.inf, device=self.device)
         ids[users[within_k], rank[within_k]] = items[within_k].int()
         best[users[within_k], rank[within_k]] = scores[within_k].float()
         return ids, best
@@ -144,7 +145,7 @@ def read_scores(path: Path | str, tokens: Sequence[np.ndarray]) -> tuple[pd.Data
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise KDError(f"the file of scores '{path}' does not exist")
     try:
         frame = _npz(path) if path.suffix == ".npz" else _tsv(path)
@@ -152,8 +153,10 @@ def _read_frame(path: Path) -> pd.DataFrame:
         raise
     except Exception as error:  # numpy and pandas raise many kinds
         raise KDError(f"the file of scores '{path}' cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if not np.isfinite(frame["score"]).all():
-        raise KDError(f"the file of scores '{path}' holds something that is not a finite number")
+    if not (frame["score"].abs() <= np.finfo(np.float32).max).all():  # False for NaN
+        raise KDError(
+            f"the file of scores '{path}' holds something that is not a finite number, or one beyond single precision"
+        )
     return frame
 
 
@@ -170,8 +173,14 @@ def _replace_tokens(frame: pd.DataFrame, side: str, tokens: np.ndarray, path: Pa
 
 
 def _tsv(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    names = [str(name).partition(":")[0] for name in frame.columns]
+    if b"\0" in path.read_bytes():  # pandas would end the token there
+        raise KDError(f"the file of scores '{path}' holds a NUL character: write text in UTF-8, without it")
+    # with a header, pandas would take the first field of longer lines for the name of the row
+    rows = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
+    incomplete = (rows == "").any(axis=1).to_numpy()
+    if incomplete.any():
+        raise KDError(f"row {int(incomplete.argmax()) + 1} of '{path}' lacks a value")
+    names, frame = [str(name).partition(":")[0] for name in rows.iloc[0]], rows.iloc[1:].reset_index(drop=True)
     if len(names) != 3 or names[2] not in THIRD_COLUMNS:
         raise KDError(
             f"'{path}' needs a header of three columns, a user's token, an item's token, and score or rank, "
@@ -187,6 +196,8 @@ def _npz(path: Path) -> pd.DataFrame:
         if kind is None or "user" not in arrays or "item" not in arrays:
             raise KDError(f"'{path}' needs the arrays user, item, and score or rank, and has {', '.join(arrays)}")
         columns = {name: arrays[key] for name, key in (("user", "user"), ("item", "item"), ("score", kind))}
+    if columns["score"].dtype.kind not in "biufU":  # a complex number would lose its imaginary part
+        raise KDError(f"'{path}' holds a {kind} of type {columns['score'].dtype}: it takes real numbers")
     return _by_score(
         pd.DataFrame({**columns, "user": columns["user"].astype(str), "item": columns["item"].astype(str)}), kind
     )

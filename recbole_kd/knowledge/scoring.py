@@ -18,8 +18,12 @@ class ScoringKnowledge(BaseKnowledge):
         raise NotImplementedError
 
     def score(self, items: torch.Tensor) -> torch.Tensor:
-        """The scores of chosen items, one row a user: items [n_users, c], result float32 of that shape."""
+        """The scores of chosen items, one row a user: items [n_queries, c], result float32 of that shape."""
         raise NotImplementedError
+
+    def score_of(self, queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """The scores of chosen items of chosen queries: queries [n], items [n, c], result float32, [n, c]."""
+        return torch.gather(self.score_all(queries).float(), 1, items.long())
 
     def top_users(self, k: int) -> TopList:
         """For each item the teacher's best users among those who have not seen it in training.
@@ -30,9 +34,9 @@ class ScoringKnowledge(BaseKnowledge):
         Returns:
             A TopList of users, shapes [n_items, k].
         """
-        k = self._clip(k, self.n_users - 1)
+        k = self._clip(k, self.n_queries - 1)
         what = f"each item's top {k} users, as the teacher ranks them"
-        forms = list_forms(self.n_items, k, self.n_users)
+        forms = list_forms(self.n_items, k, self.n_queries)
         return self._cached_list(f"users-{k}", lambda: self._top_users(k), what, forms)
 
     def top_of_groups(self, groups: int, k: int) -> torch.Tensor:
@@ -43,11 +47,11 @@ class ScoringKnowledge(BaseKnowledge):
             k: the largest number of items of a group.
 
         Returns:
-            Ids, int32, shape [n_users, G, K], best first; 0 where a group has fewer unseen items.
+            Ids, int32, shape [n_queries, G, K], best first; 0 where a group has fewer unseen items.
         """
         what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
         members = popularity_groups(self.item_counts(), groups)
-        shape = self.n_users, len(members), min(k, max(len(items) for items in members))
+        shape = self.n_queries, len(members), min(k, max(len(items) for items in members))
         name, forms = f"groups-{groups}-top-{k}", {"ids": ArrayForm(shape, self.n_items)}
         return self._cached(name, lambda: {"ids": self._top_of_groups(groups, k)}, what, forms)["ids"]
 
@@ -71,7 +75,7 @@ class ScoringKnowledge(BaseKnowledge):
     def _top_of_groups(self, groups: int, k: int) -> torch.Tensor:
         members = popularity_groups(self.item_counts(), groups)
         longest = min(k, max(len(items) for items in members))
-        ids = torch.zeros(self.n_users, len(members), longest, dtype=torch.int32, device=self.device)
+        ids = torch.zeros(self.n_queries, len(members), longest, dtype=torch.int32, device=self.device)
         for users in self._user_blocks(self.n_items):
             scores = self.score_all(users).detach().float()
             self.interactions.mask(scores, users)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import torch
 from scipy.sparse import issparse
 
 from recbole_kd.checkpoint.reader import restore_arrays
-from recbole_kd.config.recbole_schema import model_keys
+from recbole_kd.config.model_names import model_reference
+from recbole_kd.config.recbole_schema import model_keys, other_parameter_names
 from recbole_kd.knowledge.array_checks import Forms, fits
 
+LARGEST_DENSE = 2**24  # numbers of a sparse tensor that are written out for its hash
 NAMES_FILE = "names.txt"  # which arrays a folder holds
 CHECKSUMS_FILE = "checksums.json"  # the CRC-32 of each
 
@@ -35,8 +37,17 @@ def store_name(content: Mapping[str, Any], train_hash: str) -> str:
     digest = hashlib.sha256(train_hash.encode())
     model = content["config"]["model"]
     settings = {key: content["config"].get(key) for key in model_keys(model)}
-    _digest(digest, [model, settings, content["state_dict"], restore_arrays(content.get("other_parameter"))])
+    _digest(digest, [model, settings, content["state_dict"], restore_arrays(_other_parameter(content))])
     return digest.hexdigest()[:16]
+
+
+def _other_parameter(content: Mapping[str, Any]) -> Any:
+    """The entries of ``other_parameter`` that the model names: it loads no others."""
+    entries = content.get("other_parameter")
+    if not isinstance(entries, Mapping):
+        return entries
+    names = other_parameter_names(model_reference(content["config"]))
+    return entries if names is None else {key: value for key, value in entries.items() if key in names}
 
 
 def trajectory_name(states: int) -> str:
@@ -53,7 +64,7 @@ def given_trajectory_name(earlier: Sequence[Mapping[str, Any]]) -> str:
 def _digest(digest: Any, value: Any) -> None:
     """Feed nested lists, mappings and arrays to a hash."""
     if isinstance(value, Mapping):
-        value = [entry for key in sorted(value) for entry in (key, value[key])]
+        value = [entry for key in _sorted(value) for entry in (key, value[key])]
     if isinstance(value, (list, tuple)):
         for entry in value:
             _digest(digest, entry)
@@ -61,10 +72,26 @@ def _digest(digest: Any, value: Any) -> None:
         value = value.tocsr()
         _digest(digest, [value.data, value.indices, value.indptr])
     elif isinstance(value, (torch.Tensor, np.ndarray)):
-        array = value.to_dense().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        array = _numpy_of(value) if isinstance(value, torch.Tensor) else value
         digest.update(np.ascontiguousarray(array).tobytes())
     else:
         digest.update(repr(value).encode())
+
+
+def _sorted(keys: Iterable[Any]) -> list[Any]:
+    try:
+        return sorted(keys)
+    except TypeError:  # names beside numbers
+        return sorted(keys, key=repr)
+
+
+def _numpy_of(tensor: torch.Tensor) -> np.ndarray:
+    """The numbers of a tensor as an array, those of bfloat16, which numpy does not know, by their bits."""
+    if tensor.is_sparse and tensor.numel() > LARGEST_DENSE:  # a small file may describe a huge one
+        tensor = tensor.coalesce()
+        return np.concatenate([_numpy_of(part).ravel() for part in (tensor.indices(), tensor.values())])
+    tensor = tensor.to_dense().cpu().contiguous()
+    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def read_arrays(folder: Path, device: torch.device | str, forms: Forms | None = None) -> dict[str, torch.Tensor] | None:

@@ -4,50 +4,54 @@ import functools
 import operator
 
 from recbole.config import Config as RecBoleConfig
-from recbole.data.dataset import Dataset
 from recbole.trainer import Trainer
-from recbole.utils import InputType, ModelType, get_trainer
+from recbole.utils import ModelType
 
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
-from recbole_kd.config.model_names import resolve_model
+from recbole_kd.config.protocol import samples_negatives
 from recbole_kd.config.unused_keys import refuse_unused_keys
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
 from recbole_kd.method.terms import method_terms
+from recbole_kd.method.unsupported import (
+    missing_package_of,
+    reason_not_student,
+    reason_not_teacher,
+)
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
+from recbole_kd.trainer.own_trainer import is_resumable, needs_pretraining, own_trainer
 
-STUDENTS = "BPR, LightGCN, NGCF or SimpleX"
+STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
 
 
 # Phase 1: before the data
 
 
 def check_model_types(student: str, teacher: str) -> None:
-    """Refuse types of models that are not supported yet, before RecBole's own checks. Raises KDError.
+    """Refuse models that cannot be a student or a teacher, before RecBole's own checks.
 
     Args:
         student, teacher: names of models.
+
+    Raises:
+        KDError: with the model and the reason.
     """
-    model_type = _model_type(student)
-    if model_type != ModelType.GENERAL:
-        raise _student_refusal(student, f"is a {model_type.name.lower()} model")
-    model_type = _model_type(teacher)
-    if model_type not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+    if reason := reason_not_student(student):
+        raise _student_refusal(student, reason)
+    if reason := reason_not_teacher(teacher):
         raise KDError(
-            f"teacher_model={teacher} cannot teach yet, because it is a {model_type.name.lower()} model: "
-            "use a general model such as BPR or LightGCN"
+            f"teacher_model={teacher} cannot teach, because it {reason}: use a general model such as BPR or LightGCN, "
+            "or a sequential or knowledge-aware one"
         )
-
-
-def _model_type(name: str) -> ModelType:
-    try:
-        return resolve_model(name).type
-    except ImportError:  # LightGBM and XGBoost import packages of these names
-        return ModelType.DECISIONTREE
+    for key, model in (("student_model", student), ("teacher_model", teacher)):
+        if package := missing_package_of(model):
+            raise KDError(
+                f"{key}={model} needs the package {package}, which is not installed: install it, or take another model"
+            )
 
 
 def check_settings(config: Config) -> None:
@@ -55,34 +59,69 @@ def check_settings(config: Config) -> None:
     for side in (config, *(spec.config for spec in config.teachers if spec.config is not None)):
         _check_sum_reduction(side)
     _check_student(config)
+    for spec in config.teachers:
+        if spec.config is not None:
+            _check_order("teacher", spec.config)
     for name in method_terms(config):
         get_term(name).check(config)
 
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:
     """Refuse to sum the loss of a model that RecBole's own Trainer does not train: no other one asks us for it."""
-    if config["kd_reduction"] == "sum" and get_trainer(config["MODEL_TYPE"], config["model"]) is not Trainer:
+    if config["kd_reduction"] == "sum" and own_trainer(config) is not Trainer:
         raise KDError(
             f"kd_reduction=sum has no effect on {config['model']}, which has a trainer of its own: leave it out"
         )
 
 
 def _check_student(config: Config) -> None:
-    """Refuse a student whose training is not supported yet."""
+    """Refuse a student whose training cannot begin with these settings."""
     name = config["model"]
-    if get_trainer(config["MODEL_TYPE"], name) is not Trainer:
-        raise _student_refusal(name, "has a trainer of its own")
-    if getattr(config.model_class, "input_type", None) != InputType.PAIRWISE:
-        raise _student_refusal(name, "does not train on pairs of a positive and a negative item")
-    if (config["train_neg_sample_args"] or {}).get("distribution", "none") == "none":
+    if needs_pretraining(config) and not (config["train_stage"] == "finetune" and config["pre_model_path"]):
         raise KDError(
-            f"train_neg_sample_args={config['train_neg_sample_args']!r} draws no negative items, which {name} trains "
-            "on: leave it out, or write {distribution: uniform}"
+            f"student_model={name} is distilled in its last stage: pre-train it in RecBole, and set "
+            "train_stage=finetune and pre_model_path to the checkpoint of its pre-training"
+        )
+    if not is_resumable(config):
+        raise _student_refusal(name, f"is trained by a {own_trainer(config).__name__}")
+    _check_order("student", config)
+    _check_negatives(config)
+
+
+def _check_order(side: str, config: RecBoleConfig) -> None:
+    """Refuse a sequential model where the interactions are not in the order of time."""
+    order = config["eval_args"]["order"]
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and order != "TO" and not config["benchmark_filename"]:
+        raise KDError(
+            f"{side}_model={config['model']} reads sequences in the order of time, and eval_args has order: {order}: "
+            "write eval_args: {split: {LS: valid_and_test}, order: TO, mode: full}"
         )
 
 
+def _check_negatives(config: Config) -> None:
+    """Refuse a student without the negative items that it trains on."""
+    name, arguments = config["model"], config["train_neg_sample_args"]
+    if (arguments or {}).get("distribution", "none") != "none" or not samples_negatives(config):
+        return
+    remedy = (
+        ", or loss_type=CE" if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and config["loss_type"] == "BPR" else ""
+    )
+    cause = " with loss_type=BPR" if remedy else ""
+    raise KDError(
+        f"train_neg_sample_args={arguments!r} draws no negative items, which {name}{cause} trains "
+        f"on: leave it out, or write {{distribution: uniform}}{remedy}"
+    )
+
+
 def check_distributable(config: Config) -> None:
-    """Refuse several processes for a term whose loss cannot be computed in parts. Raises KDError."""
+    """Refuse several processes for a term whose loss cannot be computed in parts, and for a student with a trainer of
+    its own. Raises KDError.
+    """
+    if own_trainer(config) is not Trainer:
+        raise KDError(
+            f"{config['model']} has a trainer of its own, {own_trainer(config).__name__}, which works in one process: "
+            "leave nproc and world_size out"
+        )
     for name in method_terms(config):
         if not get_term(name).distributable:
             raise KDError(f"{name} cannot be trained by several processes: leave nproc and world_size out")
@@ -114,7 +153,7 @@ def check_split(config: Config, split: Split) -> None:
     dataset = split.train._dataset
     check_measures(config)
     check_student_capabilities(config, probe_backbone(plain_config(config), dataset))
-    _check_planned_teachers(config, dataset)
+    _check_planned_teachers(config, split)
     check_trainings(config, split)
 
 
@@ -128,19 +167,18 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
     Raises:
         KDError: it lacks a capability.
     """
-    needs = functools.reduce(operator.or_, (get_term(name).student_needs for name in method_terms(config)))
-    needs |= FACTORS  # a term reads the student by a View, and every View has factors so far
-    if backbone is None or FACTORS not in backbone.capabilities:
-        raise _student_refusal(config["model"], "has no user and item factors that make its scores")
+    needs = functools.reduce(operator.or_, (get_term(name).needs_of_student(config) for name in method_terms(config)))
+    if backbone is None:
+        raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
-        raise _student_refusal(config["model"], f"has no {describe(missing)}, which {config.method} needs")
+        raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
     return backbone
 
 
-def _check_planned_teachers(config: Config, dataset: Dataset) -> None:
+def _check_planned_teachers(config: Config, split: Split) -> None:
     """Refuse teachers that will lack what a term needs, tried on untrained models."""
     teachers = [
-        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, dataset))
+        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, split))
         for spec in config.teachers
     ]
     if config["neighbour_weight"]:
@@ -194,4 +232,4 @@ def check_capabilities(config: Config, capabilities: Capability, who: str) -> No
 
 
 def _student_refusal(name: str, reason: str) -> KDError:
-    return KDError(f"student_model={name} cannot be distilled yet, because it {reason}: use {STUDENTS} as the student")
+    return KDError(f"student_model={name} cannot be distilled, because it {reason}: use {STUDENTS} as the student")

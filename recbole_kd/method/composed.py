@@ -17,7 +17,9 @@ class MKD(Distiller):
     """
 
     @classmethod
-    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
+    def build_terms(
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int | None
+    ) -> list[Term]:
         nkd, cpd, *others = super().build_terms(term_classes, config, knowledge, width)
         if config["mkd_assembly"] == "shared":
             cpd.share(nkd)  # type: ignore[operator]  # CPD has this method
@@ -31,7 +33,9 @@ class PCKD(Distiller):
     """
 
     @classmethod
-    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
+    def build_terms(
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int | None
+    ) -> list[Term]:
         de, cpd = super().build_terms(term_classes, config, knowledge, width)
         cpd.share(de)  # type: ignore[operator]  # CPD has this method
         return [de, cpd]

@@ -14,6 +14,9 @@ from recbole.utils import InputType, ModelType
 from torch import nn
 
 from recbole_kd.backbone import backbone_of
+from recbole_kd.backbone.base import Step
+from recbole_kd.backbone.capabilities import VECTORS
+from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
 from recbole_kd.data.split import distinct_pairs, prepare_split
@@ -25,7 +28,8 @@ from recbole_kd.method.configuration import build_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch, BatchReader
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 from recbole_kd.trainer.sum_reduction import sum_over_rows
@@ -50,6 +54,8 @@ class Distiller(GeneralRecommender):
         backbone: the adapter by which the terms read the student.
         terms: the terms, in the method's order.
         losses: the last step's losses, detached: ``base`` and one for each term.
+        own_parts: the parts of the student's own loss that count, where it is a tuple: NCL's trainer leaves one out
+            while it warms up.
 
     Raises:
         KDError: a student or a teacher that lacks what the method's terms need.
@@ -58,6 +64,7 @@ class Distiller(GeneralRecommender):
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
     terms: Sequence[Term]
+    own_parts: slice = slice(None)
 
     def __init__(
         self, config: Config | RecBoleConfig, dataset: Dataset, knowledge: BaseKnowledge | None = None
@@ -68,27 +75,39 @@ class Distiller(GeneralRecommender):
         self.config = config
         self.student = build_model(config, dataset)
         with preserve_rng():
-            self.backbone = check_student_capabilities(config, backbone_of(self.student))
+            backbone = backbone_of(self.student, training_queries(config, dataset))
+            self.backbone = check_student_capabilities(config, backbone)
+        if is_sequential(config):
+            number_rows(dataset)  # the loader holds this dataset, and a batch then says which rows it has
         if knowledge is None:
             with preserve_rng():
                 knowledge = _provide_knowledge(config, dataset)
         check_capabilities(config, knowledge.capabilities, "this teacher offers")
-        with preserve_rng(), self.backbone.eval_view() as view:
-            width = view.width
+        width = self._width()
         with seeded_rng(config["seed"]):
             terms = self.build_terms([get_term(name) for name in method_terms(config)], config, knowledge, width)
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
+        self.batch_reader = BatchReader(config, knowledge.interactions)
         self.losses: dict[str, torch.Tensor] = {}
 
+    def _width(self) -> int | None:
+        """The width of the student's vectors; None for a student that gives scores alone."""
+        if VECTORS not in self.backbone.capabilities:
+            return None
+        with preserve_rng(), self.backbone.eval_view() as view:
+            return view.width
+
     @classmethod
-    def build_terms(cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int) -> list[Term]:
+    def build_terms(
+        cls, term_classes: TermClasses, config: Config, knowledge: BaseKnowledge, width: int | None
+    ) -> list[Term]:
         """The terms of the method. A composed method whose terms share a module overrides this.
 
         Args:
             term_classes: the classes of the terms, in the method's order.
             config: the run's Config.
             knowledge: the teacher's knowledge.
-            width: d_S, the width of the student's vectors.
+            width: d_S, the width of the student's vectors; None for a student that gives scores alone.
         """
         return [term_class(config, knowledge, width) for term_class in term_classes]
 
@@ -107,15 +126,42 @@ class Distiller(GeneralRecommender):
         """The terms' progress, by name, for the log and TensorBoard."""
         return {name: value for term in self.terms for name, value in term.progress().items()}
 
-    def calculate_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
-        """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple."""
-        user, pos, neg = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
-        with self.backbone.view() as view:
-            base: Any = self.student.calculate_loss(interaction)
-            base = sum(base) if isinstance(base, tuple) else base
+    def __getattr__(self, name: str) -> Any:
+        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …"""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "student":
+                raise
+            return getattr(self.student, name)
+
+    def own_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
+        """The student's own loss for its recommendations.
+
+        Args:
+            interaction: the batch.
+            kwargs: what the student's trainer passes besides, as RecVAE's ``encoder_flag``.
+        """
+        calculate_loss = getattr(self.student, "calculate_rs_loss", self.student.calculate_loss)  # MKR's name
+        loss = calculate_loss(interaction, **kwargs)
+        return sum(loss[self.own_parts]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
+
+    def calculate_rs_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
+        """``calculate_loss``, by the name under which MKR's trainer calls it."""
+        return self.calculate_loss(interaction)
+
+    def calculate_loss(self, interaction: Interaction, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        """The student's own loss and one weighted loss for each term; RecBole sums and logs a tuple.
+
+        Args:
+            interaction: the batch.
+            kwargs: for the student's own loss.
+        """
+        with self.backbone.view(Step(self.batch_reader.query_ids(interaction), interaction)) as view:
+            base = self.own_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
-                base = sum_over_rows(base, len(user), self.config)
-            batch = Batch(user, pos, neg, view, interaction)
+                base = sum_over_rows(base, len(interaction), self.config)
+            batch = Batch(*self.batch_reader.read(interaction), view, interaction)
             weight = math.prod(term.base_weight for term in self.terms)
             losses = {"base": self.config["kd_base_weight"] * weight * base}
             for term in self.terms:

@@ -28,6 +28,21 @@ class TopList:
     scores: torch.Tensor
     length: torch.Tensor
 
+    def take(self, rows: torch.Tensor) -> "TopList":
+        """The lists of some rows, in their order."""
+        return TopList(self.ids[rows], self.scores[rows], self.length[rows])
+
+    @classmethod
+    def from_scores(cls, scores: torch.Tensor, k: int) -> "TopList":
+        """The k best columns of each row of scores, shape [n, size]; a score of -inf is in no list.
+
+        >>> TopList.from_scores(torch.tensor([[-torch.inf, 1.0, 2.0]]), 2).ids
+        tensor([[2, 1]], dtype=torch.int32)
+        """
+        best, columns = top_k(scores.float(), min(k, scores.shape[1]))
+        ids = torch.where(best > -torch.inf, columns, 0).int()
+        return cls(ids, best, (ids > 0).sum(1))
+
 
 def top_k_rows(
     score: Callable[[torch.Tensor], torch.Tensor],

@@ -46,9 +46,9 @@ def factor_vectors(model: Any) -> Vectors | None:
     if backbone is None or FACTORS not in backbone.capabilities:
         return None
     view = backbone.snapshot()
-    has_user = np.ones(len(view.user_table), dtype=bool)
+    has_user = np.ones(len(view.query_table), dtype=bool)
     has_user[0] = False
-    return Vectors(view.user_table.detach(), view.item_table.detach(), has_user)
+    return Vectors(view.query_table.detach(), view.item_table.detach(), has_user)
 
 
 def sequence_encoder(model: Any, scorer: ModelScorer, sequences: Sequences) -> "SequenceEncoder | None":

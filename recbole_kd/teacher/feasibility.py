@@ -10,11 +10,12 @@ from recbole.utils import ModelType, get_trainer
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Backbone
-from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.capabilities import SCORER, VECTORS, Capability
+from recbole_kd.backbone.training_rows import is_sequential, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import Split
 from recbole_kd.data.split_settings import SPLIT_KEYS, differing_keys
-from recbole_kd.errors import KDError
+from recbole_kd.errors import KDError, is_out_of_memory
 from recbole_kd.knowledge.frozen_teacher import require_readable
 from recbole_kd.teacher.leakage import check_same_split
 from recbole_kd.trainer.cache_key import run_key
@@ -44,7 +45,7 @@ def check_trainings(config: Config, data: Split) -> None:
                 f"teachers {first} and {number}, {spec.label}, have the same settings and would be identical: "
                 "give one of them other keys, or leave it out"
             )
-        if differing_keys(SPLIT_KEYS, spec.config, student):
+        if spec.config["MODEL_TYPE"] != student["MODEL_TYPE"] or differing_keys(SPLIT_KEYS, spec.config, student):
             with preserve_rng():
                 check_same_split(config, spec, data.fresh(spec.config), data)
 
@@ -59,11 +60,21 @@ def check_measures(config: Config) -> None:
     for spec in config.teachers:
         teacher = measurement_settings(spec.config) if spec.config is not None else student
         for key in student:
+            if (
+                key == "repeatable"
+                and spec.config is not None
+                and _is_sequential(spec.config) != _is_sequential(config)
+            ):
+                continue  # RecBole has True for a sequential model and False for others
             if teacher[key] != student[key]:
                 raise KDError(
                     f"the teacher {spec.label} would be measured by {key} {teacher[key]}, the student "
                     f"{config['model']} by {student[key]}: write it once, outside the blocks 'teacher' and 'student'"
                 )
+
+
+def _is_sequential(config: RecBoleConfig) -> bool:
+    return bool(config["MODEL_TYPE"] == ModelType.SEQUENTIAL)
 
 
 def measurement_settings(config: RecBoleConfig) -> dict[str, Any]:
@@ -84,14 +95,23 @@ def _check_trainable(config: RecBoleConfig) -> None:
         raise missing_package(config, "No module named 'faiss'")
 
 
-def capabilities_of(config: RecBoleConfig, dataset: Dataset) -> Capability:
-    """What a teacher of this plain Config can give, tried on an untrained one. Raises KDError: unreadable."""
+def capabilities_of(config: RecBoleConfig, data: Split) -> Capability:
+    """What a teacher of this plain Config can give to the student of a split, tried on an untrained one.
+
+    Raises:
+        KDError: no backbone can read the teacher.
+    """
     if config["MODEL_TYPE"] == ModelType.TRADITIONAL:
         if config["init_std"]:
             raise KDError(no_tables_message(config))
         return SCORER  # EASE and its like are solved when they are constructed: too dear for a question
-    backbone = probe_backbone(config, dataset)
-    return require_readable(config, backbone).capabilities
+    with preserve_rng():
+        dataset = data.training_dataset(config)
+    capabilities = require_readable(config, probe_backbone(config, dataset)).capabilities
+    if is_sequential(data.train._dataset.config):
+        return capabilities & ~Capability.USER_TABLE  # a step reads the teacher's vectors of its own rows
+    # for a student of users a sequence teacher has a vector for each user, that of the latest sequence
+    return capabilities | Capability.USER_TABLE if VECTORS in capabilities else capabilities
 
 
 def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:
@@ -106,10 +126,12 @@ def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:
     """
     with preserve_rng():
         try:
-            return backbone_of(build_seeded_model(config, dataset))
+            return backbone_of(build_seeded_model(config, dataset), training_queries(config, dataset))
         except ImportError as error:
             raise missing_package(config, error) from error
         except KDError:
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise build_error(config, error) from error

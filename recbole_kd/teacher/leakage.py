@@ -6,13 +6,23 @@ from typing import Any
 
 import numpy as np
 from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 
-from recbole_kd.config.configurator import Config, TeacherSpec, plain_config
+from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.model_names import model_reference
 from recbole_kd.config.recbole_schema import model_keys
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import Fingerprint
+from recbole_kd.data.rows import has_times, interaction_rows
 from recbole_kd.data.split import Split, prepare_split
-from recbole_kd.data.split_settings import FILTER_KEYS, SPLIT_KEYS, differing_keys
+from recbole_kd.data.split_settings import FILTER_KEYS, PARTS, SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError, error_sentence
+
+# what the dataset and the loaders of a family read beside SPLIT_KEYS
+_FAMILY_KEYS = {
+    *("model", "MODEL_TYPE", "MODEL_INPUT_TYPE", "train_neg_sample_args", "repeatable", "transform"),
+    *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
+}
 
 
 def check_teacher(content: dict[str, Any], config: Config, data: Split, file: str) -> str | None:
@@ -66,11 +76,30 @@ def check_same_split(config: Config, spec: TeacherSpec, teacher_split: Split, da
     Raises:
         KDError: the fingerprints differ.
     """
-    if teacher_split.fingerprint != data.fingerprint:
+    if teacher_split.fingerprint == data.fingerprint:
+        return
+    if _is_plain(teacher_split) and _is_plain(data):
         raise KDError(
             f"the teacher {spec.label} would be trained on another split than the student {config['model']}: "
             "leave seed, eval_args and filters out of the blocks 'teacher' and 'student'"
         )
+    # another family has another training part: sequences lack each user's first item
+    if not _same_vocabulary(data, teacher_split):
+        raise KDError(
+            f"the teacher {spec.label} would have another vocabulary than the student {config['model']}: "
+            f"{_vocabulary_difference(data, teacher_split)}{_vocabulary_remedy(teacher_split, data)}"
+        )
+    if fault := _find_leak(teacher_split, data):
+        raise KDError(
+            f"the teacher {spec.label} cannot teach the student {config['model']}, since it would be one that {fault}: "
+            "write eval_args and filters once, outside the blocks, and user_inter_num_interval: '[4,inf)' where users "
+            "with fewer interactions are divided differently"
+        )
+
+
+def _is_plain(split: Split) -> bool:
+    """Whether a split is of general or traditional models, which share their parts."""
+    return type(split.train._dataset) is Dataset
 
 
 def check_snapshots(last: dict[str, Any], earlier: Sequence[dict[str, Any]], files: Sequence[str]) -> None:
@@ -146,8 +175,8 @@ def _compare_splits(
     """As ``find_incompatibility``, from the split that the teacher was trained on."""
     different = _split_differences(teacher, config)
     keys = _describe_keys(different, teacher, config)
-    vocabularies = list(zip(data.tokens, teacher_split.tokens, strict=True))
-    if any(not np.array_equal(run_tokens, tokens) for run_tokens, tokens in vocabularies):
+    if not _same_vocabulary(data, teacher_split):
+        vocabularies = zip(data.tokens, teacher_split.tokens, strict=True)
         fits = all(len(run_tokens) == len(tokens) for run_tokens, tokens in vocabularies)
         difference = _vocabulary_difference(data, teacher_split)
         return f"has another vocabulary: {difference}" + (f" ({keys})" if keys else ""), fits
@@ -159,17 +188,61 @@ def _compare_splits(
     return None, True
 
 
+def _same_vocabulary(data: Split, teacher_split: Split) -> bool:
+    vocabularies = zip(data.tokens, teacher_split.tokens, strict=True)
+    return all(np.array_equal(run_tokens, tokens) for run_tokens, tokens in vocabularies)
+
+
+def _vocabulary_remedy(*splits: Split) -> str:
+    if not any(isinstance(split.train._dataset, KnowledgeBasedDataset) for split in splits):
+        return ""
+    return (
+        "; a knowledge-aware model reads only the items in the .link file: keep these items alone in the .inter file, "
+        "or take models of one kind"
+    )
+
+
 def _find_leak(teacher_split: Split, data: Split) -> str | None:
-    """Which held-out pairs of this run the teacher was trained on, or chosen by."""
+    """Which held-out pairs of this run the teacher was trained on, or chosen by.
+
+    Where one of the two is of sequences, rows are compared instead of pairs: (user, item, time). A row that this run's
+    own training part holds as well, because the data repeat it, is no leak; neither is a test row that its validation
+    part holds.
+    """
+    parts, teacher_parts = _comparable_parts(data, teacher_split)
     for name, kind in (("test", "test"), ("valid", "validation")):
-        count = int(np.isin(data.pairs[name], teacher_split.pairs["train"]).sum())
+        count = int(np.isin(parts[name], teacher_parts["train"]).sum())
         if count:
             return f"was trained on {count:,} of this run's {len(data.pairs[name]):,} {kind} pairs"
-    count = int(np.isin(data.pairs["test"], teacher_split.pairs["valid"]).sum())
+    count = int(np.isin(parts["test"], teacher_parts["valid"]).sum())
     if count:
         total = len(data.pairs["test"])
         return f"was chosen, by early stopping, on {count:,} of this run's {total:,} test pairs"
     return None
+
+
+def _comparable_parts(data: Split, teacher_split: Split) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+    """The pairs, or the rows, of this run's parts and of the teacher's."""
+    if not any(isinstance(split.train._dataset, SequentialDataset) for split in (data, teacher_split)):
+        return data.pairs, teacher_split.pairs
+    loaders = [(split.train, split.valid, split.test) for split in (data, teacher_split)]
+    datasets = [[loader._dataset for loader in of_split] for of_split in loaders]
+    timed = all(has_times(dataset) for of_split in datasets for dataset in of_split) and _same_times(
+        data, teacher_split
+    )
+    run, teacher = (
+        {name: interaction_rows(dataset, timed) for name, dataset in zip(PARTS, of_split, strict=True)}
+        for of_split in datasets
+    )
+    run["valid"] = np.setdiff1d(run["valid"], run["train"])
+    run["test"] = np.setdiff1d(run["test"], np.union1d(run["train"], run["valid"]))
+    return run, teacher
+
+
+def _same_times(data: Split, teacher_split: Split) -> bool:
+    """Whether both splits hold the times in the same form."""
+    keys = ("TIME_FIELD", "normalize_field", "normalize_all")
+    return not differing_keys(keys, data.dataset.config, teacher_split.dataset.config)
 
 
 def _split_differences(teacher: Mapping[str, Any], config: Config) -> list[str]:
@@ -194,7 +267,10 @@ def _rebuild_split(teacher: Mapping[str, Any], config: Config) -> Split:
     """The split that the teacher was trained on, made from the config in its checkpoint and this run's files."""
     rebuilt: RecBoleConfig = plain_config(config)
     settings = {**rebuilt.final_config_dict}
-    for key in (*SPLIT_KEYS, "model", "MODEL_TYPE", "MODEL_INPUT_TYPE", "train_neg_sample_args", "repeatable"):
+    family = (
+        model_keys(model_reference(teacher)) | _FAMILY_KEYS
+    )  # what the teacher's dataset and loaders read beside them
+    for key in (*SPLIT_KEYS, *sorted(family)):
         if key in teacher:
             settings[key] = teacher[key]
     if isinstance(teacher.get("eval_args"), Mapping):  # the mode of its evaluation is no part of the split

@@ -14,27 +14,29 @@ import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
 
-from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.base import CACHES, Backbone
+from recbole_kd.backbone.training_rows import is_sequential
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.config.configurator import Config, TeacherSpec
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.split import Split
 from recbole_kd.distributed.process_group import SHARED_FOLDER_HINT, process_rank
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, error_sentence
 from recbole_kd.knowledge.array_checks import trajectory_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
-from recbole_kd.knowledge.loader import store_folder
+from recbole_kd.knowledge.loader import queries_for, store_folder
 from recbole_kd.knowledge.score_file import read_scores
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
 from recbole_kd.trainer.options import TrainingOptions
+from recbole_kd.trainer.own_trainer import is_resumable
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
     describe_failure,
-    is_resumable,
     read_done_marker,
     read_trained,
     train,
@@ -158,12 +160,22 @@ def _is_complete(snapshots: Snapshots, file: Path) -> bool:
 
 def _make_teacher(spec: TeacherSpec, data: Split, file: Path | str, content: dict[str, Any]) -> Teacher:
     model = _load_frozen(spec.config, data, file, content)
-    return Teacher(spec.label, spec.config, model, str(file), store_name(content, data.fingerprint.train))
+    return Teacher(spec.label, spec.config, model, str(file), _knowledge_name(spec.config, data, content))
+
+
+def _knowledge_name(config: RecBoleConfig, data: Split, content: Mapping[str, Any]) -> str:
+    """The name of what is read of a teacher. What a sequence teacher knows depends on whom it is asked for, too."""
+    name = store_name(content, data.fingerprint.train)
+    if not is_sequential(config):
+        return name
+    asked_for = "rows" if is_sequential(data.train._dataset.config) else "latest sequences"
+    text = f"{name} {asked_for} {config['MAX_ITEM_LIST_LENGTH']}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _load_frozen(config: RecBoleConfig, data: Split, file: Path | str, content: dict[str, Any]) -> AbstractRecommender:
-    model = load_weights(config, data.train._dataset, file, content)
-    for cache in ("restore_user_e", "restore_item_e"):  # a graph model's tables from when it was saved
+    model = load_weights(config, data.training_dataset(config), file, content)
+    for cache in CACHES:  # a graph model's tables from when it was saved
         if hasattr(model, cache):
             setattr(model, cache, None)
     for parameter in model.parameters():
@@ -177,7 +189,8 @@ def _snapshot_backbone(
     """The backbone of a model as it was at an earlier moment."""
     with preserve_rng():
         content = content or _read_snapshot(Path(file))
-        return readable_backbone(config, _load_frozen(config, data, file, content))
+        model = _load_frozen(config, data, file, content)
+        return readable_backbone(config, model, queries_for(data, config))
 
 
 def _read_snapshot(file: Path) -> dict[str, Any]:
@@ -242,7 +255,7 @@ def _is_trained(config: Config, data: Split, spec: TeacherSpec, file: Path, snap
     if not read_done_marker(file):
         logger.info(f"no teacher of these settings in {file.parent}: training {spec.label} now, in plain RecBole")
         return False
-    if snapshots is None or _has_trajectory(config, data, file, snapshots):
+    if snapshots is None or _has_trajectory(config, spec.config, data, file, snapshots):
         logger.info(f"the teacher was trained before: {file}")
         return True
     logger.info(f"the teacher {spec.label} was trained before, but not its trajectory kept: training it again")
@@ -257,11 +270,11 @@ def _train_teacher(config: Config, split: Split, spec: TeacherSpec, file: Path, 
         train(spec.config, file, split.fresh(spec.config), replace(options, resume=False))
 
 
-def _has_trajectory(config: Config, data: Split, file: Path, snapshots: Snapshots) -> bool:
+def _has_trajectory(config: Config, spec_config: RecBoleConfig, data: Split, file: Path, snapshots: Snapshots) -> bool:
     """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
     if _is_complete(snapshots, file):
         return True
-    states, sizes = config["teacher_states"], (data.dataset.user_num, data.dataset.item_num)
-    folder = store_folder(config, store_name(read_trained(file), data.fingerprint.train)) / trajectory_name(states)
+    states, sizes = config["teacher_states"], (queries_for(data, config).size, data.dataset.item_num)
+    folder = store_folder(config, _knowledge_name(spec_config, data, read_trained(file))) / trajectory_name(states)
     forms = trajectory_forms(*sizes, min(TRAJECTORY_K, sizes[1] - 1), None, states - 1)
     return read_arrays(folder, "cpu", forms) is not None

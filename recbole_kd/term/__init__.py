@@ -3,7 +3,8 @@
 import importlib
 
 from recbole_kd.config.plugins import method_plugins
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 
 __all__ = ["Batch", "Term", "get_term"]
 

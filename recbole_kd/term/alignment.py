@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 
-from recbole_kd.backbone.base import Backbone, View
-from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.capabilities import VECTORS
+from recbole_kd.backbone.views import FactorView
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import squared_distance
-from recbole_kd.term.base import Batch, Term, combine_sides
+from recbole_kd.term.base import Term, combine_sides
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.projectors import Experts, ProjectorPair
 from recbole_kd.term.schedule import geometric_decay
 
@@ -26,8 +28,8 @@ class Alignment(Term):
     """
 
     layer = "intermediate"
-    teacher_needs = FACTORS
-    student_needs = FACTORS
+    teacher_needs = VECTORS
+    student_needs = VECTORS
     needs_negatives = True
     reads_scores = False
     projectors: ProjectorPair
@@ -37,7 +39,7 @@ class Alignment(Term):
         self.coordinates = knowledge.width
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        groups = (batch.users, batch.pos_items, batch.neg_items)
+        groups = (batch.queries, batch.pos_items, batch.neg_items)
         drawn = [self.subsample(ids) for ids in groups]
         # the items of both kinds in one pass: each gathering costs a table of gradients
         values = self.values(batch.student, drawn[0], torch.cat(drawn[1:])).split([len(ids) for ids in drawn])
@@ -46,9 +48,9 @@ class Alignment(Term):
         )
         return combine_sides(user, pos, neg)
 
-    def values(self, student: View, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    def values(self, student: FactorView, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """A value for each of the users and then of the items, shape [n]."""
-        sides = (("user", users, student.users), ("item", items, student.items))
+        sides = (("user", users, student.query_vectors), ("item", items, student.item_vectors))
         return torch.cat([self.compare(side, ids, vectors(ids)) for side, ids, vectors in sides])
 
     def compare(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

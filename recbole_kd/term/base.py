@@ -1,67 +1,17 @@
 """Base class of the terms: one loss on one layer, with its needs and what it does between epochs."""
 
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
-from recbole.data.interaction import Interaction
 from torch import nn
 
-from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.config.configurator import Config
 from recbole_kd.errors import KDError
 from recbole_kd.ops.sampling import sample_subset
-
-
-@dataclass
-class Batch:
-    """What a term reads of one step.
-
-    Attributes:
-        user: the users of the batch's rows, shape [b].
-        pos_item: the positive items, shape [b].
-        neg_item: the negative items, shape [b].
-        student: the student's view, with gradients.
-        interaction: the batch as RecBole made it.
-    """
-
-    user: torch.Tensor
-    pos_item: torch.Tensor
-    neg_item: torch.Tensor
-    student: View
-    interaction: Interaction | None = None
-
-    @cached_property
-    def users(self) -> torch.Tensor:
-        """The batch's distinct users, ascending. Shape [<= b]."""
-        return self.user.unique()
-
-    @cached_property
-    def pos_items(self) -> torch.Tensor:
-        """The batch's distinct positive items, ascending."""
-        return self.pos_item.unique()
-
-    @cached_property
-    def neg_items(self) -> torch.Tensor:
-        """The batch's distinct negative items, ascending."""
-        return self.neg_item.unique()
-
-    def row_counts(self, users: torch.Tensor) -> torch.Tensor:
-        """How many rows each of these users of the batch has. Shape [n]."""
-        batch_users, counts = self.user.unique(return_counts=True)
-        return counts[torch.searchsorted(batch_users, users)]
-
-    @cached_property
-    def row_order(self) -> torch.Tensor:
-        """Row numbers sorted by the rows' values, shape [b].
-
-        A draw from it does not depend on how the batch was shuffled.
-        """
-        size = int(torch.maximum(self.pos_item.max(), self.neg_item.max())) + 1
-        return torch.argsort((self.user * size + self.pos_item) * size + self.neg_item, stable=True)
+from recbole_kd.term.batch import Batch
 
 
 class Term(nn.Module):
@@ -70,7 +20,7 @@ class Term(nn.Module):
     Args:
         config: the method's Config.
         knowledge: the teacher's knowledge.
-        width: d_S, the width of the student's factors.
+        width: d_S, the width of the student's vectors; None for a student that gives scores alone.
 
     Attributes:
         layer: ``input``, ``intermediate`` or ``output``.
@@ -94,7 +44,7 @@ class Term(nn.Module):
     follows_training: bool = False
     distributable: bool = True
 
-    def __init__(self, config: Config, knowledge: Any, width: int) -> None:
+    def __init__(self, config: Config, knowledge: Any, width: Any) -> None:
         super().__init__()
         self.config, self.knowledge, self.width = config, knowledge, width
         self.name = type(self).__name__
@@ -137,6 +87,11 @@ class Term(nn.Module):
         return {self.name: self.weight * self.loss(batch)}
 
     @classmethod
+    def needs_of_student(cls, config: Config) -> Capability:
+        """What the term reads of the student under these settings; less than ``student_needs`` where a part is off."""
+        return cls.student_needs
+
+    @classmethod
     def check(cls, config: Config) -> None:
         """Refuse, before any training, settings that the term cannot work with. Raises KDError."""
 
@@ -147,7 +102,8 @@ class Term(nn.Module):
 
     def positives(self, batch: Batch) -> float:
         """How many positive rows a batch has: RecBole repeats each for every negative."""
-        return len(batch.user) / self.config["train_neg_sample_args"]["sample_num"]
+        repeated = (self.config["train_neg_sample_args"] or {}).get("sample_num")
+        return len(batch.query) / repeated if isinstance(repeated, int) else len(batch.query)
 
     def subsample(self, ids: torch.Tensor) -> torch.Tensor:
         """Draw ``kd_rows`` of these ids for this step, or take all where it is 0.
@@ -184,8 +140,8 @@ class Term(nn.Module):
             coordinates: as in ``reduce``.
         """
         if self.config["kd_reduction"] == "sum":
-            values = values * (batch.row_counts(users) * (self.positives(batch) / len(batch.user)))
-        return self.reduce(values, len(batch.users), coordinates)
+            values = values * (batch.row_counts(users) * (self.positives(batch) / len(batch.query)))
+        return self.reduce(values, len(batch.queries), coordinates)
 
     def get_extra_state(self) -> dict[str, Any]:
         """For the resume point: the state of the term's generator."""

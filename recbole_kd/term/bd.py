@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.backbone.views import View
 from recbole_kd.config.configurator import Config
 from recbole_kd.errors import KDError
 from recbole_kd.losses import at_least_float32, soft_binary_loss
@@ -14,7 +15,8 @@ from recbole_kd.ops.blocks import row_blocks
 from recbole_kd.ops.rank_gaps import draw_weighted, gap_weights
 from recbole_kd.ops.ranking import score_ranks
 from recbole_kd.ops.sampling import sample_outside
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.schedule import is_refresh_epoch
 from recbole_kd.trainer.rng import preserve_rng, restore_rng, rng_state
 
@@ -68,20 +70,20 @@ class BD(Term):
         self.teacher_backbone = type(knowledge.backbone)(self.teacher)
         self.excluded = knowledge.excluded_from_sampling()
         self.stream = rng_state()  # of the teacher's draws, such as dropout: the global generators are RecBole's
-        shape, device = (knowledge.n_users, self.key("pool")), config["device"]
+        shape, device = (knowledge.n_queries, self.key("pool")), config["device"]
         for name in ("student_pool", "teacher_pool"):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int32, device=device))
 
     def start_epoch(self, epoch: int, student: Backbone) -> None:
         if is_refresh_epoch(epoch, self.key("refresh")):
             with student.eval_view() as student_view, self.teacher_backbone.eval_view() as teacher_view:
-                for users in row_blocks(self.knowledge.n_users, self.key("candidates"), "cpu"):
+                for users in row_blocks(self.knowledge.n_queries, self.key("candidates"), "cpu"):
                     self._draw(int(users[0]), int(users[-1]) + 1, student_view, teacher_view)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """The student's loss; the teacher's, its base loss included, is kept for ``weighted``."""
         rows = self.subsample(batch.row_order)
-        users = batch.user[rows]
+        users = batch.query[rows]
         slot = torch.randint(self.key("pool"), (len(rows), 2), generator=self.generator, device=users.device)
         items = torch.stack([self.student_pool[users, slot[:, 0]], self.teacher_pool[users, slot[:, 1]]], 1)
         with self.teacher_backbone.view() as view:

@@ -41,6 +41,15 @@ class CandidateTable(nn.Module):
             ids: shape [n, columns].
             mask: bool, the same shape; which ids count.
         """
-        mask = first_occurrence_mask(ids, mask)
-        mask[0] = False
-        self.ids.copy_(torch.where(mask, ids, 0))
+        ids = distinct_ids(ids, mask)
+        ids[0] = 0
+        self.ids.copy_(ids)
+
+
+def distinct_ids(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The ids that count, shape [n, columns]; 0 where the mask is False, and where an id occurs again in its row.
+
+    >>> distinct_ids(torch.tensor([[5, 7, 5]]), torch.tensor([[True, False, True]]))
+    tensor([[5, 0, 0]])
+    """
+    return torch.where(first_occurrence_mask(ids, mask), ids, 0)

@@ -6,13 +6,16 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize, pad
 
-from recbole_kd.backbone.base import Backbone, View
-from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.backbone.base import Backbone
+from recbole_kd.backbone.capabilities import VECTORS, Capability
+from recbole_kd.backbone.views import FactorView
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import at_least_float32, cosine_loss, pair_consistency, soft_label_loss
 from recbole_kd.ops.pair_scores import pair_scores
 from recbole_kd.ops.sampling import sample_ranks, sample_subset
-from recbole_kd.term.base import Batch, Term, combine_sides
+from recbole_kd.ops.top_lists import TopList
+from recbole_kd.term.base import Term, combine_sides
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.projectors import ProjectorPair
 
 
@@ -26,8 +29,8 @@ class CPD(Term):
 
     R_pair compares two items of a row, its positive and negative one unless ``cpd_pair_items`` says otherwise; R_list
     is the cross entropy of the softmax of b against that of a over Q items of the teacher's list, drawn anew each
-    epoch, training positives excluded unless ``cpd_seen``. The mean takes each user of the batch once; the sum, as the
-    authors', once a row.
+    epoch (those of a sequence student's rows each step), training positives excluded unless ``cpd_seen``. The mean
+    takes each query of the batch once; the sum, as the authors', once a row.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1.
 
@@ -35,8 +38,8 @@ class CPD(Term):
     """
 
     layer = "intermediate"
-    teacher_needs = FACTORS | Capability.RANKS
-    student_needs = FACTORS
+    teacher_needs = VECTORS | Capability.RANKS
+    student_needs = VECTORS
     needs_negatives = True
     items: torch.Tensor
     pairs: torch.Tensor
@@ -47,7 +50,8 @@ class CPD(Term):
             width, knowledge.width, self.key("hidden_ratio"), self.key("experts"), self.key("dropout")
         )
         self.aligns, self.through = True, self.project
-        self.top = knowledge.top_items(self.key("max_k"), self.key("seen"))
+        if not knowledge.per_row:
+            self.top = knowledge.top_items(self.key("max_k"), self.key("seen"))
         for name in ("items", "pairs"):
             self.register_buffer(name, torch.zeros(1, 0, dtype=torch.int64), persistent=False)
 
@@ -61,14 +65,22 @@ class CPD(Term):
         return self.projectors.project(side, vectors, self.generator)
 
     def start_epoch(self, epoch: int, student: Backbone) -> None:
-        self.items = self._draw(self.key("k"))
+        if self.knowledge.per_row:
+            return
+        self.items = self._draw(self.top, self.key("k"))
         if self.key("pair_weight") and self.key("pair_items") == "rank":
-            self.pairs = self._draw(2)
+            self.pairs = self._draw(self.top, 2)
 
-    def _draw(self, k: int) -> torch.Tensor:
-        """Draw k items of each user's list by rank; 0 in an unfilled slot."""
-        ranks, mask = sample_ranks(self.top.length, k, self.key("temperature"), self.generator)
-        return torch.where(mask, torch.gather(self.top.ids, 1, ranks), 0)
+    def _draw(self, top: TopList, k: int) -> torch.Tensor:
+        """Draw k items of each list by rank; 0 in an unfilled slot."""
+        ranks, mask = sample_ranks(top.length, k, self.key("temperature"), self.generator)
+        return torch.where(mask, torch.gather(top.ids, 1, ranks), 0)
+
+    def _listed(self, table: torch.Tensor, queries: torch.Tensor, k: int) -> torch.Tensor:
+        """k drawn items of the lists of these queries: the epoch's, or for a sequence student's rows drawn now."""
+        if not self.knowledge.per_row:
+            return table[queries]
+        return self._draw(self.knowledge.top_items_of(queries, self.key("max_k"), self.key("seen")), k)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         regulariser = self._regulariser(batch)
@@ -81,20 +93,20 @@ class CPD(Term):
             return self.reduce(cosine_loss(projected, target), len(ids))
 
         student = batch.student
-        user = side_loss("user", batch.users, student.users)
-        pos, neg = (side_loss("item", ids, student.items) for ids in (batch.pos_items, batch.neg_items))
+        user = side_loss("user", batch.queries, student.query_vectors)
+        pos, neg = (side_loss("item", ids, student.item_vectors) for ids in (batch.pos_items, batch.neg_items))
         return combine_sides(user, pos, neg)
 
     def _regulariser(self, batch: Batch) -> torch.Tensor:
         alpha, beta, most = self.key("pair_weight"), self.key("list_weight"), self.key("rows")
         # what has no weight is not drawn
         rows = sample_subset(batch.row_order, most, self.generator) if alpha else batch.row_order[:0]
-        users = sample_subset(batch.users, most, self.generator) if beta else batch.users[:0]
-        pairs, lists = self._pairs(batch, rows), self.items[users]
+        users = sample_subset(batch.queries, most, self.generator) if beta else batch.queries[:0]
+        pairs, lists = self._pairs(batch, rows), self._listed(self.items, users, self.key("k"))
         # both in one pass through the projectors: the shorter rows are padded, and the padding is never read
         longest = max(2, lists.shape[1])
         items = torch.cat([pad(ids, (0, longest - ids.shape[1])) for ids in (pairs, lists)])
-        scores = self._scores(batch.student, torch.cat([batch.user[rows], users]), items)
+        scores = self._scores(batch.student, torch.cat([batch.query[rows], users]), items)
         before, after = (score[len(rows) :, : lists.shape[1]] for score in scores)
         loss = after.new_zeros(())
         if alpha:
@@ -110,16 +122,16 @@ class CPD(Term):
     def _pairs(self, batch: Batch, rows: torch.Tensor) -> torch.Tensor:
         """Two items for each of these rows of the batch, shape [n, 2]."""
         if self.key("pair_items") == "rank":
-            return self.pairs[batch.user[rows]]
+            return self._listed(self.pairs, batch.query[rows], 2)
         if self.key("pair_items") == "uniform":
             size = (len(rows), 2)
             return torch.randint(1, self.knowledge.n_items, size, generator=self.generator, device=rows.device)
         return torch.stack([batch.pos_item[rows], batch.neg_item[rows]], 1)
 
-    def _scores(self, student: View, users: torch.Tensor, items: torch.Tensor) -> list[torch.Tensor]:
+    def _scores(self, student: FactorView, users: torch.Tensor, items: torch.Tensor) -> list[torch.Tensor]:
         """The detached student's scores before and after the projectors, shape [n, c] each."""
         distinct, column = items.unique(return_inverse=True)
-        user, item = student.users(users).detach(), student.items(distinct).detach()
+        user, item = student.query_vectors(users).detach(), student.item_vectors(distinct).detach()
         projected = self.projection("user", users, user), self.projection("item", distinct, item)
         return [pair_scores(u, i, column) for u, i in ((user, item), projected)]
 

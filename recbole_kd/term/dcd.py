@@ -5,11 +5,12 @@ from typing import Any
 import torch
 
 from recbole_kd.backbone.base import Backbone
-from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.backbone.capabilities import FACTORS, VECTORS, Capability
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import plackett_luce
 from recbole_kd.ops.sampling import gumbel_keys, top_keys
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.ranked_lists import RankedLists, Score
 from recbole_kd.term.rrd import RelaxedLists
 from recbole_kd.term.schedule import is_refresh_epoch
@@ -42,6 +43,10 @@ class DCD(Term):
     teacher_needs = Capability.RANKS | Capability.ALL_SCORES
     student_needs = FACTORS
 
+    @classmethod
+    def needs_of_student(cls, config: Config) -> Capability:
+        return FACTORS if config["dcd_sides"] == "both" else VECTORS
+
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         both, k = self.key("sides") == "both", self.key("max_k")
@@ -64,14 +69,16 @@ class DCD(Term):
                 self.item_lists.refresh(view.score_items, view.width)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        loss = self._side(self.user_lists, batch.users, batch.student.score)
+        loss = self._side(self.user_lists, batch.queries, batch.student.score)
         if self.item_lists is not None:
             items = self._side(self.item_lists, batch.pos_items, batch.student.score_items)
             loss = loss + self.key("item_weight") * items
         if self.relaxed is not None:
-            users = self.subsample(batch.users)
+            users = self.subsample(batch.queries)
             ranked = self.relaxed.loss(batch.student.score(users, self.relaxed.ids[users]), users)
-            loss = loss + self.key("relaxed_weight") * self.reduce(ranked, len(batch.users), coordinates=self.relaxed.k)
+            loss = loss + self.key("relaxed_weight") * self.reduce(
+                ranked, len(batch.queries), coordinates=self.relaxed.k
+            )
         return loss
 
     def _side(self, lists: RankedLists, ids: torch.Tensor, score: Score) -> torch.Tensor:

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.capabilities import VECTORS
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import at_least_float32, squared_distance
 from recbole_kd.ops.sampling import sample_subset
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.projectors import ProjectorPair
 
 
@@ -21,7 +22,8 @@ class FitNet(Term):
     .. math:: L = \mathrm{mean}_{R_U} \ell + \mathrm{mean}_{R_I} \ell, \quad
         \ell(x) = \tfrac{1}{d_T} \| e^T_x - p(e^S_x) \|^2
 
-    R_U and R_I are drawn anew each step, uniformly and without replacement, from all users and all items. Each has
+    R_U and R_I are drawn anew each step, uniformly and without replacement, from all users and all items; for a
+    sequence student R_U is drawn from the batch's rows, whose vectors alone a step makes. Each has
     ``kd_rows`` entries; with ``kd_rows: 0``, as many as the batch has positive rows. :math:`e^T` and :math:`e^S` are
     the vectors of teacher and student, p the projector, :math:`d_T` the teacher's width.
 
@@ -31,8 +33,8 @@ class FitNet(Term):
     """
 
     layer = "intermediate"
-    teacher_needs = FACTORS
-    student_needs = FACTORS
+    teacher_needs = VECTORS
+    student_needs = VECTORS
     reads_scores = False
 
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
@@ -44,19 +46,19 @@ class FitNet(Term):
             self.projectors = ProjectorPair.of_experts(width, knowledge.width, ratio, dropout=dropout)
         self.all_ids = {
             side: torch.arange(1, size, device=config["device"])
-            for side, size in (("user", knowledge.n_users), ("item", knowledge.n_items))
+            for side, size in (("user", knowledge.n_queries), ("item", knowledge.n_items))
         }
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        user = self._mean("user", batch, batch.student.users)
-        return user + self._mean("item", batch, batch.student.items)
+        user = self._mean("user", batch, batch.student.query_vectors)
+        return user + self._mean("item", batch, batch.student.item_vectors)
 
     def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Project the student's vectors, shape [n, d_S], into the teacher's space, [n, d_T]."""
         return self.projectors.project(side, vectors, self.generator)
 
     def _mean(self, side: str, batch: Batch, vectors: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        all_ids = self.all_ids[side]
+        all_ids = batch.queries if side == "user" and self.knowledge.per_row else self.all_ids[side]
         population = min(round(self.positives(batch)), len(all_ids))
         ids = sample_subset(all_ids, self.config["kd_rows"] or population, self.generator)
         student, teacher = self.project(side, ids, vectors(ids)), self.knowledge.factors(side)[ids]

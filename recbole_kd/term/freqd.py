@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch.nn.functional import embedding, embedding_bag
 
-from recbole_kd.backbone.base import View
+from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.views import FactorView
 from recbole_kd.config.configurator import Config
 from recbole_kd.data.graphs import bipartite_graph, cooccurrence_graph, nearest_graph
 from recbole_kd.losses import at_least_float32, cosine_loss, squared_distance
@@ -36,6 +37,9 @@ class FreqD(Alignment):
     where an early date of their code has five experts.
     """
 
+    teacher_needs = FACTORS  # a graph joins users that are not in the batch
+    student_needs = FACTORS
+
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         ratio, dropout = self.key("hidden_ratio"), self.key("dropout")
@@ -57,12 +61,12 @@ class FreqD(Alignment):
             return cooccurrence_graph(self.knowledge, k, self.key("counts"))
         return nearest_graph(self.knowledge, k, self.key("pca"))
 
-    def values(self, student: View, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        nodes = torch.cat([users, items + self.knowledge.n_users])
+    def values(self, student: FactorView, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        nodes = torch.cat([users, items + self.knowledge.n_queries])
 
         def student_rows(needed: torch.Tensor) -> torch.Tensor:
             user_ids, item_ids = self._split_nodes(needed)
-            vectors = torch.cat([student.users(user_ids), student.items(item_ids)])
+            vectors = torch.cat([student.query_vectors(user_ids), student.item_vectors(item_ids)])
             return vectors if self.filter_first else self._projected(needed, vectors)
 
         def both_rows(needed: torch.Tensor) -> torch.Tensor:
@@ -103,5 +107,5 @@ class FreqD(Alignment):
 
     def _split_nodes(self, nodes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The ids of users and of items among the nodes, of which users come first."""
-        users = nodes < self.knowledge.n_users
-        return nodes[users], nodes[~users] - self.knowledge.n_users
+        users = nodes < self.knowledge.n_queries
+        return nodes[users], nodes[~users] - self.knowledge.n_queries

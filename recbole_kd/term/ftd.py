@@ -2,10 +2,11 @@
 
 import torch
 
-from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.capabilities import VECTORS
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import full_topology
-from recbole_kd.term.base import Batch, Term, refuse_subsampled_sum
+from recbole_kd.term.base import Term, refuse_subsampled_sum
+from recbole_kd.term.batch import Batch
 
 
 class FTD(Term):
@@ -24,8 +25,8 @@ class FTD(Term):
     """
 
     layer = "intermediate"
-    teacher_needs = FACTORS
-    student_needs = FACTORS
+    teacher_needs = VECTORS
+    student_needs = VECTORS
     needs_negatives = True
     reads_scores = False
 
@@ -35,8 +36,8 @@ class FTD(Term):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         items = torch.cat([batch.pos_items, batch.neg_items]).unique()
-        users, drawn_items = self.subsample(batch.users), self.subsample(items)
-        student = torch.cat([batch.student.users(users), batch.student.items(drawn_items)])
+        users, drawn_items = self.subsample(batch.queries), self.subsample(items)
+        student = torch.cat([batch.student.query_vectors(users), batch.student.item_vectors(drawn_items)])
         factors = self.knowledge.factors
         teacher = torch.cat([factors("user")[users], factors("item")[drawn_items]])
-        return self.reduce(full_topology(student, teacher), (len(batch.users) + len(items)) ** 2)
+        return self.reduce(full_topology(student, teacher), (len(batch.queries) + len(items)) ** 2)

@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 
-from recbole_kd.backbone.base import Backbone, View
+from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import Capability
+from recbole_kd.backbone.views import View
 from recbole_kd.config.configurator import Config
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.losses import above_tail, mask_logits, nested_ranking
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.schedule import is_refresh_epoch
 from recbole_kd.term.trajectory import TrajectoryStates
 
@@ -57,7 +59,7 @@ class HetComp(Term):
         lists, device = knowledge.trajectories(config["teacher_states"], self.k), config["device"]
         self.trajectory = TrajectoryStates(lists, knowledge.weights, self.key("alpha"), device)
         self.seen = knowledge.top_seen(self.cuts[1])
-        self.register_buffer("best", torch.zeros(knowledge.n_users, self.k, dtype=torch.int32, device=device))
+        self.register_buffer("best", torch.zeros(knowledge.n_queries, self.k, dtype=torch.int32, device=device))
         self.register_buffer("ranking_since", torch.tensor(-1, device=device))  # an epoch; -1 before
         self._merge_lists()
 
@@ -98,7 +100,7 @@ class HetComp(Term):
         self.best.copy_(self.trajectory.consensus(self.k, self.key("temperature")))
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        users = self.subsample(batch.users)
+        users = self.subsample(batch.queries)
         best, seen = self.best[users], self.seen[users]
         scores = batch.student.score(users, torch.cat([best, seen], 1))
         listed, known = scores[:, : self.k], scores[:, self.k :]
@@ -108,7 +110,7 @@ class HetComp(Term):
             values = 2.0 * (above_tail(listed, tail, best > 0) + above_tail(known, tail, seen > 0))
         else:
             values = nested_ranking(listed, known, tail, best > 0, seen > 0, self.cuts)
-        return self.reduce(values, len(batch.users), coordinates=self.k)
+        return self.reduce(values, len(batch.queries), coordinates=self.k)
 
     def _tail(self, view: View, users: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
         """log Z_K: over all items that are neither training items of the user nor in the list, shape [b]."""

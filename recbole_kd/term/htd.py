@@ -5,7 +5,8 @@ import torch
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import group_topology
 from recbole_kd.term.alignment import GatedAlignment
-from recbole_kd.term.base import Batch, refuse_subsampled_sum
+from recbole_kd.term.base import refuse_subsampled_sum
+from recbole_kd.term.batch import Batch
 
 
 class HTD(GatedAlignment):
@@ -34,9 +35,12 @@ class HTD(GatedAlignment):
         refuse_subsampled_sum(config, "HTD")
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        population = {"user": batch.users, "item": torch.cat([batch.pos_items, batch.neg_items]).unique()}
+        population = {"user": batch.queries, "item": torch.cat([batch.pos_items, batch.neg_items]).unique()}
         drawn = {side: self.subsample(ids) for side, ids in population.items()}
-        student = {"user": batch.student.users(drawn["user"]), "item": batch.student.items(drawn["item"])}
+        student = {
+            "user": batch.student.query_vectors(drawn["user"]),
+            "item": batch.student.item_vectors(drawn["item"]),
+        }
         user, item = (
             self.reduce(self.compare(side, ids, student[side]), len(population[side]), self.coordinates)
             for side, ids in drawn.items()

@@ -6,7 +6,7 @@ import torch
 
 from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.config.configurator import Config
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.rrd import RRD
 
 
@@ -39,7 +39,7 @@ class IRRRD(RRD):
         self.item_lists.draw(self.generator)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        items = self.side(self.item_lists, self._items(batch.users), batch.student.score_items)
+        items = self.side(self.item_lists, self._items(batch.queries), batch.student.score_items)
         items = self.key("item_weight") * items
         return items if self.key("sides") == "item" else super().loss(batch) + items
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
-from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.capabilities import VECTORS
 from recbole_kd.config.configurator import Config
-from recbole_kd.losses import cosine_loss, mix_soft
-from recbole_kd.term.base import Batch, Term, combine_sides
+from recbole_kd.losses import at_least_float32, cosine_loss, mix_soft
+from recbole_kd.term.base import Term, combine_sides
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.projectors import ProjectorPair
 
 
@@ -19,8 +20,9 @@ class NKD(Term):
     .. math:: L = \mathrm{mean}_{U_b} \ell + \tfrac12 (\mathrm{mean}_{P_b} \ell + \mathrm{mean}_{N_b} \ell),
         \quad \ell(x) = 1 - \cos(p(\tilde e^S_x), \tilde e^T_x)
 
-    The student's neighbours are the teacher's. The mixing weights of the two sides are drawn separately, as their
-    widths differ.
+    The student's neighbours are the teacher's. Those of a sequence student's rows are looked for among the rows of the
+    batch, as a step makes the vectors of no others, with all of the teacher's components. The mixing weights of the
+    two sides are drawn separately, as their widths differ.
 
     Source: Zhu & Zhang, arXiv 2311.04549 v1.
 
@@ -29,8 +31,8 @@ class NKD(Term):
     """
 
     layer = "input"
-    teacher_needs = FACTORS
-    student_needs = FACTORS
+    teacher_needs = VECTORS
+    student_needs = VECTORS
     needs_negatives = True
     reads_scores = False
 
@@ -39,14 +41,13 @@ class NKD(Term):
         self.projectors = ProjectorPair.of_experts(
             width, knowledge.width, self.key("hidden_ratio"), self.key("experts"), self.key("dropout")
         )
-        self.neighbours = {
-            side: knowledge.neighbours(side, self.key("k"), self.key("pca")).long() for side in ("user", "item")
-        }
+        sides = ("item",) if knowledge.per_row else ("user", "item")
+        self.neighbours = {side: knowledge.neighbours(side, self.key("k"), self.key("pca")).long() for side in sides}
 
     def loss(self, batch: Batch) -> torch.Tensor:
         student = batch.student
-        (user,) = self._means("user", [batch.users], student.users)
-        pos, neg = self._means("item", [batch.pos_items, batch.neg_items], student.items)
+        (user,) = self._means("user", [batch.queries], student.query_vectors)
+        pos, neg = self._means("item", [batch.pos_items, batch.neg_items], student.item_vectors)
         return combine_sides(user, pos, neg)
 
     def project(self, side: str, ids: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
@@ -59,13 +60,24 @@ class NKD(Term):
         """The loss of each group of ids; they go through the projector together."""
         drawn = [self.subsample(ids) for ids in groups]
         ids = torch.cat(drawn)
-        neighbours = self.neighbours[side]
+        neighbours = self.neighbours[side][ids] if side in self.neighbours else self._near(ids, torch.cat(groups))
         column = torch.randint(neighbours.shape[1], (len(ids),), generator=self.generator, device=ids.device)
-        pairs = torch.cat([ids, neighbours[ids, column]])
+        pairs = torch.cat([ids, neighbours.gather(1, column[:, None]).squeeze(1)])
         student = self._mix(*vectors(pairs).chunk(2))
         teacher = self._mix(*self.knowledge.factors(side)[pairs].chunk(2))
         values = cosine_loss(self.project(side, ids, student), teacher).split([len(group) for group in drawn])
         return [self.reduce(value, len(group)) for value, group in zip(values, groups, strict=True)]
+
+    def _near(self, ids: torch.Tensor, population: torch.Tensor) -> torch.Tensor:
+        """The nearest others of each query among some of them in the teacher's space, shape [n, k]."""
+        if len(population) == 1:
+            return population.expand(len(ids), 1)
+        table = self.knowledge.factors("user")
+        others = at_least_float32(table[population])
+        # the nearest y of x have the largest 2 x.y - y.y
+        nearness = 2 * at_least_float32(table[ids]) @ others.T - others.square().sum(1)
+        nearness[ids[:, None] == population] = -torch.inf
+        return population[nearness.topk(min(self.key("k"), len(population) - 1), dim=1).indices]
 
     def _mix(self, vectors: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
         alpha = self.key("alpha")

@@ -10,7 +10,8 @@ from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.config.configurator import Config
 from recbole_kd.losses import rank_discrepancy, weighted_positives
 from recbole_kd.ops.sampling import sample_outside
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 
 
 class RD(Term):
@@ -42,11 +43,14 @@ class RD(Term):
 
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
+        self.dynamic = False
+        k = min(self.key("k"), knowledge.n_items - 1)
+        positions = torch.arange(k, device=config["device"])
+        self.register_buffer("static", (-positions / self.key("lambda")).softmax(0), persistent=False)
+        if knowledge.per_row:
+            return
         self.ids = knowledge.top_items(self.key("k")).ids
         self.excluded = knowledge.excluded_from_sampling()
-        self.dynamic = False
-        positions = torch.arange(self.ids.shape[1], device=config["device"])
-        self.register_buffer("static", (-positions / self.key("lambda")).softmax(0), persistent=False)
         self.register_buffer("negatives", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     @property
@@ -55,18 +59,31 @@ class RD(Term):
 
     def start_epoch(self, epoch: int, student: Backbone) -> None:
         self.dynamic = epoch >= self.key("start")
-        if self.dynamic:
+        if self.dynamic and not self.knowledge.per_row:
             self.negatives = sample_outside(self.excluded, self.key("negatives"), self.generator)[0]
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        users = self.subsample(batch.users)
-        items = self.ids[users]
-        scores = batch.student.score(users, items)
+        queries = self.subsample(batch.queries)
+        items = self._listed(queries)
+        scores = batch.student.score(queries, items)
         weights = torch.where(items > 0, self.static, 0.0)
         if self.dynamic:
             with torch.no_grad():
-                sampled = batch.student.score(users, self.negatives[users])
+                sampled = batch.student.score(queries, self._sampled(queries))
             weights = weights * rank_discrepancy(scores, sampled, self.knowledge.n_items - 1, self.key("mu"))
         if self.key("normalise"):
             weights = normalize(weights, p=1.0, dim=-1)
-        return self.reduce_users(weighted_positives(scores, weights), users, batch)
+        return self.reduce_users(weighted_positives(scores, weights), queries, batch)
+
+    def _listed(self, queries: torch.Tensor) -> torch.Tensor:
+        """The teacher's best unseen items of these queries, shape [n, K]."""
+        if self.knowledge.per_row:
+            return self.knowledge.top_items_of(queries, self.key("k")).ids
+        return self.ids[queries]
+
+    def _sampled(self, queries: torch.Tensor) -> torch.Tensor:
+        """Unseen items of these queries, by which the student's ranks are estimated, shape [n, D]."""
+        if not self.knowledge.per_row:
+            return self.negatives[queries]
+        excluded = self.knowledge.excluded_of(queries)
+        return sample_outside(excluded, self.key("negatives"), self.generator)[0]

@@ -10,7 +10,8 @@ from recbole_kd.config.configurator import Config
 from recbole_kd.data.popularity import group_quotas, popularity_groups
 from recbole_kd.losses import pair_loss
 from recbole_kd.ops.sampling import sample_rank_pairs
-from recbole_kd.term.base import Batch, Term
+from recbole_kd.term.base import Term
+from recbole_kd.term.batch import Batch
 
 
 class UnKD(Term):
@@ -53,7 +54,7 @@ class UnKD(Term):
         self.items = torch.cat(pairs, 1)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        users = self.subsample(batch.users)
+        users = self.subsample(batch.queries)
         items = self.items[users]
         better, worse = batch.student.score(users, items).chunk(2, dim=1)
         loss = pair_loss(better, worse, items[:, : len(self.group)] > 0)

@@ -13,7 +13,7 @@ from torch import nn
 
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 
 Row = tuple[int, int, int]  # (user, positive item, negative item)
 Vector = Sequence[float]
@@ -47,6 +47,7 @@ class Toy(nn.Module):
     """
 
     n_users, n_items, device = USERS + 1, ITEMS + 1, torch.device("cpu")
+    USER_ID = "user_id"
 
     def __init__(self, width: int, seed: int) -> None:
         super().__init__()

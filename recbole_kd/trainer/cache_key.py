@@ -16,6 +16,8 @@ NEUTRAL_KEYS = {
     *("topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size"),
     *("ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file"),
     *("teacher_path", "teacher_check", "teachers", "eval_mask"),
+    "kd_knowledge",  # stored or online, the lists are the same
+    *("MASK_INDEX", "MASK_ITEM_SEQ", "POS_ITEMS", "NEG_ITEMS"),  # written by BERT4Rec's loader
 }
 # keys that were added later: they count only where they are set, so that earlier models keep their names
 ADDED_KEYS = ("ensemble_weights", "eval_mask", "init_std", "neighbour_weight")

@@ -1,24 +1,25 @@
 """KDTrainer: RecBole's Trainer, extended by what a method does between epochs, with the student as its checkpoint."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from recbole.config import Config as RecBoleConfig
-from recbole.data.interaction import Interaction
 from recbole.utils import get_local_time, set_color
-from tqdm import tqdm
 
 from recbole_kd.errors import KDError
 from recbole_kd.trainer.options import TrainingFiles
+from recbole_kd.trainer.own_trainer import over_own_trainer
+from recbole_kd.trainer.phases import PhaseLosses, PhaseTrainer, merge_phases
 from recbole_kd.trainer.resumable import ResumableTrainer
 
-STEPS_PER_REFRESH = 16  # of the losses in the progress bar: each one waits for the GPU
 
-
-class KDTrainer(ResumableTrainer):
+class KDTrainer(ResumableTrainer, PhaseTrainer):
     """Trains a Distiller. The training loop is RecBole's ``fit``; this class overrides its hooks only.
+
+    For a student that has a trainer of its own, such as CKE or RecVAE, the object is of a class derived from this one
+    and from that trainer.
 
     Args:
         config: RecBole's Config or ours. The Config of the model is used in its place: where RecBole constructs the
@@ -27,19 +28,24 @@ class KDTrainer(ResumableTrainer):
         files: the files to write, as of ResumableTrainer.
 
     Attributes:
-        progress_bar: the bar of the current epoch; None without a bar.
+        epoch_losses: the losses of the last epoch by name: ``base``, one for each term, and one for each phase without
+            terms, such as ``kg``.
         last_progress: the progress that the terms reported last: a number by name.
     """
 
-    progress_bar: tqdm | None
+    epoch_losses: PhaseLosses
     last_progress: dict[str, float]
+
+    def __new__(cls, config: RecBoleConfig, model: Any, files: TrainingFiles | None = None) -> "KDTrainer":
+        """An object of the class over the student's own trainer. RecBole finds a trainer by the method alone."""
+        return super().__new__(over_own_trainer(cls, model.config))
 
     def __init__(self, config: RecBoleConfig, model: Any, files: TrainingFiles | None = None) -> None:
         super().__init__(model.config, model, files)
         if files is None:
             name = f"{self.config['model']}-{self.config['dataset']}-{self.config['kd_method']}-{get_local_time()}.pth"
             self.saved_model_file = os.path.join(self.checkpoint_dir, name)
-        self.progress_bar, self.last_progress = None, {}
+        self.epoch_losses, self.last_progress = PhaseLosses(), {}
 
     def model_to_save(self) -> Any:
         """The student, a plain RecBole model: the terms are not needed after the training."""
@@ -49,14 +55,15 @@ class KDTrainer(ResumableTrainer):
         """RecBole's optimiser, with two groups of parameters.
 
         Overridden because the student's step has to be plain RecBole's to the bit, and the terms may have many more
-        parameters, for which torch's fused step is faster where torch offers one.
+        parameters, for which torch's fused step is faster where torch offers one. A trainer that makes an optimiser
+        for each part of the student, as RecVAE's, trains the terms with each of them.
         """
         student_parameters = list(self.model.student.parameters())
-        student_ids = {id(parameter) for parameter in student_parameters}
-        term_parameters = [parameter for parameter in self.model.parameters() if id(parameter) not in student_ids]
-        if "params" in kwargs or not term_parameters:
+        others = _without(self.model.parameters(), student_parameters)
+        if not others:
             return super()._build_optimizer(**kwargs)
-        groups = [{"params": student_parameters}, {"params": term_parameters, **self._fused()}]
+        own = list(kwargs.pop("params", student_parameters))
+        groups = [{"params": own}, {"params": others, **self._fused()}]
         return super()._build_optimizer(params=groups, **kwargs)
 
     def _fused(self) -> dict[str, bool]:
@@ -65,14 +72,11 @@ class KDTrainer(ResumableTrainer):
 
     def _train_epoch(
         self, train_data: Any, epoch_idx: int, loss_func: Callable | None = None, show_progress: bool = False
-    ) -> Any:
-        """RecBole's epoch. Overridden because RecBole's progress bar shows no losses."""
-        if not show_progress:
-            return super()._train_epoch(train_data, epoch_idx, self._step_loss)
-        description = set_color(f"Train {epoch_idx:>5}", "pink")
-        with tqdm(train_data, total=len(train_data), ncols=120, desc=description) as bar:
-            self.progress_bar = bar
-            return super()._train_epoch(bar, epoch_idx, self._step_loss)
+    ) -> tuple[float, ...]:
+        """RecBole's epoch. Overridden to name the losses of all its phases."""
+        loss_func = loss_func or self.model.calculate_loss
+        self.epoch_losses = merge_phases(super()._train_epoch(train_data, epoch_idx, loss_func, show_progress))
+        return tuple(self.epoch_losses.values())
 
     def _start_epoch(self, epoch: int) -> None:
         """Start the epoch of the method, and report the progress of its terms."""
@@ -86,15 +90,8 @@ class KDTrainer(ResumableTrainer):
             self.history = {**self.history, name: [*self.history.get(name, []), [epoch, value]]}
         self.last_progress = progress
 
-    def _step_loss(self, interaction: Interaction) -> Any:
-        losses = self.model.calculate_loss(interaction)
-        if self.progress_bar is not None and self.step % STEPS_PER_REFRESH == 0:
-            shown = {name: f"{loss.item():.4f}" for name, loss in self.model.losses.items()}
-            self.progress_bar.set_postfix(shown, refresh=False)
-        return losses
-
     def _losses(self) -> dict[str, torch.Tensor]:
-        """The losses of the last step: ``base`` and one for each term."""
+        """The losses of the last step: ``base`` and one for each term, or that of a phase without terms."""
         return self.model.losses
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
@@ -109,14 +106,14 @@ class KDTrainer(ResumableTrainer):
         digits = self.config["loss_decimal_place"] or 4
         losses_text = ", ".join(
             set_color(f"{name} loss", "blue") + f": {value:.{digits}f}"
-            for name, value in zip(self.model.losses, losses, strict=True)
+            for name, value in zip(self.epoch_losses, losses, strict=True)
         )
         title = set_color(f"epoch {epoch_idx} training", "green")
         return f"{title} [{set_color('time', 'blue')}: {e_time - s_time:.2f}s, {losses_text}]"
 
     def _add_train_loss_to_tensorboard(self, epoch_idx: int, losses: Any, tag: str = "Loss/Train") -> None:
         """RecBole's curves in TensorBoard. Overridden to give each loss its name in place of a number."""
-        for name, value in zip(self.model.losses, losses, strict=True):
+        for name, value in zip(self.epoch_losses, losses, strict=True):
             self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
 
     def resume_checkpoint(self, resume_file: str | os.PathLike) -> None:
@@ -126,3 +123,10 @@ class KDTrainer(ResumableTrainer):
             KDError: always; the message names ``resume=True``, which resumes the method.
         """
         raise KDError("a distilled student's checkpoint is not a resume point: use run_kd with resume=True")
+
+
+def _without(
+    parameters: Iterable[torch.nn.Parameter], excluded: Iterable[torch.nn.Parameter]
+) -> list[torch.nn.Parameter]:
+    identities = {id(parameter) for parameter in excluded}
+    return [parameter for parameter in parameters if id(parameter) not in identities]

@@ -21,15 +21,24 @@ from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.io import atomic_write, torch_bytes
 from recbole_kd.trainer.options import TrainingFiles
 from recbole_kd.trainer.resume_checks import COUNTERS, DIGEST, check_archive, check_resume_state, digest_of
-from recbole_kd.trainer.resume_state import counted_attributes, first_parameters, plain_number, restore_attributes
-from recbole_kd.trainer.rng import restore_rng, rng_state
+from recbole_kd.trainer.resume_state import (
+    counted_attributes,
+    first_parameters,
+    initial_tensors,
+    optimizer_states,
+    plain_number,
+    restore_attributes,
+    restore_optimizers,
+)
+from recbole_kd.trainer.rng import restore_rng, rng_state, torch_loaders
 from recbole_kd.trainer.sum_reduction import sum_over_rows
 
 
 class ResumableTrainer(Trainer):
     """RecBole's Trainer, with resume points and with checkpoints that are written whole or not at all.
 
-    The training loop is RecBole's ``fit``; this class overrides its hooks only.
+    The training loop is RecBole's ``fit``; this class overrides its hooks only. ``over_own_trainer`` puts it over the
+    trainer that a model has of its own.
 
     Args:
         config: RecBole's Config or ours.
@@ -60,6 +69,7 @@ class ResumableTrainer(Trainer):
             self.saved_model_file = str(files.checkpoint)
         self.history, self.valid_scores, self.seconds = {}, {}, 0.0
         self.epoch = self.step = 0
+        self._initial_tensors = initial_tensors(model)
         self._loaders: list[Any] = []
         self._last_resume_point: float | None = None
         self._timer_started: float | None = None
@@ -74,7 +84,7 @@ class ResumableTrainer(Trainer):
 
         Overridden to restore the generators at the last moment before the training, and to measure its duration.
         """
-        self._loaders = [loader for loader in (train_data, valid_data) if loader is not None]
+        self._loaders = torch_loaders([loader for loader in (train_data, valid_data) if loader is not None])
         if self._resume_state is not None:
             try:
                 restore_rng(self._resume_state, self._loaders)
@@ -169,8 +179,8 @@ class ResumableTrainer(Trainer):
             "device": self.device.type,
             # Module's own: a Distiller's state_dict is its student's alone, and the terms are needed here too
             "model": torch.nn.Module.state_dict(self.model),
-            "attributes": counted_attributes(self.model),
-            "optimizer": self.optimizer.state_dict(),
+            "attributes": counted_attributes(self.model, self._initial_tensors),
+            **optimizer_states(self),
             "counters": {name: plain_number(getattr(self, name)) for name in COUNTERS},
             **rng_state(self._loaders),
         }
@@ -217,8 +227,8 @@ class ResumableTrainer(Trainer):
     def _restore_state(self, state: dict[str, Any]) -> None:
         torch.nn.Module.load_state_dict(self.model, state["model"])
         for name, values in state["attributes"].items():
-            restore_attributes(vars(self.model.get_submodule(name)), values)
-        self.optimizer.load_state_dict(state["optimizer"])
+            restore_attributes(vars(self.model.get_submodule(name)), values, self.device)
+        restore_optimizers(self, state)
         for name in COUNTERS:
             setattr(self, name, state["counters"][name])
         self.start_epoch = state["epoch"]

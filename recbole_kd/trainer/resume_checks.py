@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_kd.trainer.resume_state import other_optimizers
+
 ENTRIES = frozenset(
     ("epoch", "device", "model", "attributes", "optimizer", "counters", "python", "numpy", "torch", "cuda", "loaders")
 )
@@ -33,6 +35,7 @@ MOMENTS = {  # what an optimiser of RecBole keeps of each parameter
     "RMSprop": {"step", "square_avg"},
     "SGD": {"momentum_buffer"},
 }
+OTHERS = "other_optimizers"  # missing in the resume points of earlier versions
 DIGEST = "digest"  # entry with the hash of the others; missing in the resume points of earlier versions
 
 
@@ -85,7 +88,7 @@ def check_resume_state(state: Mapping[str, Any], trainer: Any) -> None:
     Raises:
         DamagedResumePoint: with the entry that is wrong.
     """
-    _require(set(state) - {DIGEST} == ENTRIES, "its entries")
+    _require(set(state) - {DIGEST, OTHERS} == ENTRIES, "its entries")
     _require(DIGEST not in state or state[DIGEST] == digest_of(state), "its digest")
     _require(state["device"] == trainer.device.type, "device")
     for name, kind in (("python", tuple), ("numpy", tuple), ("torch", torch.Tensor), ("cuda", list), ("loaders", list)):
@@ -95,7 +98,7 @@ def check_resume_state(state: Mapping[str, Any], trainer: Any) -> None:
     _check_counters(state["counters"], epoch, trainer)
     _check_weights(state["model"], trainer.model)
     _check_attributes(state["attributes"], trainer.model)
-    _check_optimizer(state["optimizer"], trainer.optimizer)
+    _check_optimizers(state, trainer)
 
 
 def _require(is_valid: bool, entry: str) -> None:
@@ -187,14 +190,26 @@ def _can_follow(value: Any, present: Any) -> bool:
     if isinstance(value, torch.Tensor):
         if isinstance(present, np.ndarray):
             return value.dtype == torch.from_numpy(present).dtype and value.dim() == present.ndim
-        is_plain = value.is_floating_point() and value.layout == torch.strided
-        is_same = not isinstance(present, torch.Tensor) or (value.dtype, value.dim()) == (present.dtype, present.dim())
-        return is_same and (is_plain if present is None or isinstance(present, torch.Tensor) else False)
+        if isinstance(present, torch.Tensor):
+            return (value.dtype, value.dim()) == (present.dtype, present.dim())
+        return present is None
     if isinstance(value, list):
         return all(map(_is_number, value)) and (present is None or isinstance(present, list))
     if type(value) is bool:
         return present is None or type(present) is bool
     return _is_number(value) and (present is None or _is_number(present))
+
+
+def _check_optimizers(state: Mapping[str, Any], trainer: Any) -> None:
+    others = other_optimizers(trainer)
+    stored = state.get(OTHERS, {})
+    _require(isinstance(stored, dict) and set(stored) <= set(others), OTHERS)
+    for name, content in stored.items():
+        _check_optimizer(content, others[name])
+    if isinstance(state["optimizer"], str):
+        _require(state["optimizer"] in stored, "optimizer")
+    else:
+        _check_optimizer(state["optimizer"], trainer.optimizer)
 
 
 def _check_optimizer(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:

@@ -7,13 +7,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.dataloader import KnowledgeBasedDataLoader
+
+
+def torch_loaders(loaders: Sequence[Any]) -> list[Any]:
+    """The data loaders of torch among some of RecBole's: that of a knowledge-aware model consists of two."""
+    return [
+        part
+        for loader in loaders
+        for part in (
+            (loader.general_dataloader, loader.kg_dataloader)
+            if isinstance(loader, KnowledgeBasedDataLoader)
+            else (loader,)
+        )
+    ]
 
 
 def rng_state(loaders: Sequence[Any] = ()) -> dict[str, Any]:
     """The state of all global random number generators, and of those of some data loaders.
 
     Args:
-        loaders: data loaders, which may have a generator of torch each.
+        loaders: ``torch_loaders``, which may have a generator each.
 
     Returns:
         Plain values and tensors, which ``torch.load`` reads with ``weights_only``.

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.trainer import Trainer
-from recbole.utils import get_trainer
 
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.data.split import Split, prepare_split
@@ -30,6 +29,7 @@ from recbole_kd.io import atomic_write, read_json, torch_bytes
 from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
+from recbole_kd.trainer.own_trainer import is_resumable, over_own_trainer, own_trainer
 from recbole_kd.trainer.resumable import ResumableTrainer
 
 
@@ -53,11 +53,6 @@ def describe_failure(subject: str) -> Iterator[None]:
         raise TrainingFailed(f"the training of {subject} failed: {reason}") from error
 
 
-def is_resumable(config: RecBoleConfig) -> bool:
-    """Whether the training of a model can be resumed: RecBole's plain Trainer trains it, epoch by epoch."""
-    return get_trainer(config["MODEL_TYPE"], config["model"]) is Trainer
-
-
 def train(
     config: RecBoleConfig, file: str | Path, split: Split | None = None, options: TrainingOptions | None = None
 ) -> None:
@@ -76,8 +71,8 @@ def train(
     if options.snapshots is not None and not options.snapshots.folder.is_dir():
         options = replace(options, resume=False)  # the training that left the resume point stored no snapshots
     model = build_seeded_model(config, split.train._dataset)
-    # a model with a special trainer may do more between epochs than a resume point holds
-    trainer_class = ResumableTrainer if is_resumable(config) else get_trainer(config["MODEL_TYPE"], config["model"])
+    # any other special trainer may do more between epochs than a resume point holds
+    trainer_class = over_own_trainer(ResumableTrainer, config) if is_resumable(config) else own_trainer(config)
     run_trainer(trainer_class, config, model, split, file, options)
 
 

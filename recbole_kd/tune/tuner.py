@@ -9,11 +9,12 @@ from typing import Any
 
 from recbole.utils import init_logger
 
-from recbole_kd.config.configurator import Config, TeacherSpec, plain_config
+from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers, read_layers
 from recbole_kd.config.parsing import parse_argv, parse_value
 from recbole_kd.config.recbole_schema import recbole_keys
 from recbole_kd.config.schema import kd_keys
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError, NonFiniteLoss, did_you_mean
 from recbole_kd.evaluation.result import versions
@@ -109,7 +110,8 @@ class _Plan:
         space = check_space(space, side, layers, base)
         suffix = "" if side == "method" else f"-{side}"
         recipe = options.output or f"tuned-{layers.method}-{layers.dataset}{suffix}.yaml"
-        check_output_file("output", recipe)
+        for file in (recipe, Path(recipe).with_suffix(".json")):
+            check_output_file("output", file)
         return cls(options, layers, base, space, recipe)
 
 

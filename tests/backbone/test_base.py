@@ -62,7 +62,7 @@ def test_tables_hold_what_the_model_scores_by_at_that_moment(name, settings):
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(-3.0).add_(0.1)
-    assert not view.user_table.requires_grad and not view.item_table.requires_grad
+    assert not view.query_table.requires_grad and not view.item_table.requires_grad
     torch.testing.assert_close(view.score_all(users), scores)
     assert not torch.allclose(backbone.score_all(users), scores)
 

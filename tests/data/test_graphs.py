@@ -64,7 +64,7 @@ def test_the_training_pairs_are_the_bipartite_graph(knowledge):
 def test_a_pair_that_comes_twice_is_one_edge(knowledge):
     once = dense(bipartite_graph(knowledge))
     pairs = (torch.cat([side, side[:3]]) for side in (knowledge.positive_users, knowledge.positive_items))
-    twice = Interactions(knowledge.n_users, knowledge.n_items, *pairs)
+    twice = Interactions(knowledge.n_queries, knowledge.n_items, *pairs)
     assert len(twice.users) == len(knowledge.positive_users) + 3
     np.testing.assert_array_equal(dense(bipartite_graph(twice)), once)
 

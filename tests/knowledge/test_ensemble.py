@@ -217,7 +217,7 @@ def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
         ({"teachers": [{"path": "a.pth", "states": "b.pth"}]}, ["list of checkpoints"]),
         ({"teachers": [{"path": "there/is/none.pth"}]}, ["there/is/none.pth", "not there"]),
         ({"teachers": [{"model": "BPR", "embedding_size": 0}]}, ["embedding_size=0"]),
-        ({"teachers": [{"model": "SASRec"}]}, ["SASRec", "cannot teach yet"]),
+        ({"teachers": [{"model": "FM"}]}, ["FM", "cannot teach"]),
     ],
 )
 def test_what_is_no_list_of_teachers_is_refused(settings, keys, words):

@@ -24,11 +24,11 @@ def bench(settings):
 
 def test_top_items_are_the_best_unseen_ones(bench):
     top = bench.knowledge.top_items(10)
-    scores = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
-    seen = {user: set() for user in range(bench.knowledge.n_users)}
+    scores = bench.knowledge.score_all(torch.arange(bench.knowledge.n_queries))
+    seen = {user: set() for user in range(bench.knowledge.n_queries)}
     for user, item in zip(*(part.tolist() for part in bench.data.train_pairs), strict=True):
         seen[user].add(item)
-    for user in range(1, bench.knowledge.n_users):
+    for user in range(1, bench.knowledge.n_queries):
         unseen = [item for item in range(1, bench.knowledge.n_items) if item not in seen[user]]
         best = sorted(unseen, key=lambda item: -float(scores[user, item]))[:10]
         assert top.ids[user].tolist() == best
@@ -58,15 +58,15 @@ def test_a_list_longer_than_the_catalogue_is_clipped_and_logged_once(bench):
     knowledge.top_items(20_000)
     assert top.ids.shape[1] == knowledge.n_items - 1
     assert len([text for text in messages if "clipped" in text]) == 1
-    train = np.bincount(bench.data.train_pairs[0].numpy(), minlength=knowledge.n_users)
+    train = np.bincount(bench.data.train_pairs[0].numpy(), minlength=knowledge.n_queries)
     expected = torch.from_numpy(knowledge.n_items - 1 - train)[1:]
     assert torch.equal(top.length[1:], expected)  # seen items leave their slots empty
     assert top.scores[1, top.length[1] :].eq(-torch.inf).all()
 
 
 def test_scores_of_chosen_items(bench):
-    items = torch.randint(1, bench.knowledge.n_items, (bench.knowledge.n_users, 6))
-    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
+    items = torch.randint(1, bench.knowledge.n_items, (bench.knowledge.n_queries, 6))
+    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_queries))
     assert torch.allclose(bench.knowledge.score(items), full.gather(1, items), atol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_a_scorer_gives_the_same_kinds_of_knowledge(settings):
     bench = ConformanceRun("SLD", settings, teacher_model="EASE")
     assert bench.knowledge.capabilities == SCORER and bench.knowledge.width is None
     top = bench.knowledge.top_items(5)
-    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_users))
+    full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_queries))
     assert torch.allclose(top.scores[1:], full[1:].gather(1, top.ids[1:].long()), atol=1e-5)
     assert torch.allclose(bench.knowledge.score(top.ids)[1:], top.scores[1:], atol=1e-5)
 
@@ -192,16 +192,16 @@ def test_what_an_item_passes_over_are_its_users_in_training_and_those_of_its_lis
     drawn, mask = sample_outside(knowledge.users_excluded_from_sampling(top), 2000, torch.Generator().manual_seed(0))
     for item in range(1, knowledge.n_items):
         had = knowledge.positive_users[knowledge.positive_items == item].tolist()
-        free = set(range(1, knowledge.n_users)) - set(had) - set(top.ids[item].tolist())
+        free = set(range(1, knowledge.n_queries)) - set(had) - set(top.ids[item].tolist())
         assert set(drawn[item].tolist()) == free and mask[item].all()
 
 
 def test_the_list_of_all_items_holds_what_was_seen(bench):
     knowledge = bench.knowledge
-    top, everyone = knowledge.top_items(5, seen=True), torch.arange(knowledge.n_users)
+    top, everyone = knowledge.top_items(5, seen=True), torch.arange(knowledge.n_queries)
     scores = knowledge.score_all(everyone)
     scores[:, 0] = -torch.inf
-    for user in range(1, knowledge.n_users):
+    for user in range(1, knowledge.n_queries):
         assert set(top.ids[user].tolist()) == set(scores[user].topk(5).indices.tolist())
 
 
@@ -209,7 +209,7 @@ def test_the_users_of_an_item_are_those_that_the_teacher_ranks_highest_and_that_
     knowledge = bench.knowledge
     monkeypatch.setattr("recbole_kd.ops.blocks.BLOCK_SIZE", 7 * knowledge.n_items)  # several blocks
     top = knowledge.top_users(6)
-    scores = knowledge.score_all(torch.arange(knowledge.n_users)).clone()
+    scores = knowledge.score_all(torch.arange(knowledge.n_queries)).clone()
     scores[knowledge.positive_users, knowledge.positive_items] = -torch.inf
     scores[0] = -torch.inf
     for item in range(1, knowledge.n_items):
@@ -231,7 +231,7 @@ def test_a_draw_passes_over_what_was_seen_and_what_is_listed_however_many_rows_a
     pairs = list(zip(knowledge.positive_users.tolist(), knowledge.positive_items.tolist(), strict=True))
     for excluded, top, size, known in (
         (knowledge.excluded_from_sampling(users), users, knowledge.n_items, pairs),
-        (knowledge.users_excluded_from_sampling(items), items, knowledge.n_users, [pair[::-1] for pair in pairs]),
+        (knowledge.users_excluded_from_sampling(items), items, knowledge.n_queries, [pair[::-1] for pair in pairs]),
     ):
         assert excluded.size == size and len(excluded.starts) == len(top.ids) + 1
         for row in range(len(top.ids)):

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from recbole_kd.backbone.base import View
 from recbole_kd.backbone.capabilities import FACTOR_MODEL
+from recbole_kd.backbone.views import FactorView
 from recbole_kd.cli import main
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
@@ -27,7 +27,7 @@ def pairs(*seen):
 
 def slow(view, positives, weight):
     """The formula, a pair at a time."""
-    users, items = view.user_table.double(), view.item_table.double()
+    users, items = view.query_table.double(), view.item_table.double()
     n, m = len(users), len(items)
     seen = [[] for _ in range(n)]
     for user, item in zip(*(part.tolist() for part in positives), strict=True):
@@ -53,12 +53,12 @@ def random_view(n, m, d, seed=0, scale=1.0):
     tables = [scale * torch.randn(size, d, generator=generator) for size in (n + 1, m + 1)]
     for one in tables:
         one[0] = 0.0
-    return View(*tables)
+    return FactorView(*tables)
 
 
 def test_two_items_by_hand():
     # item 1 points east and is twice as long, item 2 north; the user looks east and has seen item 2
-    view = View(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
+    view = FactorView(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
     # s = (2, 0), of deviation 1; h = (0, 1), of deviation 1/2: s' = (2, 0 + beta * 2)
     scores = with_neighbours(view, pairs([2]), 0.25).score_all(torch.tensor([1]))
     torch.testing.assert_close(scores, torch.tensor([[0.0, 2.0, 0.5]]))
@@ -79,7 +79,7 @@ def test_a_user_without_items_has_the_teachers_scores():
 
 def test_the_order_does_not_hang_on_the_scale_of_the_factors_and_stays_finite():
     view, seen = random_view(4, 40, 6), pairs([1, 2], [5], [7, 8, 9], [3])
-    large = View(80 * view.user_table, 80 * view.item_table)
+    large = FactorView(80 * view.query_table, 80 * view.item_table)
     small, big = (with_neighbours(one, seen, 1.0).score_all(torch.arange(1, 5)) for one in (view, large))
     assert big.isfinite().all()
     torch.testing.assert_close(big, 6400 * small, rtol=1e-4, atol=0.5)
@@ -88,7 +88,7 @@ def test_the_order_does_not_hang_on_the_scale_of_the_factors_and_stays_finite():
 def test_items_without_length_and_a_teacher_that_knows_nothing_are_finite():
     view = random_view(3, 10, 4)
     view.item_table[4] = 0.0
-    flat = View(view.user_table, torch.zeros_like(view.item_table))
+    flat = FactorView(view.query_table, torch.zeros_like(view.item_table))
     for one in (view, flat):
         assert with_neighbours(one, pairs([4], [1, 4], [2]), 1.0).score_all(torch.arange(4)).isfinite().all()
     assert not with_neighbours(flat, pairs([1], [1], [1]), 1.0).score_all(torch.arange(4)).any()
@@ -101,12 +101,12 @@ def bench(settings):
 
 def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench, settings):
     plain = ConformanceRun("SLD", settings).knowledge
-    knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_users)
+    knowledge, everyone = bench.knowledge, torch.arange(bench.knowledge.n_queries)
     assert knowledge.width == plain.width and knowledge.capabilities == FACTOR_MODEL
     for side in ("user", "item"):
         assert torch.equal(knowledge.factors(side), plain.factors(side))
     positives = plain.positive_users, plain.positive_items
-    expected = slow(View(plain.factors("user"), plain.factors("item")), positives, 0.8).float()
+    expected = slow(FactorView(plain.factors("user"), plain.factors("item")), positives, 0.8).float()
     full = knowledge.score_all(everyone)
     torch.testing.assert_close(full[1:, 1:], expected[1:, 1:], rtol=1e-3, atol=1e-4)
     items = torch.randint(1, plain.n_items, (plain.n_users, 5), generator=torch.Generator().manual_seed(0))

@@ -26,8 +26,8 @@ class XYZ(Term):
         self.ids = knowledge.top_items(self.key("k")).ids
 
     def loss(self, batch):
-        users = self.subsample(batch.users)
-        return self.reduce(batch.student.score(users, self.ids[users]).square().sum(1), len(batch.users))
+        users = self.subsample(batch.queries)
+        return self.reduce(batch.student.score(users, self.ids[users]).square().sum(1), len(batch.queries))
 '''
 YAML = """# XYZ: a toy.
 # Paper: none.

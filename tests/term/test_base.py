@@ -5,7 +5,7 @@ import torch
 
 from recbole_kd.config.schema import method_names, term_names
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 from recbole_kd.testing.toy import ROWS, World
 from tests.term.test_bd import World as BDWorld
 from tests.term.test_feature_terms import KEYS as FEATURE_KEYS

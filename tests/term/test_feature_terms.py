@@ -15,7 +15,7 @@ from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.method.composed import PCKD
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.cpd import CPD
 from recbole_kd.term.de import DE
 from recbole_kd.term.fitnet import FitNet

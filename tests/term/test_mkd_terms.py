@@ -14,7 +14,7 @@ import torch
 from recbole_kd.backbone.capabilities import FACTORS, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Batch
+from recbole_kd.term.batch import Batch
 from recbole_kd.term.cpd import CPD
 from recbole_kd.term.nkd import NKD
 from recbole_kd.term.sld import SLD
@@ -433,7 +433,7 @@ def test_a_row_that_comes_again_counts_once(kind):
 
 def test_a_batchs_users_and_items_come_once_each():
     batch = Batch(*torch.tensor(ROWS).T, None)
-    assert batch.users.tolist() == [1, 2, 3, 4]
+    assert batch.queries.tolist() == [1, 2, 3, 4]
     assert batch.pos_items.tolist() == [1, 3, 4, 5, 7] and batch.neg_items.tolist() == [2, 3, 5, 6]
 
 

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from kd_extras.models import TinyMF
-from recbole_kd.backbone import Backbone, View
+from recbole_kd.backbone import Backbone, FactorView
 
 
 class TinyMFBackbone(Backbone):
@@ -14,5 +14,5 @@ class TinyMFBackbone(Backbone):
         return isinstance(model, TinyMF)
 
     @contextmanager
-    def view(self):
-        yield View(self.model.persons.weight, self.model.things.weight)
+    def view(self, step=None):
+        yield FactorView(self.model.persons.weight, self.model.things.weight)

@@ -15,7 +15,7 @@ class Pull(Term):
         self.top = knowledge.top_items(self.key("k"))
 
     def loss(self, batch):
-        users = self.subsample(batch.users)
+        users = self.subsample(batch.queries)
         ids, scores = self.top.ids[users], self.top.scores[users]
         difference = batch.student.score(users, ids) - scores.masked_fill(ids == 0, 0.0)
-        return self.reduce((difference * (ids > 0)).square().sum(1), len(batch.users), self.key("k"))
+        return self.reduce((difference * (ids > 0)).square().sum(1), len(batch.queries), self.key("k"))
