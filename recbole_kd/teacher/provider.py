@@ -274,7 +274,7 @@ def _has_trajectory(config: Config, spec_config: RecBoleConfig, data: Split, fil
     """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
     if _is_complete(snapshots, file):
         return True
-    states, sizes = config["teacher_states"], (queries_for(data, config).size, data.dataset.item_num)
+    states, sizes = config["teacher_states"], (queries_for(data, spec_config).size, data.dataset.item_num)
     folder = store_folder(config, _knowledge_name(spec_config, data, read_trained(file))) / trajectory_name(states)
     forms = trajectory_forms(*sizes, min(TRAJECTORY_K, sizes[1] - 1), None, states - 1)
     return read_arrays(folder, "cpu", forms) is not None
