@@ -75,7 +75,7 @@ def _read_columns(file: Path, config: Config, encoding: str, is_training: bool) 
     """The names in the first line of a file, each with its type."""
     separator = config["field_separator"]
     with open(file, encoding=encoding, errors="replace") as stream:
-        header = stream.readline().rstrip("\r\n").removeprefix("\ufeff")  # a byte-order mark, see compat.py
+        header = stream.readline().rstrip("\r\n").removeprefix("\ufeff")  # a byte-order mark, see compat
         empty = not any(line.strip() for line in stream)  # ends at the first line that has content
     if not header or (empty and is_training):
         raise KDError(
