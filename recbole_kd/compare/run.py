@@ -17,6 +17,7 @@ from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION
 from recbole_kd.compare.row_checks import is_run_row
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
+from recbole_kd.data.shared_pairs import shared_pairs
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
 from recbole_kd.evaluation.cost import model_size
@@ -225,8 +226,8 @@ def _measured(run: Run) -> dict[str, Any]:
         valid, test = evaluate(unrounded(loaded.config), loaded.model, data)
     else:
         valid, test = evaluate_validation(unrounded(loaded.config), loaded.model, data), {}
-    given = read_given_teachers(config, data).values() if run.name == TEACHER else ()
-    sizes = [model_size(member) for member in loaded.members]
+    warnings = _warnings(config, data) if run.name == TEACHER else []
+    sizes = [model_size(model) for _, model in loaded.members]
     return {
         "test_result": test,
         "valid_result": valid,
@@ -240,8 +241,15 @@ def _measured(run: Run) -> dict[str, Any]:
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
         "split": data.fingerprint.combined,
         "versions": versions(),
-        "warnings": [teacher.warning for teacher in given if teacher.warning],
+        "warnings": warnings,
     }
+
+
+def _warnings(config: Config, data: Split) -> list[str]:
+    """What makes the numbers of a dataset and a seed too good: teachers that were warned of, pairs in two parts."""
+    teachers = read_given_teachers(config, data).values()
+    shared = shared_pairs(plain_config(config), data)
+    return [*(teacher.warning for teacher in teachers if teacher.warning), *([shared["warning"]] if shared else [])]
 
 
 def _training_fields(loaded: LoadedRun, folder: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Teacher:
             in the store; None if nothing is to be removed.
         frame: the content of a file of scores, as ``read_scores`` gives it; None for a model.
         warning: why the teacher was accepted only under ``teacher_check: warn``; None if nothing was wrong.
+        leak_warnings: the first causes of the warning, which the checkpoint of a student of this teacher carries.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Teacher:
     snapshots: Snapshots | None = None
     frame: pd.DataFrame | None = None
     warning: str | None = None
+    leak_warnings: tuple[str, ...] = ()
 
 
 def teacher_lock(file: Path | str) -> filelock.BaseFileLock:

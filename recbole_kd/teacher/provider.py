@@ -28,6 +28,7 @@ from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teac
 from recbole_kd.knowledge.loader import queries_for, store_folder
 from recbole_kd.knowledge.score_file import read_scores
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
+from recbole_kd.teacher.leak_warnings import read_warnings, warnings_to_record
 from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
@@ -102,13 +103,13 @@ def _teacher_of_scores(config: Config, data: Split, spec: TeacherSpec, file: str
     frame, content_name = read_scores(file, data.tokens)
     warning = check_score_file(config, file)
     name = hashlib.sha256(f"{content_name} {data.fingerprint.train}".encode()).hexdigest()[:16]
-    return Teacher(spec.label, None, None, file, name, frame=frame, warning=warning)
+    return Teacher(spec.label, None, None, file, name, frame=frame, warning=warning, leak_warnings=(warning,))
 
 
 def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:
     content = read_checkpoint(file)
-    warning = check_teacher(content, config, data, file)
     earlier = [read_checkpoint(state) for state in spec.entry.states]
+    warning = check_teacher(content, config, data, file, earlier)
     check_snapshots(content, earlier, [*spec.entry.states, file])
     teacher = _make_teacher(spec, data, file, content)
     if earlier:
@@ -117,7 +118,7 @@ def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file:
             for state in zip(spec.entry.states, earlier, strict=True)
         )
         teacher = replace(teacher, states=states, trajectory=given_trajectory_name(earlier))
-    return replace(teacher, warning=warning)
+    return replace(teacher, warning=warning, leak_warnings=warnings_to_record(warning, content, *earlier))
 
 
 def _trained_teacher(config: Config, data: Split, spec: TeacherSpec, teacher: RecBoleConfig) -> Teacher:
@@ -126,7 +127,10 @@ def _trained_teacher(config: Config, data: Split, spec: TeacherSpec, teacher: Re
     file = folder / f"{teacher['model']}-{teacher['dataset']}-{run_key(teacher, data.fingerprint)}.pth"
     with teacher_lock(file):
         _find_or_train(config, data, spec, file)
-        trained = _make_teacher(spec, data, file, read_trained(file))
+        content = read_trained(file)
+        warning = check_teacher(content, config, data, str(file)) if read_warnings(content) else None
+        trained = _make_teacher(spec, data, file, content)
+        trained = replace(trained, warning=warning, leak_warnings=warnings_to_record(warning, content))
         return _with_saved_trajectory(trained, config, data, file)
 
 
@@ -274,7 +278,9 @@ def _has_trajectory(config: Config, spec_config: RecBoleConfig, data: Split, fil
     """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
     if _is_complete(snapshots, file):
         return True
-    states, sizes = config["teacher_states"], (queries_for(data, spec_config).size, data.dataset.item_num)
-    folder = store_folder(config, _knowledge_name(spec_config, data, read_trained(file))) / trajectory_name(states)
+    states = config["teacher_states"]
+    sizes = queries_for(data, spec_config).size, data.dataset.item_num
+    name = _knowledge_name(spec_config, data, read_trained(file))
+    folder = store_folder(config, name) / trajectory_name(states)
     forms = trajectory_forms(*sizes, min(TRAJECTORY_K, sizes[1] - 1), None, states - 1)
     return read_arrays(folder, "cpu", forms) is not None

@@ -35,7 +35,7 @@ MOMENTS = {  # what an optimiser of RecBole keeps of each parameter
     "RMSprop": {"step", "square_avg"},
     "SGD": {"momentum_buffer"},
 }
-OTHERS = "other_optimizers"  # missing in the resume points of earlier versions
+OTHER_OPTIMIZERS = "other_optimizers"  # entry with those of RecVAE's trainer; missing in earlier versions
 DIGEST = "digest"  # entry with the hash of the others; missing in the resume points of earlier versions
 
 
@@ -71,6 +71,9 @@ def _add_to_digest(digest: Any, value: Any) -> None:
         digest.update(str(len(value)).encode())
         for entry in value:
             _add_to_digest(digest, entry)
+    elif isinstance(value, torch.Tensor) and value.layout != torch.strided:
+        value = value.coalesce()
+        _add_to_digest(digest, [tuple(value.shape), value.indices(), value.values()])
     elif isinstance(value, torch.Tensor):
         digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -88,7 +91,7 @@ def check_resume_state(state: Mapping[str, Any], trainer: Any) -> None:
     Raises:
         DamagedResumePoint: with the entry that is wrong.
     """
-    _require(set(state) - {DIGEST, OTHERS} == ENTRIES, "its entries")
+    _require(set(state) - {DIGEST, OTHER_OPTIMIZERS} == ENTRIES, "its entries")
     _require(DIGEST not in state or state[DIGEST] == digest_of(state), "its digest")
     _require(state["device"] == trainer.device.type, "device")
     for name, kind in (("python", tuple), ("numpy", tuple), ("torch", torch.Tensor), ("cuda", list), ("loaders", list)):
@@ -147,7 +150,9 @@ def _is_progress(points: Any) -> bool:
 
 def _check_weights(weights: Mapping[str, Any], model: torch.nn.Module) -> None:
     present = torch.nn.Module.state_dict(model)  # a Distiller's own has its student's weights alone
-    _require(isinstance(weights, dict) and set(weights) == set(present), "model")
+    drawn = {name for name in present if name.endswith("batch_reader._extra_state")}  # missing in earlier versions
+    _require(isinstance(weights, dict) and set(weights) | drawn == set(present), "model")
+    present = {name: tensor for name, tensor in present.items() if name in weights}
     parameters = dict(model.named_parameters())
     for name, tensor in present.items():
         is_weight = isinstance(tensor, torch.Tensor)  # otherwise the extra state of a module
@@ -191,8 +196,9 @@ def _can_follow(value: Any, present: Any) -> bool:
         if isinstance(present, np.ndarray):
             return value.dtype == torch.from_numpy(present).dtype and value.dim() == present.ndim
         if isinstance(present, torch.Tensor):
-            return (value.dtype, value.dim()) == (present.dtype, present.dim())
-        return present is None
+            return (value.dtype, value.dim(), value.layout) == (present.dtype, present.dim(), present.layout)
+        is_plain = value.layout == torch.strided and (value.is_floating_point() or value.dtype == torch.int64)
+        return present is None and is_plain
     if isinstance(value, list):
         return all(map(_is_number, value)) and (present is None or isinstance(present, list))
     if type(value) is bool:
@@ -201,13 +207,13 @@ def _can_follow(value: Any, present: Any) -> bool:
 
 
 def _check_optimizers(state: Mapping[str, Any], trainer: Any) -> None:
-    others = other_optimizers(trainer)
-    stored = state.get(OTHERS, {})
-    _require(isinstance(stored, dict) and set(stored) <= set(others), OTHERS)
-    for name, content in stored.items():
-        _check_optimizer(content, others[name])
+    """The state of the optimiser in use, and those of the others; the one in use may be one of the others."""
+    others, kept = other_optimizers(trainer), state.get(OTHER_OPTIMIZERS, {})
+    _require(isinstance(kept, dict) and set(kept) == set(others), OTHER_OPTIMIZERS)
+    for name, optimizer in others.items():
+        _check_optimizer(kept[name], optimizer)
     if isinstance(state["optimizer"], str):
-        _require(state["optimizer"] in stored, "optimizer")
+        _require(state["optimizer"] in others, "optimizer")
     else:
         _check_optimizer(state["optimizer"], trainer.optimizer)
 

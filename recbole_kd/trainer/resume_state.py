@@ -100,7 +100,7 @@ def restore_optimizers(trainer: Any, state: Mapping[str, Any]) -> None:
 
 
 def other_optimizers(trainer: Any) -> dict[str, torch.optim.Optimizer]:
-    """The optimisers that a trainer has besides ``optimizer``, by the names of its attributes."""
+    """The optimisers of a trainer beside ``optimizer``, by the names of their attributes."""
     return {
         name: value
         for name, value in vars(trainer).items()

@@ -113,7 +113,8 @@ def run_trainer(
     started = time.perf_counter()
     score = _fit(trainer, split, options.on_epoch)
     if writes:
-        _complete(trainer, split, file, score, time.perf_counter() - started)
+        entries = {**_fingerprint_entry(split), **options.extra_entries}
+        _complete(trainer, entries, file, score, time.perf_counter() - started)
     return trainer
 
 
@@ -126,9 +127,8 @@ def _make_trainer(
     options: TrainingOptions,
 ) -> Any:
     if issubclass(trainer_class, ResumableTrainer):
-        files = TrainingFiles(
-            file, f"{file}.resume", options.resume_interval, options.snapshots, _fingerprint_entry(split)
-        )
+        entries = {**_fingerprint_entry(split), **options.extra_entries}
+        files = TrainingFiles(file, f"{file}.resume", options.resume_interval, options.snapshots, entries)
         trainer = trainer_class(config, model, files=files)
     else:
         trainer = trainer_class(config, model)
@@ -170,7 +170,7 @@ def _epoch_callback(model: Any, on_epoch: EpochCallback) -> Callable[[int, float
     return lambda epoch, score: on_epoch(epoch, float(score), epoch >= getattr(model, "last_phase", 0))
 
 
-def _complete(trainer: Any, split: Split, file: str | Path, score: float, seconds: float) -> None:
+def _complete(trainer: Any, entries: Mapping[str, Any], file: str | Path, score: float, seconds: float) -> None:
     """Mark the checkpoint of a training that has ended, and remove its resume point."""
     if not Path(file).is_file():
         raise KDError(
@@ -178,7 +178,7 @@ def _complete(trainer: Any, split: Split, file: str | Path, score: float, second
         )
     epochs = len(trainer.train_loss_dict)
     if not isinstance(trainer, ResumableTrainer):
-        _add_entries(file, _fingerprint_entry(split))
+        _add_entries(file, entries)
         marker = {"best_valid_score": score, "epochs": epochs, "seconds": seconds, "valid_scores": []}
         atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
         return

@@ -144,6 +144,7 @@ def _run(plan: _Plan) -> SearchRecord:
             runner.knowledge()  # refuses a wrong file before the log is opened
         init_logger(plain_config(base))
         base.warn_unused_keys()
+        experiment.warn_shared_pairs()
         _run_trials(runner, searcher, record, options)
     return record
 
