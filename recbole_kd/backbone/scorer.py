@@ -8,7 +8,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone.base import Backbone, Step, eval_mode, sample_queries
-from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.capabilities import SCORER_MODEL
 from recbole_kd.backbone.queries import Queries
 from recbole_kd.backbone.remembered import RememberedForward, remembered_forward, without_trace
 from recbole_kd.backbone.views import View
@@ -26,7 +26,7 @@ class ScorerBackbone(Backbone):
             own loss has made.
     """
 
-    capabilities = SCORER | Capability.ROW_SCORES
+    capabilities = SCORER_MODEL
     by_pairs: bool = False
     whole_batch: bool = False
 
@@ -50,7 +50,7 @@ class ScorerBackbone(Backbone):
         try:
             with without_trace(self.model), eval_mode(self.model):
                 scores = self.score_all(ids)
-        except (NotImplementedError, RuntimeError):  # RuntimeError: ConvNCF of a width that its kernels do not fit
+        except (NotImplementedError, RuntimeError, AssertionError):  # ConvNCF of a width that its kernels do not fit
             return False
         return scores.shape == (len(ids), self.item_count)
 
@@ -77,7 +77,7 @@ class ScorerBackbone(Backbone):
 
     def _ends_in_sigmoid(self) -> bool:
         """Whether the model's scores are the sigmoid of what ``forward`` returns, tried on a few pairs."""
-        ids = torch.arange(1, min(self.model.n_users, self.model.n_items, 9), device=self.model.device)
+        ids = torch.arange(1, min(self.queries.size, self.item_count, 9), device=self.model.device)
         try:
             return torch.allclose(self.model.forward(ids, ids).sigmoid(), self._raw_scores(ids, ids), atol=1e-6)
         except Exception:  # forward() takes other arguments, or the model cannot score
