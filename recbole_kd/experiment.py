@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
@@ -216,10 +216,14 @@ class Experiment:
             model = method_class(config.method)(config, split.train._dataset, self.knowledge)
         trainer_class = DistributedKDTrainer if process_count() > 1 else KDTrainer
         options = replace(
-            TrainingOptions.from_config(config, on_epoch=callback), extra_entries=leak_entry(self.teachers)
+            TrainingOptions.from_config(config, on_epoch=callback), extra_entries=self._leak_entry()
         )
         with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
             run_trainer(trainer_class, config, model, split, file, options)
+
+    def _leak_entry(self) -> dict[str, Any]:
+        """What the student's checkpoint says about warned teachers; knowledge that was handed over has none to ask."""
+        return {} if self._knowledge is not None and "teachers" not in vars(self) else leak_entry(self.teachers)
 
     def _load(self, file: Path) -> TrainedModel:
         config, content = self.student_config, read_trained(file)
