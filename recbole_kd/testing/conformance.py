@@ -15,7 +15,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import sparse_graph
 from recbole_kd.config.model_names import class_name, is_model_path
-from recbole_kd.config.recbole_schema import recbole_keys
+from recbole_kd.config.recbole_schema import model_defaults, recbole_keys
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import Experiment, make_config
@@ -75,26 +75,52 @@ class MethodConformance:
     Attributes:
         method: name of the method.
         student: RecBole model of the student.
+        dataset: one of the datasets of the fixture ``data_path``, which fits student and teacher.
+        teacher_model: RecBole model of the teacher; the method's default where empty.
         keys: keys of the runs, where the defaults do not reach all of the method in two epochs on a small dataset.
+        not_applicable: names of checks that this student cannot pass by its design, with the reason for each; they are
+            skipped.
         loses: why the method does not beat the student alone in the accuracy check, where it does not. The check then
             has to fail.
     """
 
     method: ClassVar[str] = ""
     student: ClassVar[str] = "BPR"
+    dataset: ClassVar[str] = "toy"
+    teacher_model: ClassVar[str] = ""
     keys: ClassVar[Mapping[str, Any]] = {}
+    not_applicable: ClassVar[Mapping[str, str]] = {}
     loses: ClassVar[str] = ""
+
+    @pytest.fixture(autouse=True)
+    def skip_what_does_not_apply(self, request: pytest.FixtureRequest) -> None:
+        """Skip a check that ``not_applicable`` names."""
+        if reason := self.not_applicable.get(request.node.originalname):
+            pytest.skip(reason)
+
+    @classmethod
+    def run_keys(cls) -> dict[str, Any]:
+        """The keys of the class's runs."""
+        teacher = {"teacher_model": cls.teacher_model} if cls.teacher_model else {}
+        return {"student_model": cls.student, "dataset": cls.dataset, **teacher, **cls.keys}
 
     @classmethod
     def new_run(cls, settings: Settings, **keys: Any) -> ConformanceRun:
         """A run of the method; its teacher is trained unless ``checkpoint_dir`` holds it."""
-        return ConformanceRun(cls.method, {**settings, "student_model": cls.student, **cls.keys, **keys})
+        return ConformanceRun(cls.method, {**settings, **cls.run_keys(), **keys})
 
     @classmethod
     def zero_weights(cls, settings: Settings) -> dict[str, float]:
         """Keys that set the weight of every term to 0."""
-        config = make_config(cls.method, config_dict={**settings, "student_model": cls.student, **cls.keys})
+        config = make_config(cls.method, config_dict={**settings, **cls.run_keys()})
         return {f"{name.lower()}_weight": 0.0 for name in method_terms(config)}
+
+    @classmethod
+    def plain_keys(cls, run: ConformanceRun) -> dict[str, Any]:
+        """RecBole's keys for a training of the student of a run without us: its widths, which we derive, are written."""
+        widths = {name: run.student_config[name] for name in model_defaults(cls.student)}
+        given = {key: value for key, value in cls.keys.items() if key in recbole_keys()}
+        return {**widths, **given, "epochs": 3, "eval_batch_size": 2000000}
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -143,8 +169,7 @@ class MethodConformance:
         run = self.new_run(class_settings, **{**zero, "student.epochs": 3})
         content = run.trained(workdir / "zero.pth")
         model = load_weights(run.student_config, run.data.train._dataset, workdir / "zero.pth")
-        student_keys = {key: value for key, value in self.keys.items() if key in recbole_keys()}
-        weights, metrics = plain_training(self.student, **{**student_keys, "epochs": 3, "eval_batch_size": 2000000})
+        weights, metrics = plain_training(self.student, dataset=self.dataset, **self.plain_keys(run))
         assert same_weights(content["state_dict"], weights)
         _, test = evaluate(run.student_config, model, run.data)
         assert test == metrics
@@ -176,7 +201,7 @@ class MethodConformance:
     ) -> None:
         again = self.new_run(class_settings).trained(workdir / "again.pth")
         assert same_weights(distilled.content["state_dict"], again["state_dict"])
-        keys = {**class_settings, "student_model": self.student, **self.keys, "seed": 7}
+        keys = {**class_settings, **self.run_keys(), "seed": 7}
         other_seed = make_config(self.method, config_dict=keys)
         Experiment(other_seed, run.data, run.knowledge).train_side("method", workdir / "other.pth")
         other = torch.load(workdir / "other.pth", weights_only=False)

@@ -109,11 +109,11 @@ def class_settings(small: Callable[[Path], Settings], class_workdir: Path) -> Se
     return small(class_workdir)
 
 
-def _train_model_of_a_package(model: str, settings: Settings) -> dict[str, float]:
+def _train_model_of_a_package(model: str, dataset: str, settings: Settings) -> dict[str, float]:
     """What ``run_recbole`` does, which finds RecBole's own models alone; returns the test metrics."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("sys.argv", ["pytest"])  # RecBole would read pytest's options as keys
-        config = plain_config(ModelConfig(model, "toy", {}, settings))
+        config = plain_config(ModelConfig(model, dataset, {}, settings))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     train, valid, test = data_preparation(config, dataset)
@@ -127,26 +127,26 @@ def _train_model_of_a_package(model: str, settings: Settings) -> dict[str, float
 def plain_training(
     small: Callable[[Path], Settings], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., tuple[dict[str, torch.Tensor], dict[str, float]]]:
-    """A function that trains a model by RecBole's own ``run_recbole`` on the dataset ``toy``.
+    """A function that trains a model by RecBole's own ``run_recbole``.
 
-    It takes the name of the model and further settings, and returns the weights and the test metrics. Each training is
-    done once in a session.
+    It takes the name of the model, that of the dataset (``toy`` by default) and further settings, and returns the
+    weights and the test metrics. Each training is done once in a session.
     """
 
     @functools.cache
-    def train(model: str, keys: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    def train(model: str, dataset: str, keys: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         with working_directory(tmp_path_factory.mktemp("plain")) as folder:
             settings = {key: value for key, value in small(folder).items() if key not in (*OWN_KEYS, "dataset")}
             settings |= json.loads(keys)
             if is_model_path(model):
-                test_result = _train_model_of_a_package(model, settings)
+                test_result = _train_model_of_a_package(model, dataset, settings)
             else:
-                test_result = run_recbole(model=model, dataset="toy", config_dict=settings)["test_result"]
+                test_result = run_recbole(model=model, dataset=dataset, config_dict=settings)["test_result"]
             file = next(Path(settings["checkpoint_dir"]).glob(f"{class_name(model)}-*.pth"))
             metrics = {name: float(value) for name, value in test_result.items()}
             return read_checkpoint(file)["state_dict"], metrics
 
-    return lambda model, **keys: train(model, json.dumps(keys, sort_keys=True))
+    return lambda model, dataset="toy", **keys: train(model, dataset, json.dumps(keys, sort_keys=True))
 
 
 @pytest.fixture(scope="session")
