@@ -10,7 +10,7 @@ from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.backbone.factors import CKEBackbone, ENMFBackbone, FactorBackbone, SimpleXBackbone
 from recbole_kd.backbone.graph import GraphBackbone
 from recbole_kd.backbone.queries import Queries
-from recbole_kd.backbone.scorer import AutoencoderBackbone, CDAEBackbone, PairBackbone, ScorerBackbone
+from recbole_kd.backbone.scorer import AutoencoderBackbone, CDAEBackbone, DMFBackbone, PairBackbone, ScorerBackbone
 from recbole_kd.backbone.sequence import (
     BERT4RecBackbone,
     COREBackbone,
@@ -45,6 +45,7 @@ FAMILIES: tuple[type[Backbone], ...] = (
     GraphBackbone,
     CDAEBackbone,
     AutoencoderBackbone,
+    DMFBackbone,
     ScorerBackbone,
     PairBackbone,
 )

@@ -110,6 +110,18 @@ class CDAEBackbone(AutoencoderBackbone):
         return False
 
 
+class DMFBackbone(ScorerBackbone):
+    """DMF, which scores all items by a sparse product: in float32 under AMP, which has no gradient for it on a CPU."""
+
+    @classmethod
+    def matches(cls, model: Any) -> bool:
+        return hasattr(model, "get_item_embedding") and hasattr(model, "item_linear")
+
+    def score_interaction(self, interaction: Interaction) -> torch.Tensor:
+        with torch.autocast(self.model.device.type, enabled=False):
+            return super().score_interaction(interaction)
+
+
 class _ScoreView(View):
     """The model's scores in one step; a pass that its loss has made is not made again.
 

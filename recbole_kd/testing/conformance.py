@@ -16,24 +16,21 @@ from recbole.data.interaction import Interaction
 from recbole_kd.backbone import sparse_graph
 from recbole_kd.config.model_names import class_name, is_model_path
 from recbole_kd.config.recbole_schema import model_defaults, recbole_keys
-from recbole_kd.data.split import prepare_split
+from recbole_kd.method.distiller import Distiller
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.terms import method_terms
+from recbole_kd.testing.interruption import Interrupted, InterruptedTrainer
 from recbole_kd.testing.isolation import working_directory
-from recbole_kd.testing.measures import AllocationCounter, id_tables, padding_gradients, same_weights
+from recbole_kd.testing.measures import AllocationCounter, padding_gradients, same_weights, scaled_tables, total
 from recbole_kd.testing.plain_recbole import PlainRecBoleProcess
 from recbole_kd.testing.run import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
 from recbole_kd.trainer.options import TrainingFiles
+from recbole_kd.trainer.own_trainer import over_own_trainer
 
 Settings = dict[str, Any]
-
-
-def _total(losses: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The sum of some losses; RecBole's graph models give theirs with shape [1]."""
-    return torch.cat([loss.reshape(1) for loss in losses]).sum()
 
 
 @dataclass
@@ -53,19 +50,6 @@ class DistilledStudent:
     teacher_bytes: bytes
 
 
-class Interrupted(Exception):
-    """Stops a training in the middle of an epoch."""
-
-
-class InterruptedTrainer(KDTrainer):
-    """Stops in the second epoch after its second step."""
-
-    def _check_nan(self, loss: torch.Tensor) -> None:
-        if self.epoch == 1 and self.step == 2:
-            raise Interrupted
-        super()._check_nan(loss)
-
-
 class MethodConformance:
     """The conformance suite of a method; a subclass sets ``method`` and inherits the checks.
 
@@ -78,6 +62,8 @@ class MethodConformance:
         dataset: one of the datasets of the fixture ``data_path``, which fits student and teacher.
         teacher_model: RecBole model of the teacher; the method's default where empty.
         keys: keys of the runs, where the defaults do not reach all of the method in two epochs on a small dataset.
+        loss_arguments: what the student's trainer passes to ``calculate_loss`` besides the batch.
+        twice: the dataset of the check of allocations: twice the users and twice the items of ``dataset``.
         not_applicable: names of checks that this student cannot pass by its design, with the reason for each; they are
             skipped.
         loses: why the method does not beat the student alone in the accuracy check, where it does not. The check then
@@ -89,6 +75,8 @@ class MethodConformance:
     dataset: ClassVar[str] = "toy"
     teacher_model: ClassVar[str] = ""
     keys: ClassVar[Mapping[str, Any]] = {}
+    loss_arguments: ClassVar[Mapping[str, Any]] = {}
+    twice: ClassVar[str] = "twice"
     not_applicable: ClassVar[Mapping[str, str]] = {}
     loses: ClassVar[str] = ""
 
@@ -110,6 +98,11 @@ class MethodConformance:
         return ConformanceRun(cls.method, {**settings, **cls.run_keys(), **keys})
 
     @classmethod
+    def losses(cls, model: Distiller, batch: Interaction) -> Sequence[torch.Tensor]:
+        """The student's own loss on a batch and those of the terms."""
+        return model.calculate_loss(batch, **cls.loss_arguments)
+
+    @classmethod
     def zero_weights(cls, settings: Settings) -> dict[str, float]:
         """Keys that set the weight of every term to 0."""
         config = make_config(cls.method, config_dict={**settings, **cls.run_keys()})
@@ -119,7 +112,9 @@ class MethodConformance:
     def plain_keys(cls, run: ConformanceRun) -> dict[str, Any]:
         """RecBole's keys for a training of the student of a run without us: its widths, which we derive, are written."""
         widths = {name: run.student_config[name] for name in model_defaults(cls.student)}
-        given = {key: value for key, value in cls.keys.items() if key in recbole_keys()}
+        given: dict[str, Any] = {key: value for key, value in cls.keys.items() if key in recbole_keys()}
+        if run.student_config["train_neg_sample_args"].get("distribution") == "none":
+            given["train_neg_sample_args"] = None  # RecBole asks for it where a loss compares all items
         return {**widths, **given, "epochs": 3, "eval_batch_size": 2000000}
 
     @pytest.fixture(scope="class")
@@ -179,19 +174,19 @@ class MethodConformance:
         model = run.model()
         with contextlib.ExitStack() as stack:
             spies = [stack.enter_context(patch.object(term, "loss", wraps=term.loss)) for term in model.terms]
-            model.calculate_loss(run.batch())
+            self.losses(model, run.batch())
         assert [spy.call_count for spy in spies] == [1] * len(model.terms)
 
     def test_padding_rows_get_no_gradient(self, run: ConformanceRun) -> None:
         model = run.model()
-        _total(model.calculate_loss(run.batch())).backward()
+        total(self.losses(model, run.batch())[1:]).backward()  # the terms alone: some models read it by design
         gradients = padding_gradients(model, model.student)
         assert any(name.startswith("student.") for name in gradients), "no table of users or items has a gradient"
         assert gradients == dict.fromkeys(gradients, 0.0)
 
     def test_gradients_reach_student_and_terms(self, run: ConformanceRun) -> None:
         model = run.model()
-        _total(model.calculate_loss(run.batch())[1:]).backward()  # the terms alone
+        total(self.losses(model, run.batch())[1:]).backward()  # the terms alone
         missing = [name for name, weight in model.named_parameters() if weight.grad is None]
         assert not [name for name in missing if name.startswith("terms.")]
         assert any(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in model.student.parameters())
@@ -216,7 +211,7 @@ class MethodConformance:
             for module in model.student.modules():
                 if isinstance(module, torch.nn.Dropout):  # its mask is drawn by position
                     module.eval()
-            return [float(loss.detach()) for loss in model.calculate_loss(batch)]
+            return [float(loss.detach()) for loss in self.losses(model, batch)]
 
         assert losses(batch) == pytest.approx(losses(shuffled), rel=1e-4)
 
@@ -224,18 +219,18 @@ class MethodConformance:
         model, batch = run.model(), run.batch()
         torch.manual_seed(3), np.random.seed(3)
         with model.backbone.view():
-            model.student.calculate_loss(batch)
+            model.student.calculate_loss(batch, **self.loss_arguments)
             plain = torch.rand(1), np.random.rand()
         torch.manual_seed(3), np.random.seed(3)
         model.start_epoch(1)
-        model.calculate_loss(batch)
+        self.losses(model, batch)
         assert (torch.rand(1), np.random.rand()) == plain
 
     def test_resume_is_bit_equal(self, run: ConformanceRun, distilled: DistilledStudent, workdir: Path) -> None:
         def trainer(kind: type[KDTrainer]) -> tuple[KDTrainer, Any]:
-            data = prepare_split(run.student_config)
+            data = run.data.fresh(run.student_config)
             files = TrainingFiles(workdir / "cut.pth", workdir / "cut.resume", resume_interval=0)
-            return kind(run.config, run.new_model(), files), data
+            return over_own_trainer(kind, run.config)(run.config, run.new_model(data), files), data
 
         first, data = trainer(InterruptedTrainer)
         with pytest.raises(Interrupted):
@@ -250,14 +245,13 @@ class MethodConformance:
     @pytest.mark.parametrize("autocast", [False, True])
     def test_losses_and_gradients_stay_finite(self, run: ConformanceRun, scale: float, autocast: bool) -> None:
         model = run.model()
-        tables = id_tables(model.student, model.student.n_users, model.student.n_items)
-        assert tables, "the student has no table of users or items"
+        tables = scaled_tables(model.student)
         with torch.no_grad():
             for table in tables.values():
                 table.copy_(torch.randn(table.shape, generator=torch.Generator().manual_seed(0)) * scale**0.5)
         with torch.autocast(run.config["device"].type, enabled=autocast, dtype=torch.bfloat16):
-            losses = model.calculate_loss(run.batch())
-        _total(losses[1:]).backward()
+            losses = self.losses(model, run.batch())
+        total(losses[1:]).backward()
         assert all(torch.isfinite(loss) for loss in losses[1:])
         assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
 
@@ -269,12 +263,12 @@ class MethodConformance:
         def extra_bytes(run: ConformanceRun) -> int:
             model, batch = run.model(), run.batch()[:64]
             with AllocationCounter() as student:
-                model.student.calculate_loss(batch)
+                model.student.calculate_loss(batch, **self.loss_arguments)
             with AllocationCounter() as method:
-                model.calculate_loss(batch)
+                self.losses(model, batch)
             return method.bytes - student.bytes
 
-        assert extra_bytes(self.new_run(class_settings, dataset="twice")) <= 2.2 * extra_bytes(run)
+        assert extra_bytes(self.new_run(class_settings, dataset=self.twice)) <= 2.2 * extra_bytes(run)
 
     @pytest.mark.gate
     def test_it_beats_the_student_alone(self, gate: Settings, workdir: Path, request: pytest.FixtureRequest) -> None:

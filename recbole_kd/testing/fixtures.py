@@ -55,12 +55,13 @@ def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the datasets ``toy`` (60 users, 90 items), ``twice`` (twice as many of both), ``toy_seq`` (60
-    users, 30 items, with features) and ``toy_kg`` (``toy`` with a knowledge graph).
+    """The folder of the datasets ``toy`` (60 users, 90 items), ``toy_seq`` (60 users, 30 items, with features),
+    ``twice`` and ``twice_seq`` (twice as many of both), and ``toy_kg`` (``toy`` with a knowledge graph).
     """
     folder = tmp_path_factory.mktemp("data")
     write_dataset(folder, "toy")
     write_sequence_dataset(folder)
+    write_sequence_dataset(folder, "twice_seq", users=120, items=60)
     write_knowledge_dataset(folder)
     return write_dataset(folder, "twice", users=120, items=180)
 

@@ -1,6 +1,6 @@
 """What the conformance checks compare and measure: weights, tables of users and items, allocated bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,20 @@ def id_tables(model: nn.Module, n_users: int, n_items: int) -> dict[str, nn.Para
     }
 
 
+def scaled_tables(model: Any) -> dict[str, nn.Parameter]:
+    """The parameters of a RecBole model that scale its scores, by name: its tables of users and items.
+
+    Those of a model without such tables, as DMF, are all its matrices.
+    """
+    tables = id_tables(model, getattr(model, "n_users", 0), model.n_items)
+    return tables or {name: weight for name, weight in model.named_parameters() if weight.dim() >= 2}
+
+
+def total(losses: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The sum of some losses; RecBole's graph models give theirs with shape [1]."""
+    return torch.cat([loss.reshape(1) for loss in losses]).sum()
+
+
 def padding_gradients(model: nn.Module, recommender: GeneralRecommender) -> dict[str, float]:
     """The largest absolute gradient in the padding rows of each table of users or items.
 
@@ -48,7 +62,7 @@ def padding_gradients(model: nn.Module, recommender: GeneralRecommender) -> dict
     Returns:
         One number for each table that has a gradient, by the table's name. Empty where no table has one.
     """
-    n_users, n_items = recommender.n_users, recommender.n_items
+    n_users, n_items = getattr(recommender, "n_users", 0), recommender.n_items  # sequence models count no users
     result = {}
     for name, table in id_tables(model, n_users, n_items).items():
         if table.grad is not None:

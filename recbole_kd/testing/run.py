@@ -5,11 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recbole.data.dataloader import KnowledgeBasedDataLoader
 from recbole.data.interaction import Interaction
-from recbole.utils import init_seed
+from recbole.utils import KGDataLoaderState, init_seed
 
+from recbole_kd.backbone.training_rows import is_sequential, number_rows
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.data.split import prepare_split
+from recbole_kd.data.split import Split
 from recbole_kd.experiment import Experiment, make_config
 from recbole_kd.method.distiller import Distiller
 from recbole_kd.method.registry import method_class
@@ -39,10 +41,11 @@ class ConformanceRun:
         self.data, self.teachers = self.experiment.split, self.experiment.teachers
         self.teacher, self.knowledge = self.teachers[0], self.experiment.knowledge
 
-    def new_model(self) -> Distiller:
-        """A new Distiller of the method, seeded."""
+    def new_model(self, data: Split | None = None) -> Distiller:
+        """A new Distiller of the method, seeded, for the loaders of a split; those of ``data`` where None."""
+        knowledge, train = self.knowledge, (data or self.data).train
         init_seed(self.config["seed"], True)
-        return method_class(self.config.method)(self.config, self.data.train._dataset, self.knowledge)
+        return method_class(self.config.method)(self.config, train._dataset, knowledge)
 
     def model(self) -> Distiller:
         """A new Distiller of the method, in training mode, at the beginning of its first epoch."""
@@ -58,7 +61,12 @@ class ConformanceRun:
 
     @cached_property
     def _batch(self) -> Interaction:
-        return next(iter(prepare_split(self.student_config).train))
+        loader = self.data.fresh(self.student_config).train
+        if is_sequential(self.student_config):
+            number_rows(loader._dataset)
+        if isinstance(loader, KnowledgeBasedDataLoader):
+            loader.set_mode(KGDataLoaderState.RSKG)
+        return next(iter(loader))
 
     def trained(self, file: Path | str) -> dict[str, Any]:
         """Distil a student to a file and return the checkpoint's content."""

@@ -200,7 +200,8 @@ def _can_follow(value: Any, present: Any) -> bool:
             return value.dtype == torch.from_numpy(present).dtype and value.dim() == present.ndim
         if isinstance(present, torch.Tensor):
             return (value.dtype, value.dim(), value.layout) == (present.dtype, present.dim(), present.layout)
-        is_plain = value.layout == torch.strided and (value.is_floating_point() or value.dtype == torch.int64)
+        layouts = (torch.strided, torch.sparse_coo)  # SGL draws its sparse graphs in each epoch, and begins without
+        is_plain = value.layout in layouts and (value.is_floating_point() or value.dtype == torch.int64)
         return present is None and is_plain
     if isinstance(value, list):
         return all(map(_is_number, value)) and (present is None or isinstance(present, list))
