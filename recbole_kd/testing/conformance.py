@@ -16,9 +16,9 @@ from recbole.data.interaction import Interaction
 from recbole_kd.backbone import sparse_graph
 from recbole_kd.config.model_names import class_name, is_model_path
 from recbole_kd.config.recbole_schema import model_defaults, recbole_keys
-from recbole_kd.method.distiller import Distiller
 from recbole_kd.evaluation.metrics import evaluate
 from recbole_kd.experiment import Experiment, make_config
+from recbole_kd.method.distiller import Distiller
 from recbole_kd.method.terms import method_terms
 from recbole_kd.testing.interruption import Interrupted, InterruptedTrainer
 from recbole_kd.testing.isolation import working_directory
@@ -110,7 +110,7 @@ class MethodConformance:
 
     @classmethod
     def plain_keys(cls, run: ConformanceRun) -> dict[str, Any]:
-        """RecBole's keys for a training of the student of a run without us: its widths, which we derive, are written."""
+        """RecBole's keys for a training of the student without us; they say its widths, which are ours."""
         widths = {name: run.student_config[name] for name in model_defaults(cls.student)}
         given: dict[str, Any] = {key: value for key, value in cls.keys.items() if key in recbole_keys()}
         if run.student_config["train_neg_sample_args"].get("distribution") == "none":

@@ -38,6 +38,8 @@ class ConformanceRun:
     def __init__(self, method: str, settings: Mapping[str, Any], **keys: Any) -> None:
         self.experiment = Experiment(make_config(method, config_dict={**settings, **keys}))
         self.config, self.student_config = self.experiment.config, self.experiment.student_config
+        for key, value in self.student_config.final_config_dict.items():
+            self.config.final_config_dict.setdefault(key, value)  # BERT4Rec's loader names its columns in its config
         self.data, self.teachers = self.experiment.split, self.experiment.teachers
         self.teacher, self.knowledge = self.teachers[0], self.experiment.knowledge
 
