@@ -16,7 +16,7 @@ FEATURES = ["FDSA", "SASRecF", "GRU4RecF"]
 SCORES = ["TransRec"]
 PROBABILITIES = ["RepeatNet", "GRU4RecCPR", "SASRecCPR"]
 LOADED = {"inter": ["user_id", "item_id", "timestamp"]}
-SMALL_PARTITIONS = {"reranker_CAN_NUM_list": "5,9"}  # of 30 items
+SMALL_PARTITIONS = {"reranker_CAN_NUM": 5}  # of 30 items
 ROWS = torch.tensor([5, 1, 9, 599])
 
 
