@@ -9,6 +9,7 @@ SEQUENCES = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
     "MAX_ITEM_LIST_LENGTH": 8,
+    "train_batch_size": 256,
 }
 NO_LARGER_GRAPH = {
     "test_a_step_allocates_no_more_than_the_tables_grow": "no dataset has twice the users, items and knowledge graph"
@@ -33,7 +34,7 @@ class TestSASRec(MethodConformance):
     teacher_model = "SASRec"
     dataset = "toy_seq"
     twice = "twice_seq"
-    keys = SEQUENCES
+    keys = {**SEQUENCES, "teacher.hidden_size": 16}
     not_applicable = {"test_padding_rows_get_no_gradient": "its table of positions has no padding row"}
 
 
@@ -77,7 +78,7 @@ class TestMultiVAE(MethodConformance):
 class TestRecVAE(MethodConformance):
     method = "RRD"
     student = "RecVAE"
-    keys = SMALL_BATCHES
+    keys = {**SMALL_BATCHES, "hidden_dimension": 16, "latent_dimension": 4}
     loss_arguments = {"encoder_flag": True}
     not_applicable = NOISE
 
