@@ -62,6 +62,8 @@ def check_settings(config: Config) -> None:
     for spec in config.teachers:
         if spec.config is not None:
             _check_order("teacher", spec.config)
+            if spec.entry.path is None:
+                _check_negatives(spec.config, "the teacher ")
     for name in method_terms(config):
         get_term(name).check(config)
 
@@ -98,17 +100,19 @@ def _check_order(side: str, config: RecBoleConfig) -> None:
         )
 
 
-def _check_negatives(config: Config) -> None:
-    """Refuse a student without the negative items that it trains on."""
+def _check_negatives(config: RecBoleConfig, side: str = "") -> None:
+    """Refuse a model without the negative items that it trains on."""
     name, arguments = config["model"], config["train_neg_sample_args"]
     if (arguments or {}).get("distribution", "none") != "none" or not samples_negatives(config):
+        return
+    if config["MODEL_TYPE"] == ModelType.TRADITIONAL:  # computed from the interactions alone
         return
     remedy = (
         ", or loss_type=CE" if config["MODEL_TYPE"] == ModelType.SEQUENTIAL and config["loss_type"] == "BPR" else ""
     )
     cause = " with loss_type=BPR" if remedy else ""
     raise KDError(
-        f"train_neg_sample_args={arguments!r} draws no negative items, which {name}{cause} trains "
+        f"train_neg_sample_args={arguments!r} draws no negative items, which {side}{name}{cause} trains "
         f"on: leave it out, or write {{distribution: uniform}}{remedy}"
     )
 
