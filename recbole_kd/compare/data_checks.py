@@ -60,7 +60,7 @@ def check_given_teachers(runs: Sequence[Run]) -> None:
     for (dataset, seed), runs_of_seed in itertools.groupby(runs, key=lambda run: (run.dataset, run.seed)):
         group = list(runs_of_seed)
         config = make_config(config_dict=group[0].keys)
-        if not any(spec.entry.scores or spec.entry.path for spec in config.teachers):
+        if not any(spec.entry.files or spec.entry.path for spec in config.teachers):
             continue
         split, subject = prepare_split(plain_config(config)), f"seed {seed}"
         try:

@@ -12,9 +12,11 @@ from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capabi
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
 from recbole_kd.config.protocol import samples_negatives
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.config.unused_keys import refuse_unused_keys
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.teacher_files import capabilities_of_files
 from recbole_kd.method.terms import method_terms
 from recbole_kd.method.unsupported import (
     missing_package_of,
@@ -177,20 +179,22 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
 
 def _check_planned_teachers(config: Config, split: Split) -> None:
     """Refuse teachers that will lack what a term needs, tried on untrained models."""
-    teachers = [
-        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, split))
-        for spec in config.teachers
-    ]
+    teachers = [(spec.label, _planned_capabilities(spec, split)) for spec in config.teachers]
     if config["neighbour_weight"]:
         _require_of_all(teachers, FACTORS, "neighbour_weight", ": leave it out")
     if len(teachers) == 1:
         ((label, capabilities),) = teachers
         check_capabilities(config, capabilities, f"{label} offers")
         return
-    if config["ensemble"] == "score":
-        _require_of_all(teachers, SCORER, "ensemble=score", "")
+    _require_of_all(
+        teachers, SCORER if config["ensemble"] == "score" else RANK_LISTS, f"ensemble={config['ensemble']}", ""
+    )
     together = SCORER if config["ensemble"] == "score" else RANK_LISTS
     check_capabilities(config, together, f"ensemble={config['ensemble']} offers")
+
+
+def _planned_capabilities(spec: TeacherSpec, split: Split) -> Capability:
+    return capabilities_of_files(spec.entry) if spec.config is None else capabilities_of(spec.config, split)
 
 
 def _require_of_all(teachers: list[tuple[str, Capability]], needed: Capability, setting: str, remedy: str) -> None:
