@@ -174,6 +174,8 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
         raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
         raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
+    for name in method_terms(config):
+        get_term(name).check_student(config, backbone)
     return backbone
 
 
@@ -186,10 +188,8 @@ def _check_planned_teachers(config: Config, split: Split) -> None:
         ((label, capabilities),) = teachers
         check_capabilities(config, capabilities, f"{label} offers")
         return
-    _require_of_all(
-        teachers, SCORER if config["ensemble"] == "score" else RANK_LISTS, f"ensemble={config['ensemble']}", ""
-    )
     together = SCORER if config["ensemble"] == "score" else RANK_LISTS
+    _require_of_all(teachers, together, f"ensemble={config['ensemble']}", "")
     check_capabilities(config, together, f"ensemble={config['ensemble']} offers")
 
 
@@ -222,7 +222,7 @@ def check_capabilities(config: Config, capabilities: Capability, who: str) -> No
         KDError: with what is missing, and which models have it.
     """
     for name in method_terms(config):
-        missing = get_term(name).teacher_needs & ~capabilities
+        missing = get_term(name).needs_of_teacher(config) & ~capabilities
         if not missing:
             continue
         factors = bool(missing & FACTORS)

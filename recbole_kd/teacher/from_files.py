@@ -55,8 +55,11 @@ def _name(files: tuple[str, ...], data: Split) -> str:
 def _content_name(path: Path) -> str:
     if not path.is_file():
         raise KDError(f"the file '{path}' does not exist")
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        while block := file.read(2**24):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def _checked_vectors(spec: TeacherSpec, data: Split) -> FileVectors:
