@@ -2,14 +2,12 @@
 
 import sys
 
-try:
-    from recbole_kd.compat import require_recbole
-
-    require_recbole()
-    from recbole_kd.cli import main
-except ImportError as error:
-    print(error, file=sys.stderr)
-    sys.exit(2)
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from recbole_kd.__main__ import main
+
+        code = main()
+    except KeyboardInterrupt:  # while the package is imported, which takes seconds
+        print("recbole_kd: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -13,7 +13,7 @@ from recbole_kd.config.parsing import parse_argv, parse_value
 from recbole_kd.config.plugins import find_broken_plugins
 from recbole_kd.config.recipes import list_recipes, method_of_recipes
 from recbole_kd.config.schema import check_method_name, resolve_terms
-from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, is_out_of_memory
+from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, is_out_of_memory, printable
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import keys_table, methods_table, progress_page, recipes_table, result_table
@@ -89,6 +89,8 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(error, 2)
     except (NonFiniteLoss, TrainingFailed, OSError) as error:
         return _fail(error, 1)
+    except ImportError as error:
+        return _fail(f"a package is missing or broken: {error}", 2)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -169,5 +171,5 @@ def _compare(argv: list[str]) -> str:
 
 
 def _fail(reason: object, code: int) -> int:
-    print(f"recbole_kd: {' '.join(str(reason).split())}", file=sys.stderr)
+    print(f"recbole_kd: {' '.join(printable(reason).split())}", file=sys.stderr)
     return code

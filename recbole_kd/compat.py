@@ -5,6 +5,7 @@ users report the fault. ``mend`` runs once, from ``recbole_kd/__init__.py``, bef
 imported; ``mend_loading`` follows when the safe checkpoint reader is imported.
 """
 
+import codecs
 import contextlib
 import functools
 import importlib
@@ -37,6 +38,7 @@ def mend() -> None:
     _import_quick_start()
     _mend_download()
     _mend_collector()
+    _mend_byte_order_mark()
 
 
 def mend_loading(load: Callable[..., Any]) -> None:
@@ -224,6 +226,35 @@ def _mend_collector() -> None:
         return data_struct
 
     Collector.get_data_struct = get_data_struct
+
+
+def _mend_byte_order_mark() -> None:
+    """``Dataset._load_feat`` takes the byte-order mark of a file in UTF-8 for a part of its first column's name.
+
+    RecBole has no issue of it: the message names the column user_id, which is there to be seen.
+    """
+    from recbole.data.dataset import Dataset
+
+    stock = Dataset._load_feat
+    if hasattr(stock, "__wrapped__"):
+        return
+
+    @functools.wraps(stock)
+    def load_feat(self: Any, filepath: Any, source: Any) -> Any:
+        with open(filepath, "rb") as stream:
+            has_mark = stream.read(3) == codecs.BOM_UTF8
+        settings, encoding = dict(self.config.final_config_dict), self.config["encoding"]
+        if not has_mark or str(encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+            return stock(self, filepath, source)
+        self.config["encoding"] = "utf-8-sig"
+        try:
+            return stock(self, filepath, source)
+        finally:
+            self.config.final_config_dict.update(settings)
+            if "encoding" not in settings:
+                del self.config.final_config_dict["encoding"]
+
+    Dataset._load_feat = load_feat
 
 
 @contextlib.contextmanager

@@ -3,9 +3,35 @@
 import difflib
 from collections.abc import Iterable
 
+MESSAGE_LENGTH = 1500  # of what a message shows
+
+
+def printable(text: object, limit: int = MESSAGE_LENGTH) -> str:
+    """Text on one line that is safe to print: control characters are escaped, the middle of a long text is left out.
+
+    >>> print(printable("red: " + chr(27) + "[31m"))
+    red: \\x1b[31m
+
+    Args:
+        text: what to print; names in it may come from a file that is not trusted.
+        limit: the longest text that is shown whole.
+    """
+    line = str(text)
+    if len(line) > limit:  # the end of a message holds the remedy
+        line = f"{line[: limit // 2]} ... {line[-limit // 2 :]}"
+    line = " ".join(line.splitlines())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
 
 class KDError(ValueError):
-    """Bad input, in one sentence: what is wrong, where, what works. The command line ends with exit code 2."""
+    """Bad input, in one sentence: what is wrong, where, what works. The command line ends with exit code 2.
+
+    Args:
+        message: the sentence. What it cites may come from a file, so it is made ``printable``.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(message))
 
 
 def error_sentence(error: BaseException) -> str:

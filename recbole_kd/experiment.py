@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from recbole.utils import WandbLogger, get_environment, init_logger, init_seed
 from recbole_kd.config.configurator import Config, plain_config, without_wandb
 from recbole_kd.config.layering import read_layers
 from recbole_kd.config.widths import describe_width, model_width
+from recbole_kd.data.shared_pairs import SharedPairs, shared_pairs
 from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.distributed.launcher import process_layout
 from recbole_kd.distributed.process_group import broadcast_object, process_count, rank0_first
@@ -23,7 +25,7 @@ from recbole_kd.distributed.sharding import divided_threads
 from recbole_kd.errors import KDError
 from recbole_kd.evaluation.neighbour_advice import NeighbourAdvice, neighbour_advice
 from recbole_kd.evaluation.result import RunResult, build_result
-from recbole_kd.io import atomic_write, check_output_file, check_writable_folder, exclusive_folder
+from recbole_kd.io import atomic_write, exclusive_folder
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import check_list_lengths, load_knowledge, teachers_name
@@ -31,6 +33,7 @@ from recbole_kd.method.checks import check_split
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.method.terms import max_list_length, method_terms
+from recbole_kd.teacher.leak_warnings import WARNED, leak_entry
 from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
 from recbole_kd.term import get_term
 from recbole_kd.trainer.cache_key import run_key
@@ -38,6 +41,7 @@ from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.options import EpochCallback, TrainingOptions
+from recbole_kd.trainer.output_checks import check_run_outputs
 from recbole_kd.trainer.rank_agreement import check_same_data
 from recbole_kd.trainer.training import (
     describe_failure,
@@ -105,10 +109,7 @@ class Experiment:
         """
         if process_count() == 1 and process_layout(config)[0].world_size > 1:
             raise KDError("nproc and world_size work with run_kd alone, not with tune or a search: leave them out")
-        check_writable_folder("checkpoint_dir", config["checkpoint_dir"])
-        check_writable_folder("the working directory, for RecBole's log", "log")
-        if config["result_file"]:
-            check_output_file("result_file", config["result_file"])
+        check_run_outputs(config)
         experiment = cls(config)
         check_split(config, experiment.split)
         with exclusive_folder(config["checkpoint_dir"]):
@@ -138,6 +139,16 @@ class Experiment:
         """A hash of the teachers' weights and of the training pairs."""
         return teachers_name(self.teachers)
 
+    @cached_property
+    def shared_pairs(self) -> SharedPairs | None:
+        """The pairs that two parts of the split share; None if there are none."""
+        return shared_pairs(self.student_config, self.split)
+
+    def warn_shared_pairs(self) -> None:
+        """Say in the log where held-out pairs are training pairs too."""
+        if self.shared_pairs:
+            logging.getLogger().warning(self.shared_pairs["warning"])
+
     def train_alone(self) -> TrainedModel:
         """The student trained without a teacher, in plain RecBole: found, or trained now."""
         config, logger = self.student_config, logging.getLogger()
@@ -155,7 +166,8 @@ class Experiment:
         """The distilled student: trained now, or found where ``resume`` is set and it was distilled before."""
         logger = logging.getLogger()
         processes = [f"{process_count()} processes"] if process_count() > 1 else []
-        key = run_key(self.config, self.split.fingerprint, self.teachers_name, *processes)
+        warned = [WARNED] if leak_entry(self.teachers) else []
+        key = run_key(self.config, self.split.fingerprint, self.teachers_name, *processes, *warned)
         name = f"{self.config['model']}-{self.config['dataset']}-{self.config.method}-{key}.pth"
         file = Path(self.config["checkpoint_dir"]) / name
         is_done = self.config["resume"] and read_done_marker(file)
@@ -203,7 +215,9 @@ class Experiment:
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
             model = method_class(config.method)(config, split.train._dataset, self.knowledge)
         trainer_class = DistributedKDTrainer if process_count() > 1 else KDTrainer
-        options = TrainingOptions.from_config(config, on_epoch=callback)
+        options = replace(
+            TrainingOptions.from_config(config, on_epoch=callback), extra_entries=leak_entry(self.teachers)
+        )
         with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
             run_trainer(trainer_class, config, model, split, file, options)
 
@@ -244,6 +258,8 @@ class Experiment:
         result = build_result(self.config, self.split, self.teachers, self.knowledge, alone, distilled)
         if advice:
             result["neighbours_worth"] = advice
+        if self.shared_pairs:
+            result["shared_pairs"] = self.shared_pairs
         self._end_log(result, distilled)
         return result
 
@@ -253,6 +269,7 @@ class Experiment:
         init_logger(self.student_config)
         logger.info(config)
         config.warn_unused_keys()
+        self.warn_shared_pairs()
         if not len(self.split.pairs["valid"]):
             logger.warning("there is no validation pair to choose an epoch by: each training keeps its last one")
         student_width = model_width(config)
@@ -267,7 +284,9 @@ class Experiment:
     def _end_log(self, result: RunResult, distilled: TrainedModel) -> None:
         WandbLogger(self.student_config).log_eval_metrics(result["distilled"]["test_result"])  # as run_recbole does
         logger = logging.getLogger()
-        logger.info("The running environment of this training is as follows:\n" + get_environment(self.config).draw())
+        if logger.isEnabledFor(logging.INFO):  # RecBole measures the CPU's usage for a second
+            environment = get_environment(self.config).draw()
+            logger.info(f"The running environment of this training is as follows:\n{environment}")
         if self.config["result_file"]:
             atomic_write(self.config["result_file"], (json.dumps(result, indent=1) + "\n").encode())
         logger.info(f"the distilled student is in {distilled.file}")

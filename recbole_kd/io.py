@@ -1,8 +1,10 @@
 """Files that are written whole or not at all, folders that can be written, and locks between processes."""
 
 import io
+import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,9 @@ import torch
 
 from recbole_kd.errors import KDError
 
+PARTIAL = ".partial"  # the end of a file's name while it is written
+NAME_BYTES, PATH_BYTES = 255, 4095  # what Linux file systems take
+
 
 def atomic_write(path: Path | str, content: bytes) -> None:
     """Write bytes to a file completely, or leave the file as it was. Its folder is created.
@@ -22,7 +27,7 @@ def atomic_write(path: Path | str, content: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     try:
         with open(partial, "wb") as stream:
             stream.write(content)
@@ -36,11 +41,44 @@ def atomic_write(path: Path | str, content: bytes) -> None:
         raise
 
 
+def read_json(file: Path | str) -> Any:
+    """The content of a JSON file; None where it is missing, damaged, or nested too deeply to be one of ours."""
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def torch_bytes(content: Any, protocol: int = 4) -> bytes:
     """The bytes that ``torch.save`` writes. RecBole's pickle protocol is 4."""
     buffer = io.BytesIO()
     torch.save(content, buffer, pickle_protocol=protocol)
     return buffer.getvalue()
+
+
+def check_path(what: str, path: Path | str) -> None:
+    """Refuse a path that no file can have, or that no text can name.
+
+    Args:
+        what: what the path is for, in the message.
+        path: the path of a file or folder to write.
+
+    Raises:
+        KDError: it holds control characters, is not UTF-8, or is too long for the file system.
+    """
+    text = os.path.abspath(os.fspath(path)) if "\0" not in os.fspath(path) else os.fspath(path)
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        raise KDError(f"{what}: the path {os.fspath(path)!r} is not UTF-8: choose another name") from error
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise KDError(f"{what}: the path {os.fspath(path)!r} holds a control character: choose another name")
+    longest = max(len(name) for name in content.split(os.sep.encode()))
+    if longest + len(PARTIAL) > NAME_BYTES or len(content) + len(PARTIAL) > PATH_BYTES:
+        raise KDError(
+            f"{what}: the path '{path}' is too long, {len(content)} bytes with a name of {longest}: a file system "
+            f"takes names of {NAME_BYTES - len(PARTIAL)} and paths of {PATH_BYTES - len(PARTIAL)}"
+        )
 
 
 def check_writable_folder(what: str, folder: Path | str | None) -> None:
@@ -55,9 +93,12 @@ def check_writable_folder(what: str, folder: Path | str | None) -> None:
     """
     if not folder:
         raise KDError(f"{what} names no folder")
+    check_path(what, folder)
     path = Path(folder).absolute()
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())  # the rest can be created in it
-    try:
+    existing = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if not os.path.isdir(existing):
+        raise KDError(f"{what}: nothing can be written to '{folder}': '{existing}' is not a folder")
+    try:  # the rest can be created in it
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".recbole_kd."):  # a name that no other run has
             pass
     except OSError as error:
@@ -74,8 +115,10 @@ def check_output_file(what: str, file: Path | str) -> None:
     Raises:
         KDError: it is a folder, or its folder cannot be written.
     """
-    if os.path.isdir(file):
-        raise KDError(f"{what}: '{file}' is a folder, not a file")
+    check_path(what, file)
+    for path in (file, f"{os.fspath(file)}{PARTIAL}"):
+        if os.path.isdir(path):
+            raise KDError(f"{what}: '{path}' is a folder, not a file")
     check_writable_folder(what, os.path.dirname(os.path.abspath(file)))
 
 

@@ -13,6 +13,7 @@ from recbole.utils import init_seed
 
 from recbole_kd.checkpoint.reader import load_for_recbole, read_checkpoint
 from recbole_kd.config.model_names import is_known_model
+from recbole_kd.data.changed_data import note_changed_data
 from recbole_kd.data.eval_mask import mask_training
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import NO_PATH, distinct_pairs, read_tokens, require_part
@@ -53,7 +54,8 @@ def run_kd(
         The result, a ``RunResult``: ``teacher``, ``student_alone`` (unless ``baseline`` is off) and ``distilled``, each
         with test_result, valid_result, parameters, bytes, ms_per_user and checkpoint; ``recovered_share``, ``config``,
         ``versions``. With several teachers, ``teachers`` (a list) and ``ensemble`` replace ``teacher``; with
-        ``neighbour_weight`` there is also ``with_neighbours``.
+        ``neighbour_weight`` there is also ``with_neighbours``. Where parts of the split share pairs, ``shared_pairs``
+        has their numbers and a warning.
 
         The function returns None on every machine but the first and, under torchrun, on every rank but 0.
 
@@ -102,10 +104,13 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
 
     Returns:
         (config, model, dataset, train_data, valid_data, test_data), as RecBole's ``load_data_and_model`` gives them;
-        its ``full_sort_topk`` and ``full_sort_scores`` take them.
+        its ``full_sort_topk`` and ``full_sort_scores`` take them. ``config["changed_data"]`` is a sentence, which the
+        log has too, where the dataset's pairs are not those of the training: recommending from it is fine, but metrics
+        on it are not valid, and ``recbole_kd.evaluation`` refuses them. It is None where they are the same, and where
+        the checkpoint has no fingerprint, as those of plain RecBole.
 
     Raises:
-        KDError: the file cannot be read, or the dataset is not the one that the model was trained on.
+        KDError: the file cannot be read, or the dataset numbers its users and items otherwise than at the training.
         FileNotFoundError, ValueError: RecBole's, where the dataset is missing.
     """
     content = read_checkpoint(model_file)
@@ -120,6 +125,7 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
     if config["eval_mask"] == "train":
         mask_training(loaders[2], distinct_pairs(loaders[0]._dataset))
     config.final_config_dict.update(saved_values)
+    note_changed_data(model_file, content, config, dataset, loaders)
     model = load_weights(config, loaders[0]._dataset, model_file, content)
     return config, model, dataset, *loaders
 
@@ -166,6 +172,7 @@ def objective_function(
     config.warn_unused_keys()
     with Experiment.open(config) as experiment, ExitStack() as stack:
         require_part(config, experiment.split, "valid", "search by")
+        experiment.warn_shared_pairs()
         _ = experiment.knowledge  # teachers are kept in the run's own folder
         if not saved:  # a run_kd of the same keys has a student of the same name: this one goes to another folder
             folder = tempfile.TemporaryDirectory(prefix=".search-", dir=config["checkpoint_dir"])

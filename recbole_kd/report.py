@@ -29,7 +29,10 @@ def result_table(result: Mapping[str, Any]) -> str:
         lines.append(["recovered share", *("n/a" if share is None else f"{share:.0%}" for share in shares), "", "", ""])
     headers = ["test", *metrics, "parameters", "bytes", "ms/user"]
     table = tabulate(lines, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
-    return "\n".join([table, *(row["warning"] for _, row in _rows(result) if "warning" in row), *_advice(result)])
+    warnings = [row["warning"] for _, row in _rows(result) if "warning" in row]
+    if "shared_pairs" in result:
+        warnings.append(result["shared_pairs"]["warning"])
+    return "\n".join([table, *warnings, *_advice(result)])
 
 
 def _advice(result: Mapping[str, Any]) -> Iterator[str]:

@@ -37,6 +37,7 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.trainer import training
 from recbole_kd.trainer.training import read_done_marker
+from tests.processes import run_code
 
 REPO = Path(__file__).resolve().parent.parent
 USERS, ITEMS = 30, 40
@@ -343,31 +344,29 @@ def python(tmp_path):
     return run
 
 
-def test_autograds_anomaly_detection_is_left_as_it_was(python):
-    for wanted in (False, True):
-        code = (
-            f"import torch; torch.autograd.set_detect_anomaly({wanted}); import recbole_kd, sys; "
-            f"assert 'recbole.model.sequential_recommender.sine' in sys.modules; "
-            f"assert torch.is_anomaly_enabled() is {wanted}"
-        )
-        ended = python("-c", code)
-        assert ended.returncode == 0, ended.stderr
-
-
-def test_a_broken_ray_does_not_matter_and_none_is_left_behind(python, tmp_path):
-    (tmp_path / "front" / "ray").mkdir()
-    # how ray 2.6 fails under numpy 2
-    (tmp_path / "front" / "ray" / "__init__.py").write_text(
-        "raise AttributeError('module numpy has no attribute bool8')"
-    )
+@pytest.mark.parametrize("wanted", [False, True])
+def test_autograds_anomaly_detection_is_left_as_it_was(wanted, tmp_path):
     code = (
-        "import sys, recbole_kd, torch\n"
+        f"import torch; torch.autograd.set_detect_anomaly({wanted}); import recbole_kd\n"
+        "assert 'recbole.model.sequential_recommender.sine' in sys.modules\n"
+        f"assert torch.is_anomaly_enabled() is {wanted}\n"
+    )
+    exit_code, errors = run_code(code, tmp_path, REPO)
+    assert exit_code == 0, errors
+
+
+def test_a_broken_ray_does_not_matter_and_none_is_left_behind(tmp_path):
+    (tmp_path / "ray").mkdir()
+    # how ray 2.6 fails under numpy 2
+    (tmp_path / "ray" / "__init__.py").write_text("raise AttributeError('module numpy has no attribute bool8')")
+    code = (
+        "import recbole_kd, torch\n"
         "from recbole.quick_start import run_recbole, objective_function\n"
         "assert not [name for name in sys.modules if name.partition('.')[0] == 'ray']\n"
         "assert torch.load.__module__ == 'torch.serialization'\n"
     )
-    done = python("-c", code)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    exit_code, errors = run_code(code, tmp_path, tmp_path, REPO)
+    assert exit_code == 0 and "Traceback" not in errors, errors
 
 
 HIDE = """

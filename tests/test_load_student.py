@@ -1,11 +1,10 @@
 """A fresh process that only loads a student, as a serving script does."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import recbole_kd
 from recbole_kd.testing import ConformanceRun
+from tests.processes import run_code
 
 CODE = """
 import recbole_kd
@@ -21,6 +20,5 @@ assert full_sort_topk([1, 2], model, test, k=3)[1].shape == (2, 3)
 
 def test_a_fresh_process_loads_evaluates_and_ranks(settings, workdir):
     ConformanceRun("SLD", settings).trained(workdir / "x.pth")
-    env = {"PYTHONPATH": str(Path(recbole_kd.__file__).parents[1]), "PATH": ""}
-    run = subprocess.run([sys.executable, "-c", CODE], cwd=workdir, env=env, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    code, errors = run_code(CODE, workdir, Path(recbole_kd.__file__).parents[1])
+    assert code == 0, errors

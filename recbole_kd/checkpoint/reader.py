@@ -209,9 +209,17 @@ def _unwrap(field: Any) -> Any:
     return tuple(map(_unwrap, field)) if isinstance(field, tuple) else field
 
 
+def _is_side(side: Any, held: int) -> bool:
+    return type(side) is int and 0 <= side <= 2**20 + 64 * held
+
+
 def _restore_matrix(name: str, state: Mapping[str, Any]) -> Any:
     """A scipy matrix from its class's name and its attributes."""
     shape = state.get("_shape")
+    # what a matrix takes when it is converted or multiplied goes by its shape
+    held = sum(len(value) for value in state.values() if isinstance(value, np.ndarray) and value.ndim)
+    if not isinstance(shape, tuple) or len(shape) != 2 or not all(_is_side(side, held) for side in shape):
+        raise KDError("it holds a matrix whose shape does not fit what it holds")
     if name in ("csr_matrix", "csc_matrix", "csr_array", "csc_array"):
         matrix = getattr(sparse, name)((state["data"], state["indices"], state["indptr"]), shape=shape)
         matrix.check_format(full_check=True)  # an index out of range would write outside the matrix

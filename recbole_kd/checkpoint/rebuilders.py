@@ -28,6 +28,9 @@ DTYPES = {
 }
 
 
+LARGEST_SIZE = 2**48
+
+
 class Record:
     """An object of the file that is not rebuilt.
 
@@ -115,6 +118,8 @@ def _tensor(
 def _shape(sizes: Any) -> tuple[int, ...]:
     if not isinstance(sizes, (list, tuple)) or len(sizes) > 32 or not all(type(size) is int for size in sizes):
         raise KDError("one of its sizes is not a short list of integers")
+    if not all(0 <= size <= LARGEST_SIZE for size in sizes):
+        raise KDError("one of its sizes is negative, or larger than any file")
     return tuple(sizes)
 
 

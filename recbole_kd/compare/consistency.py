@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from recbole_kd.compare.plan import ALONE, TEACHER, ComparisonPlan, PlanEntry, merged
+from recbole_kd.compare.plan import ALONE, TEACHER, ComparisonPlan, PlanEntry, make_run_config, merged
 from recbole_kd.compare.run import teachers_of
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.schema import student_only_keys
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
 from recbole_kd.trainer.cache_key import outcome_settings
 
 # keys of a training that apply to both sides when written plain, and to one side when written in its block
@@ -59,7 +58,7 @@ def check_alone_defaults(plan: ComparisonPlan, dataset: PlanEntry, common: Mappi
     first = outcome_settings(plain_config(config).final_config_dict)
     for method in plan.methods[1:]:
         layer = merged(method_layer(method), {f"student.{key}": value for key, value in plan.alone.items()})
-        other_config = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
+        other_config = make_run_config(merged(common, layer, {"seed": plan.seeds[0]}))
         other = outcome_settings(plain_config(other_config).final_config_dict)
         for key in (key for key in first if first[key] != other.get(key)):
             raise KDError(

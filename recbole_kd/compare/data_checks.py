@@ -3,14 +3,13 @@
 import itertools
 from collections.abc import Sequence
 
-from recbole_kd.compare.plan import TEST
+from recbole_kd.compare.plan import TEST, make_run_config
 from recbole_kd.compare.run import Run
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.schema import kd_keys, student_only_keys
 from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.loader import check_list_lengths
 from recbole_kd.method.checks import check_split
 from recbole_kd.method.terms import max_list_length
@@ -31,11 +30,11 @@ def check_datasets(runs: Sequence[Run]) -> None:
     for dataset in dict.fromkeys(run.dataset for run in runs):
         group = [run for run in runs if run.dataset == dataset]
         group = [run for run in group if run.seed == group[0].seed]
-        first = make_config(config_dict=group[0].keys)
+        first = make_run_config(group[0].keys)
         split = prepare_split(plain_config(first))
         require_part(first, split, "test" if group[0].part == TEST else "valid", "compare models by")
         for run in group:
-            config = make_config(config_dict=run.keys)
+            config = make_run_config(run.keys)
             try:
                 _check_same_split(config, first, split)
                 _check_same_measures(config, first)
@@ -59,7 +58,7 @@ def check_given_teachers(runs: Sequence[Run]) -> None:
     """
     for (dataset, seed), runs_of_seed in itertools.groupby(runs, key=lambda run: (run.dataset, run.seed)):
         group = list(runs_of_seed)
-        config = make_config(config_dict=group[0].keys)
+        config = make_run_config(group[0].keys)
         if not any(spec.entry.files or spec.entry.path for spec in config.teachers):
             continue
         split, subject = prepare_split(plain_config(config)), f"seed {seed}"
@@ -67,7 +66,7 @@ def check_given_teachers(runs: Sequence[Run]) -> None:
             teachers = read_given_teachers(config, split)
             for run in group:
                 if run.method is not None:
-                    subject, run_config = run.name, make_config(config_dict=run.keys)
+                    subject, run_config = run.name, make_run_config(run.keys)
                     check_list_lengths(run_config, split, teachers, max_list_length(run_config, split))
         except KDError as error:
             raise KDError(f"{dataset}, {subject}: {error}") from error

@@ -15,12 +15,22 @@ from recbole_kd.compare.consistency import (
     method_layer,
     shared_teachers,
 )
-from recbole_kd.compare.plan import ALONE, NEIGHBOURS, REFERENCES, TEACHER, TEST, ComparisonPlan, PlanEntry, merged
+from recbole_kd.compare.plan import (
+    ALONE,
+    NEIGHBOURS,
+    REFERENCES,
+    TEACHER,
+    TEST,
+    ComparisonPlan,
+    PlanEntry,
+    make_run_config,
+    merged,
+)
 from recbole_kd.compare.run import Run, teachers_of
 from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
 from recbole_kd.trainer.cache_key import outcome_settings
 
 # keys that do not decide the weights of a model, but decide its metrics
@@ -104,6 +114,7 @@ def _runs_on(plan: ComparisonPlan, dataset: PlanEntry) -> list[Run]:
                     file=str(plan.folder / "runs" / dataset.name / f"seed-{seed}" / f"{name}.json"),
                     key=setup.run_key(name, seed),
                     part=plan.part,
+                    metrics=tuple(metric_names(setup.configs[name])),
                 )
             )
     return runs
@@ -120,7 +131,7 @@ def _set_up(plan: ComparisonPlan, dataset: PlanEntry) -> _DatasetSetup:
     # the teacher's training keeps the trajectory of all methods, otherwise a later method would repeat the training
     layers[TEACHER]["teacher_states"] = max(config["teacher_states"] for config in configs.values())
     teachers = teachers_of(configs[TEACHER])
-    other_seed = make_config(config_dict=merged(common, layers[TEACHER], {"seed": plan.seeds[0] ^ 1}))
+    other_seed = make_run_config(merged(common, layers[TEACHER], {"seed": plan.seeds[0] ^ 1}))
     fixed = _with_fixed_seed(teachers, other_seed)
     return _DatasetSetup(common, layers, configs, teachers, fixed, _data_hash(configs[TEACHER]), plan.part)
 
@@ -138,7 +149,7 @@ def _configure(
     configs = {}
     for name, layer in layers.items():
         try:
-            configs[name] = make_config(config_dict=merged(common, layer, {"seed": plan.seeds[0]}))
+            configs[name] = make_run_config(merged(common, layer, {"seed": plan.seeds[0]}))
         except KDError as error:
             raise KDError(f"{dataset.name}, {name}: {error}") from error
     if configs[TEACHER]["neighbour_weight"] and len(configs[TEACHER].teachers) == 1:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbole_kd.compare.plan import make_run_config
 from recbole_kd.compare.run import Run, load_trained, silence_logging, write_row
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.data.split import prepare_split
 from recbole_kd.evaluation.cost import latencies
-from recbole_kd.experiment import make_config
 from recbole_kd.knowledge.frozen_teacher import readable_backbone
 from recbole_kd.knowledge.loader import queries_for
 
@@ -34,7 +34,7 @@ def time_models(runs: Sequence[Run], file: str, key: str) -> str | None:
     """
     silence_logging()
     try:
-        configs = {run.name: make_config(config_dict=run.keys) for run in runs}
+        configs = {run.name: make_run_config(run.keys) for run in runs}
         data = prepare_split(plain_config(configs[runs[0].name]))
         members = {run.name: load_trained(configs[run.name], run.name, data).members for run in runs}
         backbones = {

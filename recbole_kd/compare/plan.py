@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_kd.config.layering import SIDES
+from recbole_kd.config.configurator import Config
+from recbole_kd.config.layering import SIDES, read_layers
+from recbole_kd.config.plain_values import to_plain_value
 from recbole_kd.config.recbole_schema import recbole_keys, recbole_reads
 from recbole_kd.config.schema import kd_keys, method_names
 from recbole_kd.config.yaml_loader import read_yaml
 from recbole_kd.errors import KDError, did_you_mean
+from recbole_kd.method.configuration import build_config
 
 KEYS = ("datasets", "seeds", "methods", "keys", "alone", "folder", "processes", "metric", "part")
 # keys of a run that the comparison sets, each with what to do instead
@@ -102,6 +105,7 @@ def make_plan(
     Raises:
         KDError: an unknown key or a wrong value.
     """
+    content = to_plain_value(origin, content)
     for key in content:
         if key not in KEYS:
             raise KDError(f"unknown key '{key}' in {origin}{did_you_mean(str(key), KEYS)}")
@@ -216,6 +220,11 @@ def _keys(section: str, raw: Any, origin: str) -> dict[str, Any]:
         if plain not in known and not recbole_reads(plain):
             raise KDError(f"unknown key '{key}' under '{section}' in {origin}{did_you_mean(plain, known)}")
     return keys
+
+
+def make_run_config(keys: Mapping[str, Any]) -> Config:
+    """The Config of a run with the keys of a plan, whose values have their types already. Raises KDError."""
+    return build_config(read_layers(config_dict=keys, typed=True))
 
 
 def flat(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from recbole.config import Config as RecBoleConfig
 from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_kd.checkpoint.reader import read_checkpoint
-from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION
+from recbole_kd.compare.plan import ALONE, REFERENCES, TEACHER, TEST, VALIDATION, make_run_config
+from recbole_kd.compare.row_checks import is_run_row
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.fingerprint import sha256_of
+from recbole_kd.data.shared_pairs import shared_pairs
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.errors import NonFiniteLoss
 from recbole_kd.evaluation.cost import model_size
@@ -23,8 +25,8 @@ from recbole_kd.evaluation.metrics import evaluate, evaluate_validation, unround
 from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
 from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
-from recbole_kd.experiment import Experiment, TrainedModel, make_config
-from recbole_kd.io import atomic_write
+from recbole_kd.experiment import Experiment, TrainedModel
+from recbole_kd.io import atomic_write, read_json
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
@@ -47,6 +49,7 @@ class Run:
         file: the JSON file of the run.
         key: a hash of everything that decides the run's numbers. A file with another key belongs to an earlier plan.
         part: the part of the split that is compared, ``test`` or ``validation``.
+        metrics: RecBole's names of the metrics that it is measured by.
     """
 
     dataset: str
@@ -58,6 +61,7 @@ class Run:
     file: str
     key: str
     part: str = TEST
+    metrics: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -72,6 +76,11 @@ class Run:
     def row(self) -> dict[str, Any] | None:
         """The content of the run's file; None where the run has not ended."""
         return read_row(self.file, self.key)
+
+    def complete_row(self) -> dict[str, Any] | None:
+        """As ``row``; None as well where a field is missing, or is not what the run writes."""
+        row, asked = self.row(), {"dataset": self.dataset, "seed": self.seed, "name": self.name, "method": self.method}
+        return row if row is not None and is_run_row(row, asked, self.part, self.metrics) else None
 
 
 class LoadedRun(NamedTuple):
@@ -158,10 +167,7 @@ def read_row(file: Path | str, key: str) -> dict[str, Any] | None:
     Returns:
         None where the file is missing or damaged, or has another key or another schema version.
     """
-    try:
-        row = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    row = read_json(file)
     if not isinstance(row, dict) or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
         return None
     return row
@@ -211,7 +217,7 @@ def _measured(run: Run) -> dict[str, Any]:
     The file of a run on validation has an empty ``test_result`` and no recall by popularity, since both would evaluate
     the test part.
     """
-    config = make_config(config_dict=run.keys)
+    config = make_run_config(run.keys)
     Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
     data = prepare_split(plain_config(config))
     loaded = load_trained(config, run.name, data)
@@ -220,8 +226,8 @@ def _measured(run: Run) -> dict[str, Any]:
         valid, test = evaluate(unrounded(loaded.config), loaded.model, data)
     else:
         valid, test = evaluate_validation(unrounded(loaded.config), loaded.model, data), {}
-    given = read_given_teachers(config, data).values() if run.name == TEACHER else ()
-    sizes = [model_size(member) for member in loaded.members]
+    warnings = _warnings(config, data) if run.name == TEACHER else []
+    sizes = [model_size(model) for _, model in loaded.members]
     return {
         "test_result": test,
         "valid_result": valid,
@@ -235,8 +241,15 @@ def _measured(run: Run) -> dict[str, Any]:
         "interactions": {part: len(pairs) for part, pairs in data.pairs.items()},
         "split": data.fingerprint.combined,
         "versions": versions(),
-        "warnings": [teacher.warning for teacher in given if teacher.warning],
+        "warnings": warnings,
     }
+
+
+def _warnings(config: Config, data: Split) -> list[str]:
+    """What makes the numbers of a dataset and a seed too good: teachers that were warned of, pairs in two parts."""
+    teachers = read_given_teachers(config, data).values()
+    shared = shared_pairs(plain_config(config), data)
+    return [*(teacher.warning for teacher in teachers if teacher.warning), *([shared["warning"]] if shared else [])]
 
 
 def _training_fields(loaded: LoadedRun, folder: str) -> dict[str, Any]:

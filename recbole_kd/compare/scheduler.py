@@ -15,18 +15,20 @@ from recbole_kd.compare.data_checks import check_datasets, check_given_teachers
 from recbole_kd.compare.executor import InlineExecutor, make_executor
 from recbole_kd.compare.expand import plan_runs
 from recbole_kd.compare.latency import speed_file, time_models
-from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, read_plan
+from recbole_kd.compare.plan import NEIGHBOURS, TEACHER, ComparisonPlan, make_run_config, read_plan
 from recbole_kd.compare.progress import Progress
 from recbole_kd.compare.report.html import page
 from recbole_kd.compare.report.tables import latex, runs_csv, summary_csv
+from recbole_kd.compare.row_checks import is_speed_row
 from recbole_kd.compare.run import Run, execute_run, give_up, read_row
 from recbole_kd.compare.summary import summarise
 from recbole_kd.compare.types import Summary
 from recbole_kd.config.recbole_value_checks import metric_names
 from recbole_kd.errors import KDError
-from recbole_kd.experiment import make_config
-from recbole_kd.io import atomic_write, check_writable_folder, exclusive_folder
+from recbole_kd.io import atomic_write, check_output_file, exclusive_folder
+from recbole_kd.trainer.output_checks import check_checkpoint_folder
 
+OUTPUTS = ("summary.json", "summary.csv", "summary.tex", "runs.csv", "report.html")
 Row = dict[str, Any]
 Executor = InlineExecutor | ProcessPoolExecutor
 
@@ -56,29 +58,41 @@ def compare(plan: ComparisonPlan | Path | str) -> Summary:
 
 
 def _compare(plan: ComparisonPlan, folder: Path) -> Summary:
-    check_writable_folder("folder", folder)
+    for name in OUTPUTS:
+        check_output_file("folder", folder / name)
     runs = plan_runs(plan)
+    _check_outputs(runs)
     metric = _headline_metric(plan, runs)
     _check(runs)
     with exclusive_folder(folder):
         unfinished = _complete(runs, plan.processes)
         summary = summarise(plan, runs, metric, unfinished)
-        for file, text in {
-            "summary.json": json.dumps(summary, indent=1) + "\n",
-            "summary.csv": summary_csv(summary),
-            "summary.tex": latex(summary),
-            "runs.csv": runs_csv(runs),
-            "report.html": page(summary, runs),
-        }.items():
+        texts = (
+            json.dumps(summary, indent=1) + "\n",
+            summary_csv(summary),
+            latex(summary),
+            runs_csv(runs),
+            page(summary, runs),
+        )
+        for file, text in zip(OUTPUTS, texts, strict=True):
             atomic_write(folder / file, text.encode())
         return summary
+
+
+def _check_outputs(runs: Sequence[Run]) -> None:
+    """Refuse a plan with a file that cannot be written. Raises KDError."""
+    for run in runs:
+        for file in (run.file, speed_file(run.file)):
+            check_output_file("folder", file)
+        name = f"{run.keys.get('student_model', 'BPR')}-{run.keys['dataset']}-{run.method}"
+        check_checkpoint_folder("folder", run.keys["checkpoint_dir"], name)
 
 
 def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:
     """The metric that is shown first. Raises KDError where it is not evaluated on every dataset."""
     chosen = plan.metric
     for run in (run for run in runs if run.name == TEACHER and run.seed == plan.seeds[0]):
-        config = make_config(config_dict=run.keys)
+        config = make_run_config(run.keys)
         names = metric_names(config)
         chosen = chosen or ("ndcg@10" if "ndcg@10" in names else config["valid_metric"].lower())
         if chosen not in names:
@@ -92,7 +106,7 @@ def _headline_metric(plan: ComparisonPlan, runs: Sequence[Run]) -> str:
 
 def _check(runs: Sequence[Run]) -> None:
     """Check the missing runs on their data before anything is written. Raises KDError."""
-    missing = [run for run in runs if run.row() is None]
+    missing = [run for run in runs if run.complete_row() is None]
     incomplete = {run.dataset for run in missing}
     check_datasets([run for run in runs if run.dataset in incomplete])
     check_given_teachers(missing)
@@ -100,8 +114,11 @@ def _check(runs: Sequence[Run]) -> None:
 
 def _complete(runs: Sequence[Run], processes: int) -> dict[Run, str]:
     """Execute the missing runs and measure the latencies. Returns the runs without a file, each with the reason."""
-    rows = {run: run.row() for run in runs}
+    rows = {run: run.complete_row() for run in runs}
     missing = [run for run in runs if rows[run] is None]
+    for run in missing:
+        if run.row() is not None:  # damaged: the summary must not take it if the repeat fails
+            Path(run.file).unlink()
     known: dict[tuple[str, str], list[float]] = {}
     for run, row in rows.items():
         if row and row.get("seconds"):
@@ -187,7 +204,7 @@ class _Queue:
 
     def _finish(self, future: Future) -> None:
         run, began = self.running.pop(future)
-        reason, row = _result(future), run.row()
+        reason, row = _result(future), run.complete_row()
         self.rows[run] = row
         if row is None:
             self.failed[run] = reason or "its file was removed"
@@ -221,7 +238,8 @@ def _measure_latencies(runs: Sequence[Run], rows: Mapping[Run, Row | None], exec
     measurable = [run for run in runs if (row := rows[run]) and "failed" not in row and run.name != NEIGHBOURS]
     measurable = [run for run in measurable if run.seed == measurable[0].seed]
     file, key = speed_file(runs[0].file), " ".join(f"{run.name} {run.key}" for run in measurable)
-    if not measurable or read_row(file, key) is not None:
+    speeds = read_row(file, key)
+    if not measurable or (speeds is not None and is_speed_row(speeds, [run.name for run in measurable])):
         return {}
     try:
         reason = executor.submit(time_models, measurable, file, key).result()

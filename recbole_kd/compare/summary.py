@@ -8,9 +8,7 @@ and ``t_high`` (its 95% t interval), ``p`` (two-sided paired t-test) and ``p_hol
 against that opponent).
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from recbole_kd.compare.latency import speed_file
@@ -20,6 +18,7 @@ from recbole_kd.compare.types import DatasetSummary, Failure, Summary
 from recbole_kd.evaluation.metrics import smaller_is_better
 from recbole_kd.evaluation.result import recovered_share
 from recbole_kd.evaluation.statistics import PairedComparison, describe, holm, paired
+from recbole_kd.io import read_json
 
 AGAINST = ("against_alone", "against_teacher", "against_rival")
 Row = dict[str, Any]
@@ -105,8 +104,7 @@ def _dataset(results: Sequence[tuple[Run, Row]], field: str) -> Row:
 
 
 def _speeds(run: Run) -> dict[str, float]:
-    file = Path(speed_file(run.file))
-    return json.loads(file.read_text())["ms_per_user"] if file.is_file() else {}
+    return (read_json(speed_file(run.file)) or {}).get("ms_per_user", {})
 
 
 def _row(seeds: Mapping[int, Row], ms_per_user: float | None) -> Row:

@@ -165,7 +165,8 @@ class Summary(TypedDict):
         alone: the keys of the student alone.
         datasets: name to the summary of a dataset; without datasets that have no result.
         failed: the runs without a result.
-        warnings: teachers that were accepted although they may have seen held-out pairs, as sentences.
+        warnings: teachers that were accepted although they may have seen held-out pairs, and datasets whose parts
+            share pairs, as sentences.
         versions: the versions of the packages, by name.
     """
 

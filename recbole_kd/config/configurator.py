@@ -1,7 +1,9 @@
 """The RecBole Config of the student, with the method's keys, and the plain ones of student and teachers."""
 
 import copy
+import functools
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from recbole_kd.config.teacher_entries import TeacherEntry
 from recbole_kd.config.teacher_specs import TeacherSpec, check_ensemble_weights, teacher_keys, teacher_labels
 from recbole_kd.config.unused_keys import find_unused_keys, refuse_unused_keys
 from recbole_kd.config.widths import check_width, resolve_widths
+from recbole_kd.config.yaml_loader import read_yaml
 
 # the largest evaluation batch where each pair takes hundreds of numbers: scores pair by pair, or sampled items
 PAIRWISE_EVAL_BATCH = 100_000
@@ -41,6 +44,17 @@ PAIRWISE_EVAL_BATCH = 100_000
 _SHAPE_KEYS = {"MAX_ITEM_LIST_LENGTH"}
 # what a Config has beside a RecBole Config
 _OWN_ATTRIBUTES = ("method", "teachers", "unused_keys", "choices")
+
+
+@functools.cache
+def _recbole_defaults(file: str, modified: int) -> dict[str, Any]:
+    """The keys in a YAML file of RecBole's. Parsing takes longer than the rest of a Config, so a file is parsed once.
+
+    Args:
+        file: the file.
+        modified: when it was modified, in nanoseconds: a changed file is parsed again.
+    """
+    return read_yaml(file)
 
 
 class ModelConfig(RecBoleConfig):
@@ -73,7 +87,8 @@ class ModelConfig(RecBoleConfig):
         return dict(config_dict)  # typed already; RecBole would evaluate the strings, paths among them
 
     def _update_internal_config_dict(self, file: str) -> dict[str, Any] | None:
-        content = super()._update_internal_config_dict(file)
+        content = copy.deepcopy(_recbole_defaults(file, os.stat(file).st_mtime_ns))
+        self.internal_config_dict.update(content)
         if Path(file).name == "overall.yaml":  # RecBole reads a model's own file next
             self.internal_config_dict.update(self._model_yaml)
         return content

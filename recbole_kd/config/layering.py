@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import recbole.model.general_recommender as general_recommender
 
 from recbole_kd.config.model_names import is_model_path, model_paths_in, resolve_model
-from recbole_kd.config.parsing import parse_argv, parse_config_files, parse_value, to_plain_value
+from recbole_kd.config.parsing import parse_argv, parse_config_files, parse_value
+from recbole_kd.config.plain_values import to_plain_value
 from recbole_kd.config.recbole_schema import model_keys, recbole_keys, recbole_reads
 from recbole_kd.config.recipes import find_recipe, read_recipe, recipe_method, split_recipe_names
 from recbole_kd.config.schema import (
@@ -78,6 +79,7 @@ def read_layers(
     config_file_list: Sequence[str | Path] | str | Path | None = None,
     config_dict: Mapping[str, Any] | None = None,
     argv: Iterable[str] | None = None,
+    typed: bool = False,
 ) -> Layers:
     """Merge the user's layers and check every name in them.
 
@@ -87,6 +89,7 @@ def read_layers(
         config_file_list: YAML files, later ones winning, or a single one; blocks merge key by key.
         config_dict: keys as a dict; strings are typed as RecBole types them.
         argv: the command line without the program; None: no command line is read.
+        typed: whether the values of ``config_dict`` have their types already, as those of a YAML file.
 
     Raises:
         KDError: an unknown method, model, recipe or key, a file that cannot be read, a value that does not fit.
@@ -99,7 +102,7 @@ def read_layers(
     layers = [
         *(_split(read_recipe(name), f"the recipe '{name}'", False) for name in recipes),
         *(_split(read_yaml(file), str(file), False) for file in files),
-        _split(keys, "config_dict", True),
+        _split(keys, "config_dict", not typed),
         _split(names, "arguments", False),
         _split(command_line, COMMAND_LINE, True),
     ]
@@ -252,6 +255,7 @@ def _resolve(
         raise KDError("no dataset was given: write --dataset=ml-100k, say")
     if not isinstance(dataset, (str, int)):  # a folder may be called 2020
         raise KDError(f"dataset={dataset!r} is not a name: write --dataset=ml-100k, say, one dataset a run")
+    _check_dataset_name(str(dataset))
     check_method_name(method)
     student = plain.pop("student_model", None) or method_keys(method)["student_model"].default
     teachers = parse_teacher_entries(
@@ -262,6 +266,14 @@ def _resolve(
         if entry.model is not None:
             _check_model("teacher_model", entry.model)
     return method, str(dataset), student, teachers, plain
+
+
+def _check_dataset_name(name: str) -> None:
+    """Refuse a path: RecBole would look for the file path/path.inter."""
+    folder, base = os.path.split(name.rstrip(os.sep))
+    if base in ("", ".", "..") or os.path.basename(name) != name:
+        remedy = f"write --data_path={folder or '.'} --dataset={base}" if base.strip(".") else "write --dataset=ml-100k"
+        raise KDError(f"dataset={name!r} is not the name of a folder below data_path: {remedy}")
 
 
 def _check_model(key: str, name: Any) -> None:

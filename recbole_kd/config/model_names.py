@@ -21,6 +21,7 @@ from recbole_kd.config.recbole_files import RECBOLE_PROPERTIES, is_recbole_model
 from recbole_kd.errors import KDError
 
 MODEL_PATH = "model_path"
+EVALUATING_MODEL = "KD_DAGFM"  # its constructor passes a string of its config to eval
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -44,7 +45,7 @@ def resolve_model(name: str) -> type[AbstractRecommender]:
         ImportError: a RecBole model needs a package that is not installed.
     """
     if not is_model_path(name):
-        return get_model(name)
+        return _recbole_class(name)
     module_name = name.partition(":")[0]
     try:
         module = importlib.import_module(module_name)
@@ -69,7 +70,7 @@ def model_class_of(config: RecBoleConfig | Mapping[str, Any]) -> type[AbstractRe
     """
     name = model_reference(config)
     if not is_model_path(name):
-        return get_model(name)
+        return _recbole_class(name)
     module_name = name.partition(":")[0]
     if module_name not in sys.modules:
         raise KDError(f"the model '{name}' is of another package: import {module_name} first, or name it as the model")
@@ -111,6 +112,12 @@ def model_paths_in(keys: Mapping[str, Any]) -> list[str]:
     teachers = [entry.get("model") if isinstance(entry, Mapping) else entry for entry in _as_list(keys.get("teachers"))]
     names = [keys.get("student_model"), *_as_list(keys.get("teacher_model")), *teachers]
     return [str(name) for name in names if is_model_path(name)]
+
+
+def _recbole_class(name: str) -> type[AbstractRecommender]:
+    if name == EVALUATING_MODEL:
+        raise KDError(f"{name} runs text of its settings as a program, so it is not used here: choose another model")
+    return get_model(name)
 
 
 def _as_list(value: object) -> Iterable[Any]:

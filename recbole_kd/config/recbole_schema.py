@@ -35,23 +35,23 @@ def model_keys(model: str) -> set[str]:
     return top_level_keys(path) if path.is_file() else set()
 
 
-def _reads(key: str, source: str) -> bool:
+def reads_key(key: str, source: str) -> bool:
     return re.search(rf"""config(?:_dict)?(?:\[|\.get\()\s*["']{re.escape(key)}["']""", source) is not None
 
 
 @functools.cache
 def recbole_reads(key: str) -> bool:
     """Whether RecBole's source reads a key, listed or not (``encoding`` and ``tail_ratio`` are not)."""
-    return any(_reads(key, path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
+    return any(reads_key(key, path.read_text(encoding="utf-8")) for path in RECBOLE.rglob("*.py"))
 
 
 def model_reads(model: str, key: str) -> bool:
     """Whether a model can read a key: its YAML file has it, or its source or RecBole's common source reads it."""
-    return key in model_keys(model) or _reads(key, _model_source(model)) or _reads(key, _common_source())
+    return key in model_keys(model) or reads_key(key, model_source(model)) or reads_key(key, _common_source())
 
 
 @functools.cache
-def _model_source(model: str) -> str:
+def model_source(model: str) -> str:
     """The source of a model's class and its base classes, without torch's."""
     package = model.partition(":")[0] if is_model_path(model) else "recbole"
     modules = ("recbole", package.partition(".")[0])
@@ -66,10 +66,29 @@ def _common_source() -> str:
 
 
 @functools.cache
+def other_parameter_names(model: str) -> frozenset[str] | None:
+    """What a model keeps in its checkpoint beside its weights, by its source; None where the source does not tell."""
+    source = model_source(model)
+    lists = re.findall(r"other_parameter_name\s*=\s*\[(.*?)\]", source, re.S)
+    if len(lists) != len(re.findall(r"other_parameter_name\s*=", source)):
+        return None
+    return frozenset(name for names in lists for name in re.findall(r"""["'](\w+)["']""", names))
+
+
+@functools.cache
 def recbole_numbers() -> dict[str, str]:
     """RecBole's shared keys that are numbers: name to ``int`` or ``float``, by the comments in its YAML file."""
     text = (RECBOLE_PROPERTIES / "overall.yaml").read_text(encoding="utf-8")
     return dict(re.findall(r"^(\w+):.*#\s*\((int|float)\)", text, re.M))
+
+
+@functools.cache
+def recbole_texts() -> frozenset[str]:
+    """RecBole's shared keys that are texts, by the comments in its YAML files."""
+    files = ("overall", "dataset/sample")
+    text = "\n".join((RECBOLE_PROPERTIES / f"{file}.yaml").read_text(encoding="utf-8") for file in files)
+    # rm_dup_inter is one of three words or none; an interval may be given as a list
+    return frozenset(re.findall(r"^(\w+):.*#\s*\(str\)", text, re.M)) - {"eval_args"}
 
 
 @functools.cache

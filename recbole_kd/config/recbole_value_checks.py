@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,8 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType
 
 from recbole_kd.config.model_names import model_reference
-from recbole_kd.config.recbole_schema import model_defaults, recbole_defaults, recbole_numbers
+from recbole_kd.config.nested_values import check_clip, check_nested_values, is_int, is_interval
+from recbole_kd.config.recbole_schema import model_defaults, recbole_defaults, recbole_numbers, recbole_texts
 from recbole_kd.errors import KDError, did_you_mean
 
 # the limits of RecBole's numbers, which its comments do not give
@@ -25,18 +25,12 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "loss_decimal_place": (0, 16),
     "metric_decimal_place": (0, 16),
 }
-_CLIP_ARGUMENTS: dict[str, tuple[type, ...]] = {
-    "max_norm": (int, float),
-    "norm_type": (int, float),
-    "error_if_nonfinite": (bool,),
-    "foreach": (bool,),
-}
 _NUMBER_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float)}
 # numbers in a YAML file of RecBole's that may be texts such as "500,100,20" as well
 _NUMBERS_OR_LISTS = ("reranker_CAN_NUM",)
+STATES = ("info", "debug", "error", "warning", "critical")
 LOSS_TYPES = ("CE", "BPR")
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
-_EVAL_MODE = re.compile(r"full|labeled|(uni|pop)0*[1-9]\d*")
 _METRICS_WITHOUT_TOPK = ("auc", "gauc", "logloss", "mae", "rmse")
 
 
@@ -50,10 +44,9 @@ def check_values(config: RecBoleConfig) -> None:
     _check_kinds(config)
     if config["log_wandb"] and importlib.util.find_spec("wandb") is None:
         raise KDError("log_wandb=True needs the package wandb, which is not installed: leave it out, or install it")
-    _check_clip(config["clip_grad_norm"])
+    check_clip(config["clip_grad_norm"])
     _check_learner(config["learner"])
     _check_intervals(config)
-    _check_negatives(config["train_neg_sample_args"] or {})
     _check_sequences(config)
     check_valid_metric(config)
 
@@ -85,24 +78,10 @@ def _check_number(name: str, value: Any) -> None:
     kind = recbole_numbers()[name]
     low, high = _LIMITS.get(name, (-math.inf, math.inf))
     is_number = isinstance(value, _NUMBER_TYPES[kind]) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high or value == math.inf:  # False for NaN
+    # False for NaN; an int may be larger than any float
+    if not is_number or not low <= value <= high or (kind == "float" and abs(value) > sys.float_info.max):
         limits = f"[{low}, {high}{')' if math.isinf(high) else ']'}"
         raise KDError(f"{name}={value!r} is out of range: it takes a value of type {kind} in {limits}")
-
-
-def _check_clip(value: Any) -> None:
-    """Raise KDError where clip_grad_norm is no dict of what torch's function takes."""
-    if value is None:
-        return
-    if not isinstance(value, Mapping):
-        raise KDError(f"clip_grad_norm={value!r} is not a dict: write {{max_norm: {value}}}")
-    # torch takes the word inf as a norm
-    arguments = {key: argument for key, argument in value.items() if (key, argument) != ("norm_type", "inf")}
-    fits = all(isinstance(argument, _CLIP_ARGUMENTS.get(key, ())) for key, argument in arguments.items())
-    if "max_norm" not in value or not fits:
-        raise KDError(
-            f"clip_grad_norm={value!r}: write {{max_norm: 5}}, say, and beside it at most {list(_CLIP_ARGUMENTS)[1:]}"
-        )
 
 
 def check_user_values(keys: Mapping[str, Any]) -> None:
@@ -116,33 +95,30 @@ def check_user_values(keys: Mapping[str, Any]) -> None:
     """
     if keys.get("metrics", True) in ([], (), ""):
         raise KDError(f"metrics={keys['metrics']!r} measure nothing: write [NDCG], say")
-    for name, default in recbole_defaults().items():
-        if isinstance(default, Mapping) and isinstance(keys.get(name), Mapping):
-            _check_nested(name, default, keys[name])
-    for name in ("load_col", "unload_col"):
-        if keys.get(name) is not None and not isinstance(keys[name], Mapping):
-            raise KDError(f"{name}={keys[name]!r} is not a dict: write {{inter: [user_id, item_id]}}, say")
-    _check_eval_mode(keys.get("eval_args"))
+    check_nested_values(keys)
+    _check_texts(keys)
+    _check_gpus(keys.get("gpu_id"))
 
 
-def _check_nested(name: str, default: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-    """Check the keys and switches inside one of RecBole's dicts."""
-    for key, setting in value.items():
-        if key not in default:
-            hint = did_you_mean(str(key), default) or f": it takes {', '.join(default)}"
-            raise KDError(f"unknown key '{key}' in {name}{hint}")
-        if isinstance(default[key], bool):
-            _check_switch(f"{name}: {key}", setting)
+def _check_texts(keys: Mapping[str, Any]) -> None:
+    """Raise KDError where one of RecBole's texts is something else: RecBole fails over it late, or without a name."""
+    for name in keys:
+        if name not in recbole_texts() or name == "gpu_id":
+            continue
+        value, default = keys[name], (recbole_defaults() | recbole_defaults("dataset/sample")).get(name)
+        optional = default is None or name == "state" or name.endswith("_num_interval")
+        if not (value is None and optional) and not (isinstance(value, str) and value):
+            raise KDError(f"{name}={value!r} is out of range: it takes a text (default {default!r})")
+    if isinstance(keys.get("state"), str) and keys["state"].lower() not in STATES:  # RecBole would take INFO
+        raise KDError(f"state={keys['state']!r} is not one of {', '.join(STATES)}{did_you_mean(keys['state'], STATES)}")
 
 
-def _check_eval_mode(eval_args: Any) -> None:
-    mode = eval_args.get("mode") if isinstance(eval_args, Mapping) else None
-    for part in mode if isinstance(mode, Mapping) else ():
-        if part not in ("valid", "test"):
-            raise KDError(f"eval_args: mode: unknown part '{part}': it takes valid and test")
-    for value in mode.values() if isinstance(mode, Mapping) else [mode]:
-        if value is not None and not (isinstance(value, str) and _EVAL_MODE.fullmatch(value)):
-            raise KDError(f"eval_args: mode: RecBole has no mode {value}: write full, or uni100 or pop100, say")
+def _check_gpus(value: Any) -> None:
+    is_single = value is None or (isinstance(value, (str, int)) and not isinstance(value, bool))
+    if not is_single and not (isinstance(value, tuple) and all(is_int(gpu, 0) for gpu in value)):
+        raise KDError(
+            f"gpu_id={value!r} is out of range: write the numbers of GPUs as a text, '0,1', or '' for the CPU"
+        )
 
 
 def _check_learner(value: Any) -> None:
@@ -172,33 +148,8 @@ def _check_intervals(config: RecBoleConfig) -> None:
     # a list names the tokens that stay
     intervals |= {f"val_interval: {name}": value for name, value in values.items() if isinstance(value, str)}
     for name, value in intervals.items():
-        if value is not None and not all(map(_is_interval, str(value).split(";"))):  # RecBole would leave it out
+        if value is not None and not is_interval(str(value)):  # RecBole would leave it out
             raise KDError(f"{name}={value!r} is not an interval: write '[5,inf)', say, or several separated by ';'")
-
-
-def _is_interval(text: str) -> bool:
-    text = text.strip()
-    try:
-        bounds = [float(bound) for bound in text[1:-1].split(",")]
-    except ValueError:
-        return False
-    return len(bounds) == 2 and text[0] in "[(" and text[-1] in "])"
-
-
-def _check_negatives(arguments: Mapping[str, Any]) -> None:
-    if arguments.get("distribution", "none") == "none":
-        return  # RecBole has words in place of the numbers then
-    checks: list[tuple[str, tuple[type, ...], float, str]] = [
-        ("sample_num", (int,), 1, "an int in [1, inf)"),
-        ("alpha", (int, float), -sys.float_info.max, "a number"),
-    ]
-    if arguments.get("dynamic"):
-        checks.append(("candidate_num", (int,), 1, "an int in [1, inf) where dynamic is True"))
-    for name, types, least, allowed in checks:
-        value = arguments.get(name, 1)
-        is_number = isinstance(value, types) and not isinstance(value, bool)
-        if not is_number or not least <= value < math.inf:
-            raise KDError(f"train_neg_sample_args: {name}: {value!r} is out of range: it takes {allowed}")
 
 
 def check_valid_metric(config: RecBoleConfig) -> None:

@@ -1,10 +1,10 @@
 """The entries of the keys teachers, teacher_model and teacher_path."""
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recbole_kd.config.literals import parse_literal
 from recbole_kd.config.model_names import is_model_path
 from recbole_kd.config.recbole_schema import model_keys, recbole_keys, recbole_reads
 from recbole_kd.config.schema import ONE_SIDE_KEYS, RUN_LEVEL_KEYS, kd_keys
@@ -108,8 +108,8 @@ def parse_path_or_list(value: str) -> Any:
     """``teacher_path`` on the command line: a path, never evaluated, or a list of paths in brackets."""
     if value.startswith("["):
         try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError) as error:
+            return parse_literal(value)
+        except ValueError as error:
             raise KDError(f"teacher_path={value} is not a list: write \"['one.pth', 'other.pth']\"") from error
     return None if value == "None" else value
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_kd.config.model_names import class_name
 from recbole_kd.config.recbole_schema import model_keys, model_reads
+from recbole_kd.config.run_reads import reason_labels_unused, reason_unread
 from recbole_kd.config.schema import ONE_SIDE_KEYS, kd_keys, method_keys, method_names, resolve_terms, student_only_keys
 from recbole_kd.config.teacher_entries import TeacherEntry
 from recbole_kd.errors import KDError
@@ -61,6 +62,31 @@ def find_unused_keys(
         for key, value in entry.keys.items():
             if reason := reason_unused(key, value, entry, model, checkpoint):
                 unused[f"{ENTRY_PREFIX}{key}"] = f"{key} in teachers changes nothing, because {reason}: leave it out"
+    return _keys_without_reader(layers, student, teachers) | unused
+
+
+def _keys_without_reader(layers: "Layers", student: str, teachers: Sequence[str | None]) -> dict[str, str]:
+    """The keys of RecBole that nothing reads in this run, each with a sentence."""
+    models = [model for model in teachers if model is not None]
+    ours = method_keys(layers.method, resolve_terms(layers.method, layers.plain.get("terms")))
+    known = kd_keys() | set(ours) | student_only_keys(student, *models) | {"terms", *layers.notes}
+    unused = {}
+    for prefix, keys, readers in (
+        ("", layers.plain, [student, *models]),
+        ("student.", layers.block("student"), [student]),
+        ("teacher.", layers.block("teacher"), models),
+        *(
+            (ENTRY_PREFIX, entry.keys, [model])
+            for entry, model in zip(layers.teachers, teachers, strict=True)
+            if model is not None
+        ),
+    ):
+        for key, value in keys.items():
+            reason = None if key in known else reason_unread(key, readers, layers.plain.get("metrics"))
+            if key == "threshold":
+                reason = reason_labels_unused(value, readers, layers.plain.get("eval_args"))
+            if reason:
+                unused[f"{prefix}{key}"] = f"{prefix}{reason}"
     return unused
 
 

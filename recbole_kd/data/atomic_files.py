@@ -1,12 +1,16 @@
 """Checks of the headers of RecBole's atomic files."""
 
-from collections.abc import Mapping, Sequence
+import codecs
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from recbole.config import Config
 
+from recbole_kd.data.file_content import check_lines
 from recbole_kd.data.split_settings import sorts_by_time
 from recbole_kd.errors import KDError
+
+ID_KEYS = ("USER_ID_FIELD", "ITEM_ID_FIELD")
 
 
 def check_headers(config: Config) -> None:
@@ -26,19 +30,52 @@ def check_headers(config: Config) -> None:
 
 
 def _check_file(file: Path, config: Config, is_training: bool) -> None:
-    columns = _read_columns(file, config, is_training)
+    encoding = _encoding_of(file, config["encoding"])
+    columns = _read_columns(file, config, encoding, is_training)
     _check_id_columns(file, columns, config)
     _check_loaded_columns(config)
+    _check_types(file, columns, config)
+    separator, names = config["field_separator"], list(columns)
+    if len(separator) == 1 and "a\n".encode(encoding) in (b"a\n", b"\xef\xbb\xbfa\n"):
+        check_lines(file, separator, {config[key]: names.index(config[key]) for key in ID_KEYS})
+
+
+def _encoding_of(file: Path, encoding: str | None) -> str:
+    """The encoding that a file is read in. Raises KDError: there is no such encoding, or the file has another mark."""
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except (LookupError, TypeError, ValueError) as error:
+        raise KDError(f"encoding={encoding!r} is not known: write utf-8 or latin-1, say") from error
+    with open(file, "rb") as stream:
+        start = stream.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and not str(encoding).lower().startswith("utf-16"):
+        raise KDError(f"'{file}' is text in UTF-16: write encoding=utf-16, or save it in UTF-8")
+    return encoding or "utf-8"
+
+
+def _check_types(file: Path, columns: Mapping[str, str], config: Config) -> None:
+    """Refuse columns of another type than RecBole needs: it numbers tokens, and sorts floats by time."""
+    for key in ID_KEYS:
+        if columns[config[key]] != "token":
+            name = config[key]
+            raise KDError(f"'{file}' has the column {name}:{columns[name]}: write {name}:token in its first line")
     time = config["TIME_FIELD"]
-    if sorts_by_time(config) and time not in columns:
+    if not sorts_by_time(config):
+        return
+    if time not in columns:
         raise KDError(f"eval_args: order: TO sorts by '{time}', and '{file}' has no such column: write order: RO")
+    if columns[time] != "float":
+        raise KDError(
+            f"eval_args: order: TO sorts by '{time}', and '{file}' has the column {time}:{columns[time]}: write "
+            f"{time}:float in its first line"
+        )
 
 
-def _read_columns(file: Path, config: Config, is_training: bool) -> list[str]:
-    """The names in the first line of a file, without their types."""
+def _read_columns(file: Path, config: Config, encoding: str, is_training: bool) -> dict[str, str]:
+    """The names in the first line of a file, each with its type."""
     separator = config["field_separator"]
-    with open(file, encoding=config["encoding"] or "utf-8", errors="replace") as stream:
-        header = stream.readline().rstrip("\r\n")
+    with open(file, encoding=encoding, errors="replace") as stream:
+        header = stream.readline().rstrip("\r\n").removeprefix("\ufeff")  # a byte-order mark, see compat.py
         empty = not any(line.strip() for line in stream)  # ends at the first line that has content
     if not header or (empty and is_training):
         raise KDError(
@@ -50,11 +87,11 @@ def _read_columns(file: Path, config: Config, is_training: bool) -> list[str]:
             f"the first line of '{file}' is {header[:60]!r}; it must name columns such as user_id:token, separated "
             f"by {separator!r}: correct the line, or set field_separator"
         )
-    return [column.split(":")[0] for column in columns]
+    return dict(column.split(":", 1) for column in columns)
 
 
-def _check_id_columns(file: Path, columns: Sequence[str], config: Config) -> None:
-    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+def _check_id_columns(file: Path, columns: Iterable[str], config: Config) -> None:
+    for key in ID_KEYS:
         if config[key] not in columns:
             raise KDError(
                 f"'{file}' has no column '{config[key]}'; it has {', '.join(columns)}: set {key} to one of these, and "

@@ -4,7 +4,7 @@ import copy
 import importlib
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ from recbole_kd.data.split_settings import (
     check_split_settings,
     differing_keys,
 )
-from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 NO_PATH = os.path.join(os.devnull, "none")
 PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
@@ -200,10 +200,21 @@ def prepare_split(config: Config) -> Split:
     if not len(pairs["train"]):
         raise KDError(f"the dataset '{config['dataset']}' has no training interaction left after its filters")
     tokens = read_tokens(dataset)
-    hashes = (_hash_training(train._dataset, pairs["train"]), sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
-    fingerprint = Fingerprint(sha256_of(*tokens), *hashes)
+    fingerprint = make_fingerprint(tokens, pairs, train._dataset)
     _mask_test(config, loaders, pairs)
     return Split(dataset, train, valid, test, pairs, tokens, fingerprint, built)
+
+
+def make_fingerprint(tokens: Sequence[np.ndarray], pairs: Mapping[str, np.ndarray], train: Dataset) -> Fingerprint:
+    """The Fingerprint of a split.
+
+    Args:
+        tokens: users' and items' tokens by id.
+        pairs: for each of ``PARTS`` its distinct pairs.
+        train: the training Dataset, whose repeated rows count.
+    """
+    train_hash = _hash_training(train, pairs["train"])
+    return Fingerprint(sha256_of(*tokens), train_hash, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
 
 
 def _read_loaders(config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ...]]:
@@ -234,6 +245,13 @@ def _describe_errors(config: Config) -> Iterator[None]:
     except KDError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        if isinstance(error, UnicodeError):
+            raise KDError(
+                f"the files of the dataset '{config['dataset']}' are not text in {config['encoding'] or 'utf-8'} "
+                f"({error_sentence(error)}): set encoding to the one they have, encoding=latin-1, say"
+            ) from error
         raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
 
 

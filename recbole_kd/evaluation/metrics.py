@@ -9,6 +9,7 @@ from recbole.evaluator import smaller_metrics
 from recbole.utils import get_trainer, init_seed
 
 from recbole_kd.config.configurator import without_wandb
+from recbole_kd.data.changed_data import require_unchanged_data
 from recbole_kd.data.split import Split
 
 DIGITS = 16  # RecBole rounds metrics to 4
@@ -27,6 +28,9 @@ def evaluate(config: RecBoleConfig, model: Any, split: Split) -> tuple[Metrics, 
 
     Returns:
         The metrics on validation, and those on test.
+
+    Raises:
+        KDError: the config is of ``load_student``, which found other pairs than those of the training.
     """
     valid, test = _evaluate_loaders(config, model, split, (split.valid, split.test))
     return valid, test
@@ -38,6 +42,7 @@ def evaluate_validation(config: RecBoleConfig, model: Any, split: Split) -> Metr
 
 
 def _evaluate_loaders(config: RecBoleConfig, model: Any, split: Split, loaders: Iterable[Any]) -> list[Metrics]:
+    require_unchanged_data(config)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(without_wandb(config), model)
     trainer.eval_collector.data_collect(split.train)
     results = []

@@ -8,6 +8,7 @@ from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.backbone import Backbone, backbone_of
 from recbole_kd.config.configurator import Config, plain_config
+from recbole_kd.data.shared_pairs import SharedPairs
 from recbole_kd.data.split import Split
 from recbole_kd.evaluation.cost import latencies, model_size
 from recbole_kd.evaluation.list_recommender import ListRecommender
@@ -64,6 +65,7 @@ class RunResult(TypedDict, total=False):
             ensemble) that the distilled student covers; None where the teacher is not better. Missing where
             ``baseline`` is off.
         neighbours_worth: what the teacher's lists would gain by its item neighbours, where that can be measured.
+        shared_pairs: how many pairs two parts of the split share, with a warning; missing where they share none.
         progress: what the terms of the method reported during the training: lists of [epoch, number] by name.
         teacher_config: the settings of the teacher, of a run with one teacher; None for a file of scores.
         teacher_configs: the same for several teachers, in the order of the config.
@@ -79,6 +81,7 @@ class RunResult(TypedDict, total=False):
     distilled: ModelRow
     recovered_share: dict[str, float | None]
     neighbours_worth: NeighbourAdvice
+    shared_pairs: SharedPairs
     progress: dict[str, list[list[float]]]
     teacher_config: dict[str, Any] | None
     teacher_configs: list[dict[str, Any] | None]
@@ -130,7 +133,7 @@ def build_result(
         distilled: the distilled student.
 
     Returns:
-        The result, plain values that JSON can hold; without ``neighbours_worth``.
+        The result, plain values that JSON can hold; without ``neighbours_worth`` and ``shared_pairs``.
     """
     student = plain_config(config)
     models = _teacher_models(student, split, teachers, knowledge)

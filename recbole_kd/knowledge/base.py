@@ -8,6 +8,7 @@ import torch
 from recbole_kd.backbone.capabilities import RANK_LISTS, Capability
 from recbole_kd.backbone.views import FactorView, View
 from recbole_kd.data.interactions import Interactions
+from recbole_kd.knowledge.array_checks import Forms
 from recbole_kd.knowledge.store import read_arrays, write_arrays
 from recbole_kd.ops.blocks import row_blocks
 from recbole_kd.ops.sampling import ExcludedIds
@@ -206,27 +207,33 @@ class BaseKnowledge:
     def _user_blocks(self, numbers_per_user: int) -> tuple[torch.Tensor, ...]:
         return row_blocks(self.n_queries, numbers_per_user, self.device)
 
-    def _cached(self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str) -> dict[str, torch.Tensor]:
+    def _cached(
+        self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str, forms: Forms
+    ) -> dict[str, torch.Tensor]:
         """Arrays by name: from memory, else from the store (memory-mapped), else computed and stored.
 
         Args:
             name: the name of the folder in the store.
             compute: gives the arrays.
             what: what they are, for the log.
+            forms: what stored arrays have to be; others are computed again.
         """
         if name not in self._loaded:
             folder = self.store / name if self.store else None
-            arrays = read_arrays(folder, self.device) if folder else None
+            arrays = read_arrays(folder, self.device, forms) if folder else None
             if arrays is None:
-                self.log(f"reading {what}")
+                again = f"; what '{folder}' holds is damaged or of something else" if folder and folder.exists() else ""
+                self.log(f"reading {what}{again}")
                 arrays = compute()
                 if folder:
-                    write_arrays(folder, arrays)
-                    arrays = read_arrays(folder, self.device) or arrays
+                    write_arrays(folder, arrays, forms)
+                    arrays = read_arrays(folder, self.device, forms) or arrays
             self._loaded[name] = arrays
         return self._loaded[name]
 
-    def _cached_list(self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str) -> TopList:
+    def _cached_list(
+        self, name: str, compute: Callable[[], dict[str, torch.Tensor]], what: str, forms: Forms
+    ) -> TopList:
         """As ``_cached``, of a TopList that is stored as its ids and scores."""
-        arrays = self._cached(name, compute, what)
+        arrays = self._cached(name, compute, what, forms)
         return TopList(arrays["ids"], arrays["scores"], (arrays["ids"] > 0).sum(1))

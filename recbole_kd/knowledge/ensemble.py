@@ -7,6 +7,7 @@ from typing import cast
 import torch
 
 from recbole_kd.backbone.capabilities import RANK_LISTS, SCORER
+from recbole_kd.knowledge.array_checks import ArrayForm, list_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K, BaseKnowledge, ignore_log
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.ranking import consensus, rank_weights
@@ -54,13 +55,14 @@ class EnsembleKnowledge(ScoringKnowledge):
         """The best items of each user by consensus or by mean score; arguments as for BaseKnowledge."""
         k = self._clip(k, self.n_items - 1)
         population = "all-" if seen else ""
+        forms = list_forms(self.n_queries, k, self.n_items)
         if self.by_score:
             what = f"the ensemble's top {k} items of each user"
-            return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what)
+            return self._cached_list(f"score-{population}top-{k}", lambda: self._by_score(k, seen), what, forms)
         depth = max(k, min(TRAJECTORY_K, self.max_list_length))
         lists = [member.top_items(depth, seen).ids for member in self.members]
         name, what = f"consensus-{population}top-{k}-of-{depth}", f"the consensus on each user's top {k} items"
-        return self._cached_list(name, lambda: self._by_rank(lists, k), what)
+        return self._cached_list(name, lambda: self._by_rank(lists, k), what, forms)
 
     def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
         """As ``top_items``, of chosen queries. Rows of a sequence student are combined when they are read."""
@@ -116,7 +118,9 @@ class EnsembleKnowledge(ScoringKnowledge):
 
     def _stored_moments(self, users: torch.Tensor) -> list[Moments]:
         """Mean and standard deviation of each teacher's scores over the catalogue of each of these users."""
-        moments = self._cached("moments", self._moments_of_all, "the scale of each teacher's scores")
+        shape = len(self.members), self.n_queries
+        forms = {"mean": ArrayForm(shape), "sd": ArrayForm(shape, positive=True)}
+        moments = self._cached("moments", self._moments_of_all, "the scale of each teacher's scores", forms)
         return [(mean[users], sd[users]) for mean, sd in zip(moments["mean"], moments["sd"], strict=True)]
 
     def _moments_of_all(self) -> dict[str, torch.Tensor]:

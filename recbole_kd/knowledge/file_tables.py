@@ -38,8 +38,10 @@ def read_table(path: Path) -> pd.DataFrame:
     except Exception as error:  # numpy and pandas raise many kinds
         raise KDError(f"the file of scores '{path}' cannot be read: {' '.join(str(error).split())[:200]}") from error
     numbers = frame.drop(columns=["user", "item"])
-    if not np.isfinite(numbers.to_numpy(np.float64)).all():
-        raise KDError(f"the file of scores '{path}' holds something that is not a finite number")
+    if not (numbers.abs() <= np.finfo(np.float32).max).all(axis=None):  # False for NaN
+        raise KDError(
+            f"the file of scores '{path}' holds something that is not a finite number, or one beyond single precision"
+        )
     return frame
 
 
@@ -85,13 +87,18 @@ def token_ids(values: pd.Series | np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def _tsv(path: Path) -> pd.DataFrame:
-    with path.open(encoding="utf-8") as file:
-        names = [name.partition(":")[0] for name in file.readline().rstrip("\r\n").split("\t")]
+    if b"\0" in path.read_bytes():  # pandas would end the token there
+        raise KDError(f"the file of scores '{path}' holds a NUL character: write text in UTF-8, without it")
+    # with a header, pandas would take the first field of longer lines for the name of the row
+    rows = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
+    incomplete = (rows == "").any(axis=1).to_numpy()
+    if incomplete.any():
+        raise KDError(f"row {int(incomplete.argmax()) + 1} of '{path}' lacks a value")
+    names, frame = [str(name).partition(":")[0] for name in rows.iloc[0]], rows.iloc[1:].reset_index(drop=True)
     of_rows = names[1:2] == ["length"]
-    columns = ["user", "length", "item", *names[3:]] if of_rows else ["user", "item", *names[2:]]
     _check_tsv_header(path, names, of_rows)
-    types = {name: "category" if name in ("user", "item") else str for name in columns}
-    return pd.read_csv(path, sep="\t", dtype=types, names=columns, header=0, keep_default_na=False)
+    frame.columns = pd.Index(["user", "length", "item", *names[3:]] if of_rows else ["user", "item", *names[2:]])
+    return frame
 
 
 def _check_tsv_header(path: Path, names: list[str], of_rows: bool) -> None:
@@ -118,8 +125,11 @@ def _npz(path: Path) -> pd.DataFrame:
         names += ["length", *[name for name in CONFIDENCES if name in arrays][:1]] if of_rows else []
         columns = {name: arrays[name] for name in names}
     for side in ("user", "item"):
-        columns[side] = columns[side].astype(str)
-    return pd.DataFrame({name: pd.Series(array) for name, array in columns.items()})
+        columns[side] = columns.pop(side).astype(str)
+    for name, array in columns.items():
+        if name not in ("user", "item") and array.dtype.kind not in "biufU":  # complex: it would lose a part
+            raise KDError(f"'{path}' holds a {name} of type {array.dtype}: it takes real numbers")
+    return pd.DataFrame(columns)
 
 
 def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:

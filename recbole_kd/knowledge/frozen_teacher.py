@@ -37,6 +37,7 @@ class Teacher:
         row_lists: the content of a file of lists for training rows, or None.
         vectors: the content of a file of vectors, or None.
         warning: why the teacher was accepted only under ``teacher_check: warn``; None if nothing was wrong.
+        leak_warnings: the first causes of the warning, which the checkpoint of a student of this teacher carries.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Teacher:
     row_lists: RowLists | None = None
     vectors: FileVectors | None = None
     warning: str | None = None
+    leak_warnings: tuple[str, ...] = ()
 
 
 def teacher_lock(file: Path | str) -> filelock.BaseFileLock:

@@ -14,6 +14,7 @@ import torch
 from recbole_kd.backbone.base import Backbone, eval_mode
 from recbole_kd.backbone.capabilities import VECTORS, Capability
 from recbole_kd.backbone.views import FactorView
+from recbole_kd.knowledge.array_checks import ArrayForm, list_forms, trajectory_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K, ScoreAll, ignore_log
 from recbole_kd.knowledge.neighbour_scores import with_neighbours
 from recbole_kd.knowledge.scoring import ScoringKnowledge
@@ -75,7 +76,9 @@ class ModelKnowledge(ScoringKnowledge):
             return self.backbone.snapshot()
         if not self.per_row:
             self.capabilities |= Capability.USER_TABLE  # a vector for each user: that of the latest sequence
-        arrays = self._cached("vectors", self._vectors, f"the teacher's vectors of {self.n_queries - 1:,} sequences")
+        forms = {"queries": ArrayForm((self.n_queries, None)), "items": ArrayForm((self.n_items, None))}
+        what = f"the teacher's vectors of {self.n_queries - 1:,} sequences"
+        arrays = self._cached("vectors", self._vectors, what, forms)
         return FactorView(arrays["queries"], arrays["items"])
 
     def _vectors(self) -> dict[str, torch.Tensor]:
@@ -162,13 +165,15 @@ class ModelKnowledge(ScoringKnowledge):
         k = self._clip(k, self.n_items - 1)
         name, what = (f"all-top-{k}", "of all") if seen else (f"top-{k}", "not seen in training")
         what = f"each user's top {k} items {what}, as the teacher ranks them"
-        return self._cached_list(name, lambda: self._top_arrays(k, seen), what)
+        forms = list_forms(self.n_queries, k, self.n_items)
+        return self._cached_list(name, lambda: self._top_arrays(k, seen), what, forms)
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_queries, K]."""
         k = self._clip(k, self.n_items - 1)
         what = f"each user's top {k} items of those seen in training, as the teacher ranks them"
-        return self._cached(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what)["ids"]
+        forms = {"ids": ArrayForm((self.n_queries, k), self.n_items)}
+        return self._cached(f"seen-top-{k}", lambda: {"ids": self._top_seen(k)}, what, forms)["ids"]
 
     def trajectories(self, states: int, k: int = 1) -> list[torch.Tensor]:
         """The teacher's lists at several moments of its training, as for BaseKnowledge; of 100 items whatever k is."""
@@ -180,7 +185,9 @@ class ModelKnowledge(ScoringKnowledge):
             f"each user's top {last.shape[1]} items at {len(self.states or ())} earlier moments of the teacher's "
             f"training, {size:,.1f} MiB"
         )
-        earlier = self._cached(self.trajectory, lambda: {"ids": self._earlier(last)}, what)["ids"]
+        moments, longest = (None, states - 1) if self.states is None else (len(self.states), None)
+        forms = trajectory_forms(self.n_queries, self.n_items, last.shape[1], moments, longest)
+        earlier = self._cached(self.trajectory, lambda: {"ids": self._earlier(last)}, what, forms)["ids"]
         return [torch.cat([earlier, last[None]])]
 
     def neighbours(self, side: str, k: int, components: int) -> torch.Tensor:
@@ -198,7 +205,8 @@ class ModelKnowledge(ScoringKnowledge):
         k = self._clip(k, size - 1)
         what = f"the {k} nearest {side}s of each {side}"
         name = f"near-{side}-{k}-{components}"
-        return self._cached(name, lambda: {"ids": self._near(side, k, components)}, what)["ids"]
+        forms = {"ids": ArrayForm((size + 1, k), size + 1)}
+        return self._cached(name, lambda: {"ids": self._near(side, k, components)}, what, forms)["ids"]
 
     def _near(self, side: str, k: int, components: int) -> torch.Tensor:
         table = self.factors(side).float()

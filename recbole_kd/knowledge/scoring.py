@@ -3,6 +3,7 @@
 import torch
 
 from recbole_kd.data.popularity import popularity_groups
+from recbole_kd.knowledge.array_checks import ArrayForm, list_forms
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.ops.blocks import block_rows
 from recbole_kd.ops.ranking import top_k
@@ -35,7 +36,8 @@ class ScoringKnowledge(BaseKnowledge):
         """
         k = self._clip(k, self.n_queries - 1)
         what = f"each item's top {k} users, as the teacher ranks them"
-        return self._cached_list(f"users-{k}", lambda: self._top_users(k), what)
+        forms = list_forms(self.n_items, k, self.n_queries)
+        return self._cached_list(f"users-{k}", lambda: self._top_users(k), what, forms)
 
     def top_of_groups(self, groups: int, k: int) -> torch.Tensor:
         """Each user's best unseen items of each popularity group.
@@ -48,7 +50,10 @@ class ScoringKnowledge(BaseKnowledge):
             Ids, int32, shape [n_queries, G, K], best first; 0 where a group has fewer unseen items.
         """
         what = f"each user's top {k} items of each of {groups} popularity groups, as the teacher ranks them"
-        return self._cached(f"groups-{groups}-top-{k}", lambda: {"ids": self._top_of_groups(groups, k)}, what)["ids"]
+        members = popularity_groups(self.item_counts(), groups)
+        shape = self.n_queries, len(members), min(k, max(len(items) for items in members))
+        name, forms = f"groups-{groups}-top-{k}", {"ids": ArrayForm(shape, self.n_items)}
+        return self._cached(name, lambda: {"ids": self._top_of_groups(groups, k)}, what, forms)["ids"]
 
     def _top_users(self, k: int) -> dict[str, torch.Tensor]:
         best = torch.full((self.n_items, k), -torch.inf, device=self.device)

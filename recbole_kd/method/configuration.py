@@ -7,7 +7,7 @@ from recbole_kd.config.configurator import Config
 from recbole_kd.config.layering import Layers
 from recbole_kd.config.model_names import is_known_model, model_reference
 from recbole_kd.config.teacher_entries import TeacherEntry
-from recbole_kd.errors import KDError
+from recbole_kd.errors import KDError, is_out_of_memory
 from recbole_kd.method.checks import check_model_types, check_settings, find_unused_teacher_keys
 
 
@@ -19,9 +19,11 @@ def build_config(layers: Layers) -> Config:
         check_model_types(layers.student_model, teacher_model)
     try:
         config = Config(layers, checkpoint_configs)
-    except KDError:
+    except (KDError, ImportError):
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:  # RecBole's
+    except Exception as error:  # RecBole takes values of any type, and may fail with anything over them
+        if is_out_of_memory(error):
+            raise
         raise KDError(f"RecBole refuses the settings: {' '.join(str(error).split())}") from error
     check_settings(config)
     find_unused_teacher_keys(config, layers)

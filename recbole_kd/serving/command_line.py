@@ -169,7 +169,7 @@ def _metrics(file: str | None) -> dict[str, float] | None:
         if "distilled" in content:
             content = content["distilled"]["test_result"]
         return {str(name): float(value) for name, value in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise KDError(f"metrics: '{file}' is no JSON file of names and numbers ({error})") from error
 
 

@@ -253,7 +253,12 @@ def _graph_listing(folder: Path, tables: Tables, k: int) -> Listing:
 
 
 def _accuracy(recommender: Recommender, tables: Tables, precision: str) -> tuple[float | None, float | None]:
-    """ndcg@10 on validation in fp32 and at a precision; a sequence ends before its validation item."""
+    """ndcg@10 on validation in fp32 and at a precision; a sequence ends before its validation item.
+
+    None where the data changed since the training: the model may have been trained on validation pairs of today.
+    """
+    if recommender.config["changed_data"]:
+        return None, None
     users, user_ids = tables.users, tables.user_ids
     if recommender.is_sequential:
         vectors = recommender.vectors("train")

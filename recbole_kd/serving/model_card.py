@@ -76,6 +76,7 @@ def describe(recommender: Recommender, kind: str, precision: str, more: dict[str
         "seen": "training and validation items",
         "checkpoint": {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
         "fingerprint": _fingerprint(recommender),
+        **({"changed_data": recommender.config["changed_data"]} if recommender.config["changed_data"] else {}),
         **more,
         "versions": {
             "recbole_kd": recbole_kd.__version__,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from recbole_kd.errors import KDError
-from recbole_kd.io import check_output_file
+from recbole_kd.io import check_output_file, check_path
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (*SEPARATORS, ".parquet")
@@ -137,7 +137,8 @@ def check_folder(output: str | os.PathLike[str], overwrite: bool) -> None:
     """Refuse, before any work, a folder that cannot be written; only an earlier export is replaced. Raises KDError."""
     path = Path(output)
     check_output_file("output", str(path.absolute() / MANIFEST))
-    if path.is_file():
+    check_path("output", path.absolute().with_name(f".{path.name}.xxxxxxxx"))  # the folder while it is written
+    if os.path.isfile(path):
         raise KDError(f"output '{path}' is a file: an export is a folder, so name one")
     empty = path.is_dir() and not any(path.iterdir())
     if path.exists() and not empty:

@@ -95,9 +95,14 @@ def read_tokens(tokens: Tokens, option: str) -> list[str]:
     """
     if isinstance(tokens, os.PathLike) or (isinstance(tokens, str) and _is_file(tokens)):
         path = Path(tokens)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise KDError(f"{option}: the file '{path}' does not exist; write one token on each line of it")
-        names = path.read_text(encoding="utf-8").splitlines()
+        try:
+            names = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise KDError(
+                f"{option}: the file '{path}' is not text in UTF-8 ({error.reason}): save it in UTF-8"
+            ) from error
     elif isinstance(tokens, str):
         names = tokens.split(",")
     else:

@@ -15,7 +15,7 @@ from recbole_kd.backbone.training_rows import is_sequential, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.data.split import Split
 from recbole_kd.data.split_settings import SPLIT_KEYS, differing_keys
-from recbole_kd.errors import KDError
+from recbole_kd.errors import KDError, is_out_of_memory
 from recbole_kd.knowledge.frozen_teacher import require_readable
 from recbole_kd.teacher.leakage import check_same_split
 from recbole_kd.trainer.cache_key import run_key
@@ -132,4 +132,6 @@ def probe_backbone(config: RecBoleConfig, dataset: Dataset) -> Backbone | None:
         except KDError:
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise build_error(config, error) from error

@@ -12,6 +12,7 @@ from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import sha256_of
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.array_checks import ArrayForm, fits
 from recbole_kd.knowledge.file_tables import is_of_rows, read_table, replace_tokens
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import store_folder
@@ -38,7 +39,8 @@ def teacher_of_files(config: Config, data: Split, spec: TeacherSpec) -> Teacher:
     entry = spec.entry
     warnings = [check_score_file(config, file) for file in entry.files]
     name = _name(entry.files, data)
-    teacher = Teacher(spec.label, None, None, entry.files[0], name, warning="; ".join(warnings))
+    warning = "; ".join(warnings)
+    teacher = Teacher(spec.label, None, None, entry.files[0], name, warning=warning, leak_warnings=tuple(warnings))
     if entry.factors is not None:
         teacher = replace(teacher, vectors=_checked_vectors(spec, data))
     if entry.scores is not None:
@@ -76,9 +78,9 @@ def _checked_vectors(spec: TeacherSpec, data: Split) -> FileVectors:
 def _with_lists(config: Config, data: Split, teacher: Teacher, path: Path) -> Teacher:
     """The teacher with the content of its file of scores, of users or of rows."""
     folder = _rows_folder(config, data, teacher)
-    stored = read_arrays(folder, "cpu") if folder is not None else None
+    stored = _stored_rows(folder, data) if folder is not None else None
     if stored is not None:
-        return replace(teacher, row_lists=RowLists(**stored))
+        return replace(teacher, row_lists=stored)
     frame = read_table(path)
     if not is_of_rows(frame):
         return replace(teacher, frame=with_ids(frame, data.tokens, path))
@@ -96,6 +98,16 @@ def _rows_folder(config: Config, data: Split, teacher: Teacher) -> Path | None:
         return None
     rows = row_names(data.train._dataset)
     return store_folder(config, teacher.name) / f"rows-{sha256_of(rows.users, rows.targets)[:16]}"
+
+
+def _stored_rows(folder: Path, data: Split) -> RowLists | None:
+    """The lists that an earlier run stored; None if there are none, or what is there is something else."""
+    arrays = read_arrays(folder, "cpu")
+    rows, items = len(data.train._dataset.inter_feat) + 1, data.dataset.item_num
+    lists = {name: array for name, array in (arrays or {}).items() if name in ("ids", "scores")}
+    if not fits(lists, {"ids": ArrayForm((rows, None), items), "scores": ArrayForm((rows, None))}):
+        return None
+    return RowLists(**arrays) if arrays is not None and "given" in arrays else None
 
 
 def _read_rows(frame: pd.DataFrame, data: Split, path: Path, folder: Path) -> RowLists:

@@ -14,9 +14,11 @@ from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import Fingerprint
 from recbole_kd.data.rows import has_times, interaction_rows
+from recbole_kd.data.shared_pairs import describe_own_leak
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.data.split_settings import FILTER_KEYS, PARTS, SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.teacher.leak_warnings import read_warnings
 
 # what the dataset and the loaders of a family read beside SPLIT_KEYS
 _FAMILY_KEYS = {
@@ -25,7 +27,9 @@ _FAMILY_KEYS = {
 }
 
 
-def check_teacher(content: dict[str, Any], config: Config, data: Split, file: str) -> str | None:
+def check_teacher(
+    content: dict[str, Any], config: Config, data: Split, file: str, earlier: Sequence[dict[str, Any]] = ()
+) -> str | None:
     """Refuse a teacher that is not comparable with this run, or warn under ``teacher_check: warn``.
 
     Args:
@@ -33,6 +37,7 @@ def check_teacher(content: dict[str, Any], config: Config, data: Split, file: st
         config: this run's Config.
         data: this run's Split.
         file: the checkpoint's name, for the message.
+        earlier: the checkpoints of earlier moments, likewise.
 
     Returns:
         The warning, which goes into the result as well; None if the teacher is comparable.
@@ -41,8 +46,12 @@ def check_teacher(content: dict[str, Any], config: Config, data: Split, file: st
         KDError: with the number of held-out pairs that the teacher was trained on, and the key that differs.
     """
     fault, fits = find_incompatibility(content, config, data)
-    if fault is None:
+    faults = [fault] if fault else []
+    if inherited := read_warnings(content, *earlier):
+        faults.append(f"was distilled from a teacher that was accepted with a warning: {'; '.join(inherited)}")
+    if not faults:
         return None
+    fault = ", and it ".join(faults)
     if fits and config["teacher_check"] == "warn":
         return f"the teacher '{file}' is taken although it {fault}"
     remedy = "; teacher_check=warn accepts it anyway" if fits else ""
@@ -164,7 +173,8 @@ def find_incompatibility(content: dict[str, Any], config: Config, data: Split) -
     except Exception as error:  # its settings are the user's: RecBole may fail over them in any way
         return f"cannot be checked, because its split cannot be made again ({error_sentence(error)})", True
     written = content.get("fingerprint")
-    if isinstance(written, Mapping) and written.get("train") != teacher_split.fingerprint.train:
+    rebuilt = vars(teacher_split.fingerprint)
+    if isinstance(written, Mapping) and any(written.get(part) != rebuilt[part] for part in ("train", "valid")):
         return "cannot be checked, because the dataset's files are not those that it was trained on", True
     return _compare_splits(teacher_split, data, teacher, config)
 
@@ -182,7 +192,8 @@ def _compare_splits(
         return f"has another vocabulary: {difference}" + (f" ({keys})" if keys else ""), fits
     fault = _find_leak(teacher_split, data)
     if fault:
-        return fault + (f": {keys}" if keys else ""), True
+        reasons = [reason for reason in (keys, describe_own_leak(config, data)) if reason]
+        return fault + (f": {'; '.join(reasons)}" if reasons else ""), True
     if any(key in FILTER_KEYS for key in different):
         return f"was trained under another filter: {keys}", True
     return None, True

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,10 +22,13 @@ from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.split import Split
 from recbole_kd.distributed.process_group import SHARED_FOLDER_HINT, process_rank
 from recbole_kd.errors import KDError, NonFiniteLoss, TrainingFailed, error_sentence
+from recbole_kd.knowledge.array_checks import trajectory_forms
+from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.loader import queries_for, store_folder
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.from_files import teacher_of_files
+from recbole_kd.teacher.leak_warnings import read_warnings, warnings_to_record
 from recbole_kd.teacher.leakage import check_same_split, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
@@ -97,8 +101,8 @@ def _require_distinct(teachers: Sequence[Teacher]) -> None:
 
 def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:
     content = read_checkpoint(file)
-    warning = check_teacher(content, config, data, file)
     earlier = [read_checkpoint(state) for state in spec.entry.states]
+    warning = check_teacher(content, config, data, file, earlier)
     check_snapshots(content, earlier, [*spec.entry.states, file])
     teacher = _make_teacher(spec, data, file, content)
     if earlier:
@@ -107,7 +111,7 @@ def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file:
             for state in zip(spec.entry.states, earlier, strict=True)
         )
         teacher = replace(teacher, states=states, trajectory=given_trajectory_name(earlier))
-    return replace(teacher, warning=warning)
+    return replace(teacher, warning=warning, leak_warnings=warnings_to_record(warning, content, *earlier))
 
 
 def _trained_teacher(config: Config, data: Split, spec: TeacherSpec, teacher: RecBoleConfig) -> Teacher:
@@ -116,7 +120,10 @@ def _trained_teacher(config: Config, data: Split, spec: TeacherSpec, teacher: Re
     file = folder / f"{teacher['model']}-{teacher['dataset']}-{run_key(teacher, data.fingerprint)}.pth"
     with teacher_lock(file):
         _find_or_train(config, data, spec, file)
-        trained = _make_teacher(spec, data, file, read_trained(file))
+        content = read_trained(file)
+        warning = check_teacher(content, config, data, str(file)) if read_warnings(content) else None
+        trained = _make_teacher(spec, data, file, content)
+        trained = replace(trained, warning=warning, leak_warnings=warnings_to_record(warning, content))
         return _with_saved_trajectory(trained, config, data, file)
 
 
@@ -178,9 +185,28 @@ def _snapshot_backbone(
 ) -> Backbone:
     """The backbone of a model as it was at an earlier moment."""
     with preserve_rng():
-        content = content or torch.load(file, map_location="cpu", weights_only=True)
+        content = content or _read_snapshot(Path(file))
         model = _load_frozen(config, data, file, content)
         return readable_backbone(config, model, queries_for(data, config))
+
+
+def _read_snapshot(file: Path) -> dict[str, Any]:
+    """The weights at an earlier moment, as the teacher's training stored them. Raises KDError: a damaged file."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            content = None if archive.testzip() else torch.load(file, map_location="cpu", weights_only=True)
+        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+            return content
+    except Exception as error:  # a damaged file can fail anywhere in zipfile or torch
+        raise _damaged_snapshot(file) from error
+    raise _damaged_snapshot(file)
+
+
+def _damaged_snapshot(file: Path) -> KDError:
+    return KDError(
+        f"the snapshot '{file}' is damaged: remove the folder '{file.parent}', and the same command trains the teacher "
+        "again"
+    )
 
 
 @contextmanager
@@ -243,6 +269,11 @@ def _train_teacher(config: Config, split: Split, spec: TeacherSpec, file: Path, 
 
 def _has_trajectory(config: Config, spec_config: RecBoleConfig, data: Split, file: Path, snapshots: Snapshots) -> bool:
     """Whether a trained teacher's earlier moments are on disk, as weights or as lists in the store."""
+    if _is_complete(snapshots, file):
+        return True
+    states = config["teacher_states"]
+    sizes = queries_for(data, spec_config).size, data.dataset.item_num
     name = _knowledge_name(spec_config, data, read_trained(file))
-    folder = store_folder(config, name) / trajectory_name(config["teacher_states"])
-    return _is_complete(snapshots, file) or read_arrays(folder, "cpu") is not None
+    folder = store_folder(config, name) / trajectory_name(states)
+    forms = trajectory_forms(*sizes, min(TRAJECTORY_K, sizes[1] - 1), None, states - 1)
+    return read_arrays(folder, "cpu", forms) is not None

@@ -75,7 +75,9 @@ class DLLM2Rec(Term):
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
         self.ranks = Capability.RANKS in knowledge.capabilities
-        self.gammas = tuple(self.key(name) for name in GAMMAS)
+        self.gammas = self.key(GAMMAS[0]), self.key(GAMMAS[1]), self.key(GAMMAS[2])
+        if self.ranks and not knowledge.per_row:
+            self.top = knowledge.top_items(self.key("k"))
 
     def attach(self, student: Backbone) -> None:
         if not self.key("ed_weight"):
@@ -95,7 +97,7 @@ class DLLM2Rec(Term):
         if not self.ranks:
             return torch.zeros((), device=batch.query.device)
         queries, k = self.subsample(batch.queries), self.key("k")
-        top = self.knowledge.top_items_of(queries, k)
+        top = self.knowledge.top_items_of(queries, k) if self.knowledge.per_row else self.top.take(queries)
         negative, drawn = sample_outside(self.knowledge.excluded_of(queries, top), 1, self.generator)
         weights = self._weights(batch.student, queries, top)
         scores = batch.student.score(queries, torch.cat([top.ids.long(), negative], 1))

@@ -21,7 +21,12 @@ from recbole.utils import init_seed
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.config.configurator import ModelConfig, plain_config
 from recbole_kd.config.model_names import class_name, is_model_path, resolve_model
-from recbole_kd.testing.datasets import write_dataset, write_gate_dataset
+from recbole_kd.testing.datasets import (
+    write_dataset,
+    write_gate_dataset,
+    write_knowledge_dataset,
+    write_sequence_dataset,
+)
 from recbole_kd.testing.isolation import protect_environment, remove_log_files, working_directory
 from recbole_kd.testing.plain_recbole import PlainRecBoleProcess
 
@@ -50,9 +55,13 @@ def restored_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the datasets ``toy`` (60 users, 90 items) and ``twice`` (twice as many of both)."""
+    """The folder of the datasets ``toy`` (60 users, 90 items), ``twice`` (twice as many of both), ``toy_seq`` (60
+    users, 30 items, with features) and ``toy_kg`` (``toy`` with a knowledge graph).
+    """
     folder = tmp_path_factory.mktemp("data")
     write_dataset(folder, "toy")
+    write_sequence_dataset(folder)
+    write_knowledge_dataset(folder)
     return write_dataset(folder, "twice", users=120, items=180)
 
 

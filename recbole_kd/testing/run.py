@@ -1,6 +1,7 @@
 """A method on a small dataset, built step by step: what the conformance checks look at."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,14 @@ class ConformanceRun:
         return model.train()
 
     def batch(self) -> Interaction:
-        """The first training batch of a fresh loader."""
-        return next(iter(prepare_split(self.student_config).train)).to(self.config["device"])
+        """The first training batch of a fresh loader. The global random numbers start at the seed afterwards."""
+        batch = self._batch.to(self.config["device"])
+        init_seed(self.config["seed"], True)
+        return Interaction({name: column.clone() for name, column in batch.interaction.items()})
+
+    @cached_property
+    def _batch(self) -> Interaction:
+        return next(iter(prepare_split(self.student_config).train))
 
     def trained(self, file: Path | str) -> dict[str, Any]:
         """Distil a student to a file and return the checkpoint's content."""

@@ -12,7 +12,7 @@ from torch import nn
 from recbole_kd.backbone.sparse_graph import use_row_product
 from recbole_kd.checkpoint.reader import read_checkpoint, restore_arrays, to_device
 from recbole_kd.config.model_names import model_class_of
-from recbole_kd.errors import KDError, error_sentence
+from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 
 def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
@@ -32,6 +32,8 @@ def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
     except (ImportError, MemoryError, KDError):
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise build_error(config, error) from error
 
 

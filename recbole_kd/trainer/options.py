@@ -46,12 +46,14 @@ class TrainingOptions:
         resume_interval: the least number of seconds between two resume points.
         snapshots: receives the weights at some epochs; None stores no snapshots.
         on_epoch: called after each evaluated epoch.
+        extra_entries: entries that the checkpoint carries besides RecBole's and the fingerprint; plain values only.
     """
 
     resume: bool = False
     resume_interval: float = RESUME_INTERVAL
     snapshots: Snapshots | None = None
     on_epoch: EpochCallback | None = None
+    extra_entries: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_config(

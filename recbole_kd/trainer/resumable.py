@@ -21,6 +21,7 @@ from recbole_kd.config.configurator import plain_config
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.io import atomic_write, torch_bytes
 from recbole_kd.trainer.options import TrainingFiles
+from recbole_kd.trainer.resume_checks import COUNTERS, DIGEST, check_archive, check_resume_state, digest_of
 from recbole_kd.trainer.resume_state import (
     counted_attributes,
     first_parameters,
@@ -32,17 +33,6 @@ from recbole_kd.trainer.resume_state import (
 )
 from recbole_kd.trainer.rng import restore_rng, rng_state, torch_loaders
 from recbole_kd.trainer.sum_reduction import sum_over_rows
-
-# attributes of the trainer that a resume point holds
-COUNTERS = (
-    "cur_step",
-    "best_valid_score",
-    "best_valid_result",
-    "train_loss_dict",
-    "valid_scores",
-    "seconds",
-    "history",
-)
 
 
 class ResumableTrainer(Trainer):
@@ -97,7 +87,10 @@ class ResumableTrainer(Trainer):
         """
         self._loaders = torch_loaders([loader for loader in (train_data, valid_data) if loader is not None])
         if self._resume_state is not None:
-            restore_rng(self._resume_state, self._loaders)
+            try:
+                restore_rng(self._resume_state, self._loaders)
+            except Exception as error:
+                raise self._damaged_resume_point() from error
             self._resume_state = None
         self._timer_started = time.perf_counter()
         result = super().fit(train_data, valid_data, *args, **kwargs)
@@ -192,6 +185,7 @@ class ResumableTrainer(Trainer):
             "counters": {name: plain_number(getattr(self, name)) for name in COUNTERS},
             **rng_state(self._loaders),
         }
+        state[DIGEST] = digest_of(state)
         atomic_write(self.files.resume_point, torch_bytes(state, protocol=2))  # weights_only reads pickle protocol 2
 
     def resume(self) -> int | None:
@@ -209,30 +203,35 @@ class ResumableTrainer(Trainer):
         file = self.files.resume_point
         content = Path(file).read_bytes()
         try:
+            check_archive(content)
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if state.get("device", self.device.type) != self.device.type:
+            if state.get("device") in {"cpu", "cuda"} - {self.device.type}:
                 raise KDError(
                     f"the resume point '{file}' was written on a {state['device']} device, and this run is on "
                     f"{self.device.type}: resume it there, or remove the file to start from the beginning"
                 )
+            check_resume_state(state, self)
             self._restore_state(state)
         except KDError:
             raise
         except Exception as error:  # the file's name stands for all settings, so that any failure means damage
-            raise KDError(
-                f"the resume point '{file}' is damaged, or of another version of recbole_kd: remove it to start from "
-                "the beginning"
-            ) from error
+            raise self._damaged_resume_point() from error
         self._resume_state = state
         return self.start_epoch
+
+    def _damaged_resume_point(self) -> KDError:
+        return KDError(
+            f"the resume point '{self.files and self.files.resume_point}' is damaged, or of another version of "
+            "recbole_kd: remove it to start from the beginning"
+        )
 
     def _restore_state(self, state: dict[str, Any]) -> None:
         torch.nn.Module.load_state_dict(self.model, state["model"])
         for name, values in state["attributes"].items():
             restore_attributes(vars(self.model.get_submodule(name)), values, self.device)
         restore_optimizers(self, state)
-        for name, value in state["counters"].items():
-            setattr(self, name, value)
+        for name in COUNTERS:
+            setattr(self, name, state["counters"][name])
         self.start_epoch = state["epoch"]
 
     def remove_resume_point(self) -> None:

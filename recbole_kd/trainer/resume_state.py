@@ -80,7 +80,7 @@ def optimizer_states(trainer: Any) -> dict[str, Any]:
     Returns:
         ``optimizer``: its state, or the name of the attribute that holds it too; ``other_optimizers``: states by name.
     """
-    others = _other_optimizers(trainer)
+    others = other_optimizers(trainer)
     in_use = next((name for name, other in others.items() if other is trainer.optimizer), None)
     return {
         "optimizer": in_use or trainer.optimizer.state_dict(),
@@ -90,7 +90,7 @@ def optimizer_states(trainer: Any) -> dict[str, Any]:
 
 def restore_optimizers(trainer: Any, state: Mapping[str, Any]) -> None:
     """Restore what ``optimizer_states`` returned. Resume points of earlier versions have no ``other_optimizers``."""
-    others = _other_optimizers(trainer)
+    others = other_optimizers(trainer)
     for name, value in state.get("other_optimizers", {}).items():
         others[name].load_state_dict(value)
     if isinstance(state["optimizer"], str):
@@ -99,7 +99,8 @@ def restore_optimizers(trainer: Any, state: Mapping[str, Any]) -> None:
         trainer.optimizer.load_state_dict(state["optimizer"])
 
 
-def _other_optimizers(trainer: Any) -> dict[str, torch.optim.Optimizer]:
+def other_optimizers(trainer: Any) -> dict[str, torch.optim.Optimizer]:
+    """The optimisers of a trainer beside ``optimizer``, by the names of their attributes."""
     return {
         name: value
         for name, value in vars(trainer).items()

@@ -48,14 +48,21 @@ def restore_rng(state: Mapping[str, Any], loaders: Sequence[Any] = ()) -> None:
     Args:
         state: the result of ``rng_state``.
         loaders: as many data loaders as were given to ``rng_state``, in the same order.
+
+    Raises:
+        ValueError: the state is damaged, or is that of other loaders.
     """
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
+    if not 0 <= state["numpy"][2] <= len(state["numpy"][1]):  # numpy would read beyond its table
+        raise ValueError("the position in numpy's generator is out of range")
     np.random.set_state(tuple(state["numpy"]))
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state(state["cuda"][0])
     for loader, generator in zip(loaders, state["loaders"], strict=True):
+        if (generator is None) != (loader.generator is None):
+            raise ValueError("the states of the loaders' generators are those of other loaders")
         if generator is not None:
             loader.generator.set_state(generator)
 

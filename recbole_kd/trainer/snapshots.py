@@ -85,7 +85,7 @@ class Snapshots:
 
     def saved_files(self) -> dict[int, Path]:
         """The files of the snapshots by the number of trained epochs, ascending."""
-        files = {int(file.stem): file for file in self.folder.glob("*.pth")}
+        files = {int(file.stem): file for file in self.folder.glob("*.pth") if file.stem.isdecimal()}
         return dict(sorted(files.items()))
 
     def is_complete(self, epochs: int) -> bool:

@@ -25,7 +25,8 @@ from recbole_kd.errors import (
     error_sentence,
     is_out_of_memory,
 )
-from recbole_kd.io import atomic_write, torch_bytes
+from recbole_kd.io import atomic_write, read_json, torch_bytes
+from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
 from recbole_kd.trainer.own_trainer import is_resumable, over_own_trainer, own_trainer
@@ -112,7 +113,8 @@ def run_trainer(
     started = time.perf_counter()
     score = _fit(trainer, split, options.on_epoch)
     if writes:
-        _complete(trainer, split, file, score, time.perf_counter() - started)
+        entries = {**_fingerprint_entry(split), **options.extra_entries}
+        _complete(trainer, entries, file, score, time.perf_counter() - started)
     return trainer
 
 
@@ -125,9 +127,8 @@ def _make_trainer(
     options: TrainingOptions,
 ) -> Any:
     if issubclass(trainer_class, ResumableTrainer):
-        files = TrainingFiles(
-            file, f"{file}.resume", options.resume_interval, options.snapshots, _fingerprint_entry(split)
-        )
+        entries = {**_fingerprint_entry(split), **options.extra_entries}
+        files = TrainingFiles(file, f"{file}.resume", options.resume_interval, options.snapshots, entries)
         trainer = trainer_class(config, model, files=files)
     else:
         trainer = trainer_class(config, model)
@@ -169,7 +170,7 @@ def _epoch_callback(model: Any, on_epoch: EpochCallback) -> Callable[[int, float
     return lambda epoch, score: on_epoch(epoch, float(score), epoch >= getattr(model, "last_phase", 0))
 
 
-def _complete(trainer: Any, split: Split, file: str | Path, score: float, seconds: float) -> None:
+def _complete(trainer: Any, entries: Mapping[str, Any], file: str | Path, score: float, seconds: float) -> None:
     """Mark the checkpoint of a training that has ended, and remove its resume point."""
     if not Path(file).is_file():
         raise KDError(
@@ -177,7 +178,7 @@ def _complete(trainer: Any, split: Split, file: str | Path, score: float, second
         )
     epochs = len(trainer.train_loss_dict)
     if not isinstance(trainer, ResumableTrainer):
-        _add_entries(file, _fingerprint_entry(split))
+        _add_entries(file, entries)
         marker = {"best_valid_score": score, "epochs": epochs, "seconds": seconds, "valid_scores": []}
         atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
         return
@@ -205,11 +206,8 @@ def read_done_marker(file: str | Path) -> dict[str, Any] | None:
         A dict with ``best_valid_score``, ``epochs``, ``seconds``, ``valid_scores`` (a list of [epoch, score]) and,
         where a method reports it, ``progress``; None where the training has not ended or the marker is damaged.
     """
-    marker = Path(f"{file}.json")
-    try:
-        return json.loads(marker.read_text()) if Path(file).is_file() and marker.is_file() else None
-    except ValueError:
-        return None
+    marker = read_json(f"{file}.json") if Path(file).is_file() else None
+    return marker if is_done_marker(marker) else None
 
 
 def read_trained(file: str | Path) -> dict[str, Any]:

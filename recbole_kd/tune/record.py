@@ -12,9 +12,10 @@ from recbole_kd.config.layering import SIDES, Layers
 from recbole_kd.config.schema import method_keys
 from recbole_kd.config.teacher_entries import entries_to_keys
 from recbole_kd.errors import KDError
-from recbole_kd.io import atomic_write
+from recbole_kd.io import atomic_write, read_json
 from recbole_kd.trainer.cache_key import NEUTRAL_KEYS
-from recbole_kd.tune.space import recipe_content, side_label
+from recbole_kd.tune.space import Space, recipe_content, side_label
+from recbole_kd.tune.trial_checks import are_trials
 from recbole_kd.tune.types import Trial
 
 # keys that decide where and how the search runs: neither its command nor the recipe holds them
@@ -28,6 +29,7 @@ class SearchRecord:
     Args:
         recipe: path of the recipe; the trials are written beside it, with the suffix .json.
         search: what was requested, as plain values; ``key`` is a hash of everything that decides the trials.
+        space: the search space, in which the trials of an earlier call have to lie; None: not checked.
 
     Attributes:
         recipe: path of the recipe.
@@ -36,10 +38,10 @@ class SearchRecord:
         trials: the trials so far.
 
     Raises:
-        KDError: one of the files exists and does not belong to this search.
+        KDError: one of the files exists and does not belong to this search, or its trials are damaged.
     """
 
-    def __init__(self, recipe: Path | str, search: dict[str, Any]) -> None:
+    def __init__(self, recipe: Path | str, search: dict[str, Any], space: Space | None = None) -> None:
         self.recipe, self.file = Path(recipe), Path(recipe).with_suffix(".json")
         self.search = search
         self.trials: list[Trial] = []
@@ -47,6 +49,10 @@ class SearchRecord:
             content = _read(self.file)
             if content is None or content["search"].get("key") != search["key"]:
                 raise _foreign_file(self.file)
+            if not are_trials(content["trials"], search, space):
+                raise KDError(
+                    f"the trials in '{self.file}' are damaged: remove it to search anew, or give another --output"
+                )
             self.trials = content["trials"]
             self.search = {**content["search"], **search}
         elif self.recipe.exists():
@@ -103,11 +109,10 @@ def _foreign_file(file: Path) -> KDError:
 
 def _read(file: Path) -> dict[str, Any] | None:
     """The content of a search's JSON file; None if the file is anything else."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return content if isinstance(content["search"], dict) and isinstance(content["trials"], list) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    content = read_json(file)
+    if not isinstance(content, dict):
         return None
+    return content if isinstance(content.get("search"), dict) and isinstance(content.get("trials"), list) else None
 
 
 def user_keys(layers: Layers, unused: Container[str]) -> dict[str, Any]:

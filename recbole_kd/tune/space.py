@@ -67,6 +67,11 @@ class Interval:
         value = low + share * (high - low)
         return self.rounded(math.exp(value) if self.log else value)
 
+    def holds(self, value: Any) -> bool:
+        """Whether a value lies in the interval, and is an integer if the interval holds no others."""
+        kinds = (int,) if self.is_integer else (int, float)
+        return type(value) in kinds and self.low <= value <= self.high
+
     def rounded(self, value: float) -> float:
         """A value rounded to an integer or to three significant digits, kept within the bounds."""
         value = round(value) if self.is_integer else float(f"{value:.{DIGITS}g}")
@@ -98,6 +103,10 @@ class Choice:
         ('a', 'b')
         """
         return self.values[int(share * len(self.values))]
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of these."""
+        return any(value == known and type(value) is type(known) for known in self.values)
 
 
 Space = dict[str, Interval | Choice]

@@ -61,6 +61,8 @@ class TrialRunner:
         self.file.parent.mkdir(exist_ok=True)
         try:
             run = Experiment(self.config(settings), self.experiment.split, knowledge)
+            if knowledge is not None:
+                run.teachers = self.experiment.teachers
             run.train_side(self.side, self.file, on_epoch)
         except TrainingStopped:
             state = "pruned"

@@ -110,7 +110,8 @@ class _Plan:
         space = check_space(space, side, layers, base)
         suffix = "" if side == "method" else f"-{side}"
         recipe = options.output or f"tuned-{layers.method}-{layers.dataset}{suffix}.yaml"
-        check_output_file("output", recipe)
+        for file in (recipe, Path(recipe).with_suffix(".json")):
+            check_output_file("output", file)
         return cls(options, layers, base, space, recipe)
 
 
@@ -137,12 +138,13 @@ def _run(plan: _Plan) -> SearchRecord:
         split = experiment.split
         if side_config(base, options.side)["eval_step"] < 1 or not len(split.pairs["valid"]):
             raise KDError("there is no validation to tune on: set eval_step to 1 or more and keep a validation part")
-        record = SearchRecord(plan.recipe, _describe(plan, split))
+        record = SearchRecord(plan.recipe, _describe(plan, split), plan.space)
         runner = TrialRunner(options.side, plan.layers, experiment, plan.space, record)
         if _given_teachers(base):
             runner.knowledge()  # refuses a wrong file before the log is opened
         init_logger(plain_config(base))
         base.warn_unused_keys()
+        experiment.warn_shared_pairs()
         _run_trials(runner, searcher, record, options)
     return record
 

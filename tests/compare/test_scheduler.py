@@ -18,6 +18,7 @@ from recbole_kd.compare.run import load_trained
 from recbole_kd.compare.scheduler import compare
 from recbole_kd.trainer.resumable import ResumableTrainer
 from tests.compare.helpers import NAMES, refused, untimed
+from tests.processes import forked_workers
 
 
 def test_every_run_has_a_file_and_the_summary_holds_their_metrics_unrounded(done):
@@ -70,7 +71,8 @@ def test_what_was_logged_before_a_comparison_is_logged_after_it(done):
 def test_entries_that_differ_in_name_only_are_trained_once(content, workdir):
     methods = ["KD", {"model": "KD", "kd_reduction": "mean", "name": "a"}, {"model": "KD", "kd_k": 100, "name": "b"}]
     plan = make_plan({**content, "methods": methods, "seeds": [1], "folder": "c", "processes": 3})
-    compare(plan)
+    with forked_workers():
+        compare(plan)
     rows = [run.row() for run in plan_runs(plan) if run.method]
     assert [row["checkpoint"] for row in rows] == [rows[0]["checkpoint"]] * 3
     assert [row["test_result"] for row in rows] == [rows[0]["test_result"]] * 3

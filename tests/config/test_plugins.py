@@ -1,6 +1,5 @@
 """Methods of other packages: added by a call, or found through entry points."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from recbole_kd.config.layering import read_layers
 from recbole_kd.config.plugins import MethodPlugin, add_method, broken_entry_points, find_broken_plugins, method_plugins
 from recbole_kd.config.schema import describe_method, kd_keys, method_keys, method_names, space_file, term_names
 from recbole_kd.errors import KDError
+from tests.processes import run_code
 
 REPO = Path(__file__).resolve().parents[2]
 YAML = """# Push: the student's scores are pushed towards the teacher's.
@@ -239,10 +239,9 @@ def test_two_packages_with_one_name_keep_the_first_and_name_the_second(install):
     assert "another package has a method 'Push' too" in broken_entry_points()["Push"]
 
 
-def test_a_package_may_import_recbole_kd_first_or_be_imported_after_it(install, monkeypatch):
+@pytest.mark.parametrize("first", ["push_package.inner.terms", "recbole_kd"])
+def test_a_package_may_import_recbole_kd_first_or_be_imported_after_it(first, install, tmp_path):
     site = install("Push = push_package.inner.terms:Push")
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{REPO}")
-    for first in ("push_package.inner.terms", "recbole_kd"):
-        code = f"import {first}, push_package.inner.terms, recbole_kd; print('Push' in recbole_kd.method_names())"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-        assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    code = f"import {first}, push_package.inner.terms, recbole_kd; assert 'Push' in recbole_kd.method_names()"
+    exit_code, errors = run_code(code, tmp_path, site, REPO)
+    assert exit_code == 0, errors

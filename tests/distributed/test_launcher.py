@@ -17,6 +17,7 @@ from recbole_kd.distributed.process_group import (
 )
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
+from tests.processes import forked_launches
 
 CPU = torch.device("cpu")
 
@@ -77,7 +78,7 @@ def fail(process):
 
 
 def test_the_error_of_one_process_ends_all_and_is_raised(workdir):
-    with pytest.raises(KDError, match="the fault of rank 1"):
+    with pytest.raises(KDError, match="the fault of rank 1"), forked_launches():
         launch_processes(fail, pair(), ())
     assert not multiprocessing.active_children()
 
@@ -100,7 +101,7 @@ def no_room(process):
 
 
 def test_the_cause_is_raised_though_another_process_ends_first(workdir):
-    with pytest.raises(KDError, match="the fault of rank 0"):
+    with pytest.raises(KDError, match="the fault of rank 0"), forked_launches():
         launch_processes(fail_late, pair(), ())
 
 

@@ -141,6 +141,14 @@ class TestMKDWithAStudentThatAggregatesHistories(MethodConformance):
     student = "SimpleX"
 
 
+class TestDLLM2Rec(MethodConformance):
+    method = "DLLM2Rec"
+
+    @classmethod
+    def zero_weights(cls, settings):
+        return super().zero_weights(settings) | {"dllm2rec_ed_weight": 0.0}
+
+
 def test_every_method_is_here():
     from recbole_kd.config.schema import method_names
 
@@ -148,17 +156,3 @@ def test_every_method_is_here():
         kind.method for kind in globals().values() if isinstance(kind, type) and issubclass(kind, MethodConformance)
     }
     assert set(method_names()) <= tested
-
-
-class TestDLLM2Rec(MethodConformance):
-    method = "DLLM2Rec"
-    keys = {"dllm2rec_gamma_consistency": 0}  # whose pass over all items grows with them
-
-    @classmethod
-    def zero_weights(cls, settings):
-        return super().zero_weights(settings) | {"dllm2rec_ed_weight": 0.0}
-
-
-class TestDLLM2RecOfSequences(TestDLLM2Rec):
-    student = "GRU4Rec"
-    keys = {"teacher_model": "SASRec", "dllm2rec_gamma_consistency": 0}

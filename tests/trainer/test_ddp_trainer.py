@@ -36,6 +36,7 @@ from recbole_kd.trainer.rank_agreement import (
     sync_from_rank0,
 )
 from recbole_kd.trainer.training import run_trainer
+from tests.processes import forked_launches
 
 CPU = torch.device("cpu")
 QUICK_HETCOMP = {"hetcomp_base_weight": 1.0, "hetcomp_warm_up": 1, "hetcomp_refresh": 1, "hetcomp_k": 10}
@@ -266,7 +267,8 @@ def results(alone, folder, module_settings):
     before = os.getcwd()
     os.chdir(folder)
     try:
-        return launch_processes(both, pair(), (module_settings, METHODS))
+        with forked_launches():
+            return launch_processes(both, pair(), (module_settings, METHODS))
     finally:
         os.chdir(before)
 

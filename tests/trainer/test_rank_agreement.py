@@ -25,6 +25,7 @@ from recbole_kd.trainer.rank_agreement import (
     check_same_settings,
 )
 from recbole_kd.tune.tuner import tune
+from tests.processes import forked_launches
 
 CPU = torch.device("cpu")
 
@@ -54,7 +55,7 @@ def unlike_settings(process, settings):
 
 def test_machines_of_other_settings_are_refused(settings, workdir):
     message = "learning_rate is 0.01 in process 0 and 0.1 in process 1"
-    with pytest.raises(KDError, match=message):
+    with pytest.raises(KDError, match=message), forked_launches():
         launch_processes(unlike_settings, pair(), (settings,))
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import pkgutil
+import resource
 import signal
 import subprocess
 import sys
@@ -19,11 +21,13 @@ from recbole_kd.errors import KDError
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
 from recbole_kd.testing import ConformanceRun, same_weights
+from recbole_kd.testing.isolation import working_directory
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.options import TrainingFiles
 from recbole_kd.trainer.resumable import ResumableTrainer
 from recbole_kd.trainer.resume_state import counted_attributes, restore_attributes
 from recbole_kd.trainer.training import read_done_marker
+from tests.processes import run_process
 
 RUN = [sys.executable, str(Path(__file__).resolve().parents[2] / "run_kd.py")]
 
@@ -52,33 +56,38 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_killed_within_a_stage(stage, settings, workdir):
-    settings["epochs"] = 4
-    target, calls = STAGES[stage]
+def run_until(target, calls, argv):
+    """The command line in a process that kills itself at a call of a function."""
     module, _, name = target.rpartition(".")
-    holder, _, attribute = module.rpartition(".")
-    code = (
-        "import os, signal, sys\n"
-        f"import recbole_kd, {holder if attribute[0].isupper() or attribute in ('np', 'os') else module}\n"
-        f"owner = {module}\n"
-        f"stock, left = owner.{name}, [{calls}]\n"
-        "def dying(*args, **kwargs):\n"
-        "    left[0] -= 1\n"
-        "    if not left[0]:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return stock(*args, **kwargs)\n"
-        f"owner.{name} = dying\n"
-        "from recbole_kd.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    argv = command(settings, workdir / "cut")
-    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
-    assert run.returncode == -signal.SIGKILL, run.stderr
+    owner, left = pkgutil.resolve_name(module), calls
+    stock = getattr(owner, name)
+
+    def dying(*args, **kwargs):
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return stock(*args, **kwargs)
+
+    setattr(owner, name, dying)
+    return main(argv)
+
+
+@pytest.fixture(scope="module")
+def whole(small, tmp_path_factory):
+    """The weights of a run of four epochs that nothing has interrupted."""
+    with working_directory(tmp_path_factory.mktemp("whole")) as folder:
+        assert main(command({**small(folder), "epochs": 4}, folder / "whole")) == 0
+        return final(folder / "whole")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_within_a_stage(stage, settings, workdir, whole):
+    argv = command({**settings, "epochs": 4}, workdir / "cut")
+    code, errors = run_process(run_until, *STAGES[stage], argv, folder=workdir)
+    assert code == -signal.SIGKILL, errors
     assert main([*argv, "--resume=True"]) == 0
-    assert main(command(settings, workdir / "whole")) == 0
-    assert same(final(workdir / "cut"), final(workdir / "whole"))
+    assert same(final(workdir / "cut"), whole)
     assert not list((workdir / "cut").rglob("*.resume")) and not list((workdir / "cut").glob("*.partial"))
 
 
@@ -113,22 +122,21 @@ def test_a_finished_student_is_not_distilled_again_under_resume(settings, workdi
     assert json.loads((workdir / "r.json").read_text())["distilled"]["test_result"] == first["distilled"]["test_result"]
 
 
+def run_on_a_full_disk(argv):
+    """The command line in a process that writes no file beyond 9000 bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+    return main(argv)
+
+
 def test_a_full_disk_ends_in_one_sentence_with_the_old_file_intact(settings, workdir):
-    code = (
-        "import resource, signal, sys\n"
-        "from recbole_kd.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
     assert main(command(settings, workdir / "saved")) == 0
     file = next((workdir / "saved").glob("BPR-*.pth"))
     before = file.read_bytes()
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     argv = command(settings, workdir / "saved", "--state=CRITICAL")
-    run = subprocess.run([sys.executable, "-c", code, *argv], cwd=workdir, env=env, capture_output=True, text=True)
-    assert run.returncode == 1, run.stderr
-    assert [line for line in run.stderr.splitlines() if line.startswith("recbole_kd: ")]
-    assert "Traceback" not in run.stderr
+    code, errors = run_process(run_on_a_full_disk, argv, folder=workdir)
+    assert code == 1, errors
+    assert [line for line in errors.splitlines() if line.startswith("recbole_kd: ")]
+    assert "Traceback" not in errors
     assert file.read_bytes() == before
     assert not list((workdir / "saved").rglob("*.partial"))
 

@@ -105,7 +105,8 @@ def tests_of(name: str, other: str) -> list[dict]:
     ]
 
 
-def written_tests(names: list[str]) -> tuple[set[str], set[str]]:
+@lru_cache
+def written_tests(names: tuple[str, ...]) -> tuple[set[str], set[str]]:
     """All intervals and all p-values that paired tests of these files can give, as they are written."""
     tests = [test for pair in itertools.product(names, repeat=2) for test in tests_of(*pair)]
     intervals = {interval(test, sign) for test in tests for sign in ("+", "")}
@@ -115,13 +116,13 @@ def written_tests(names: list[str]) -> tuple[set[str], set[str]]:
 
 def missing_in(paragraph: str, names: list[str]) -> list[str]:
     """The figures of a paragraph that none of the files gives."""
-    intervals, p_values = written_tests(names)
+    intervals, p_values = written_tests(tuple(names))
     missing = [text for text in INTERVAL.findall(paragraph) if text not in intervals]
     paragraph = INTERVAL.sub("", paragraph)
     written = [text for match in P_VALUE.findall(paragraph) for text in match if text]
     missing += [f"p {text}" for text in written if text not in p_values]
     figures = set(FIGURE.findall(P_VALUE.sub("", paragraph)))
-    return missing + sorted(figures - {text for name in names for text in figures_of(name)})
+    return missing + sorted(figures.difference(*map(figures_of, names)))
 
 
 def missing_figures() -> list[str]:

@@ -65,7 +65,7 @@ def _metric_title(summary: Mapping[str, Any]) -> str:
 def _warnings(summary: Mapping[str, Any]) -> str:
     boxes = {
         "These runs failed and are missing below:": failures(summary["failed"]),
-        "These teachers were accepted, but may have seen test data:": summary["warnings"],
+        "The numbers below may be too good:": summary["warnings"],
     }
     return "".join(warning_box(title, sentences) for title, sentences in boxes.items() if sentences)
 
