@@ -87,16 +87,19 @@ def token_ids(values: pd.Series | np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def _tsv(path: Path) -> pd.DataFrame:
-    if b"\0" in path.read_bytes():  # pandas would end the token there
+    content = path.read_bytes()
+    if b"\0" in content:  # pandas would end the token there
         raise KDError(f"the file of scores '{path}' holds a NUL character: write text in UTF-8, without it")
+    first, _, _ = content.decode("utf-8-sig").partition("\n")
+    names = [name.partition(":")[0] for name in first.rstrip("\r").split("\t")]
+    of_rows = names[1:2] == ["length"]
+    _check_tsv_header(path, names, of_rows)
     # with a header, pandas would take the first field of longer lines for the name of the row
     rows = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
     incomplete = (rows == "").any(axis=1).to_numpy()
     if incomplete.any():
         raise KDError(f"row {int(incomplete.argmax()) + 1} of '{path}' lacks a value")
-    names, frame = [str(name).partition(":")[0] for name in rows.iloc[0]], rows.iloc[1:].reset_index(drop=True)
-    of_rows = names[1:2] == ["length"]
-    _check_tsv_header(path, names, of_rows)
+    frame = rows.iloc[1:].reset_index(drop=True)
     frame.columns = pd.Index(["user", "length", "item", *names[3:]] if of_rows else ["user", "item", *names[2:]])
     return frame
 

@@ -54,6 +54,15 @@ class Teacher:
     warning: str | None = None
     leak_warnings: tuple[str, ...] = ()
 
+    @property
+    def ranks_held_out(self) -> bool:
+        """Whether it ranks items for the validation and test part, so that it can be measured.
+
+        Lists for training rows say nothing of other rows, and item vectors alone rank nothing.
+        """
+        of_users = self.vectors is not None and self.vectors.users is not None
+        return self.model is not None or self.frame is not None or of_users
+
 
 def teacher_lock(file: Path | str) -> filelock.BaseFileLock:
     """A lock that keeps other runs from training a teacher, or from reading what its training left, meanwhile."""
