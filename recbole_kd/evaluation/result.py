@@ -117,7 +117,13 @@ def model_row(
 
 def _unmeasured_row(file: str | None) -> ModelRow:
     """The row of a ranking that says nothing of the validation and test part: without metrics."""
-    row = {"test_result": {}, "valid_result": {}, "parameters": None, "bytes": None, "ms_per_user": None}
+    row: dict[str, Any] = {
+        "test_result": {},
+        "valid_result": {},
+        "parameters": None,
+        "bytes": None,
+        "ms_per_user": None,
+    }
     return cast(ModelRow, {**row, "checkpoint": file})
 
 

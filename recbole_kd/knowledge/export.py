@@ -74,5 +74,5 @@ def _lists_of(knowledge: Any, queries: torch.Tensor, k: int) -> dict[str, np.nda
 
 def _write(file: Path | str, arrays: dict[str, np.ndarray]) -> None:
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     atomic_write(file, content.getvalue())
