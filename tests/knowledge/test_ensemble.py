@@ -206,6 +206,8 @@ def test_a_teacher_of_one_epoch_is_evaluated_after_it(settings):
         ({"teacher_path": ["a.pth", "b.pth"], "teacher_model": ["BPR"]}, ["leave teacher_model out"]),
         ({"teachers": "BPR"}, ["list of entries"]),
         ({"teachers": [{"model": "BPR", "path": "a.pth"}]}, ["one of model, path, scores and factors"]),
+        ({"teachers": [{"model": "BPR", "factors": "v.npz"}]}, ["one of model, path, scores and factors"]),
+        ({"teachers": [{"factors": "v.npz", "epochs": 3}]}, ["a file of factors takes no keys", "epochs"]),
         ({"teachers": [{"embedding_size": 5}]}, ["one of model, path, scores and factors"]),
         ({"teachers": [5]}, ["5", "not an entry"]),
         ({"teachers": [{"model": "BPR", "embeding_size": 5}]}, ["embeding_size", "did you mean"]),

@@ -10,10 +10,8 @@ from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.vector_file import has_user_vectors, read_vectors, vector_backbone
 
 TOKENS = (np.array(["[PAD]", "a", "b"]), np.array(["[PAD]", "x", "y", "z"]))
-ITEMS = {
-    "item_tokens": np.array(["z", "x", "other", "y"]),
-    "item_vectors": np.array([[3.0, 1], [1, 0], [9, 9], [2, 2]]),
-}
+VECTORS = np.array([[3.0, 1], [1, 0], [9, 9], [2, 2]])
+ITEMS = {"item_tokens": np.array(["z", "x", "other", "y"]), "item_vectors": VECTORS}
 USERS = {"user_tokens": np.array(["b", "a"]), "user_vectors": np.array([[0.0, 1], [1, -1]])}
 
 
@@ -51,12 +49,12 @@ def test_users_and_items_rank_by_their_inner_products(file):
         ({"item_tokens": ITEMS["item_tokens"]}, ["item_tokens and item_vectors", "has item_tokens"]),
         ({**ITEMS, "user_tokens": USERS["user_tokens"]}, ["both user_tokens and user_vectors"]),
         ({**USERS}, ["needs the arrays item_tokens"]),
-        ({**ITEMS, "item_vectors": ITEMS["item_vectors"][:3]}, ["(4,)", "(3, 2)"]),
-        ({**ITEMS, "item_vectors": ITEMS["item_vectors"][:, 0]}, ["(4,)", "a row of floating-point numbers"]),
-        ({**ITEMS, "item_vectors": ITEMS["item_vectors"].astype(int)}, ["int64", "floating-point"]),
+        ({**ITEMS, "item_vectors": VECTORS[:3]}, ["(4,)", "(3, 2)"]),
+        ({**ITEMS, "item_vectors": VECTORS[:, 0]}, ["(4,)", "a row of floating-point numbers"]),
+        ({**ITEMS, "item_vectors": VECTORS.astype(int)}, ["int64", "floating-point"]),
         ({k: v[:2] for k, v in ITEMS.items()}, ["lacks the vectors of 1 of 3 items", "first 'y'"]),
         ({**ITEMS, "item_tokens": np.array(["z", "x", "x", "y"])}, ["several vectors of one item"]),
-        ({**ITEMS, "item_vectors": ITEMS["item_vectors"] * [[np.nan], [1], [1], [1]]}, ["not a finite number"]),
+        ({**ITEMS, "item_vectors": VECTORS * [[np.nan], [1], [1], [1]]}, ["not a finite number"]),
         ({**ITEMS, **{k: v[:1] for k, v in USERS.items()}}, ["1 of 2 users", "'a'"]),
         ({**ITEMS, **USERS, "user_vectors": np.ones((2, 3))}, ["of 3 numbers for users and of 2 for items"]),
         ({**ITEMS, "item_tokens": np.array([object()] * 4)}, ["cannot be read"]),  # pickled: never executed
@@ -69,7 +67,7 @@ def test_a_file_that_does_not_fit_is_refused(file, arrays, words):
 
 
 def test_what_is_unknown_to_the_dataset_may_be_anything(file):
-    vectors = read_vectors(file(**{**ITEMS, "item_vectors": ITEMS["item_vectors"] * [[1], [1], [np.nan], [1]]}), TOKENS)
+    vectors = read_vectors(file(**{**ITEMS, "item_vectors": VECTORS * [[1], [1], [np.nan], [1]]}), TOKENS)
     assert torch.isfinite(vectors.items).all()
 
 
