@@ -5,9 +5,10 @@ import sys
 if __name__ == "__main__":
     try:
         from recbole_kd.__main__ import main
-
-        code = main()
-    except KeyboardInterrupt:  # while the package is imported, which takes seconds
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:  # before the package could take care of it
         print("recbole_kd: interrupted", file=sys.stderr)
-        code = 130
-    sys.exit(code)
+        sys.exit(130)
+    sys.exit(main())

@@ -6,10 +6,10 @@ Import it before RecBole: RecBole 1.2.1 then runs on today's numpy, scipy and to
 
 import importlib
 import importlib.util
-import sys
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from recbole_kd._interrupt import exit_on_interrupt, is_own_command
 from recbole_kd._version import __version__
 
 if TYPE_CHECKING:
@@ -107,17 +107,6 @@ def _prepare_recbole() -> None:
     compat.mend_loading(load_for_recbole)
 
 
-def _is_own_command() -> bool:
-    """Whether this process is ``python -m recbole_kd`` or ``recbole-kd``, not a program that imports the package."""
-    is_module = sys.argv[:1] == ["-m"] and "recbole_kd" in sys.orig_argv
-    return is_module or (bool(sys.argv) and Path(sys.argv[0]).stem == "recbole-kd")
-
-
 if importlib.util.find_spec("recbole") is not None:
-    try:
+    with exit_on_interrupt() if is_own_command() else nullcontext():
         _prepare_recbole()
-    except KeyboardInterrupt:
-        if not _is_own_command():
-            raise
-        print("recbole_kd: interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -2,20 +2,19 @@
 
 import sys
 
+from recbole_kd._interrupt import exit_on_interrupt
+from recbole_kd.compat import require_recbole
+
 
 def main() -> int:
-    """Run the command line; returns the exit code. Ctrl-C during the import ends it without a traceback."""
+    """Run the command line; returns the exit code."""
     try:
-        from recbole_kd.compat import require_recbole
-
         require_recbole()  # with the command that installs it, before an import of RecBole fails
-        from recbole_kd.cli import main as run
+        with exit_on_interrupt():
+            from recbole_kd.cli import main as run
     except ImportError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("recbole_kd: interrupted", file=sys.stderr)
-        return 130
     return run()
 
 

@@ -1,6 +1,7 @@
 """The command line: what it refuses before anything is trained or written, and the exit codes."""
 
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -248,7 +249,7 @@ def test_a_value_out_of_range_is_refused(argv, capsys):
         ("--metrics=[5]", "RecBole"),
         ("--valid_metric=Beauty@10", "valid_metric"),
         ("--valid_metric=NDCG@20", "valid_metric"),
-        ("--valid_metric=5", "RecBole"),
+        ("--valid_metric=5", "valid_metric=5"),
         ("--eval_args={'mode': 5}", "RecBole"),
         ("--eval_args={'mode': 'uni'}", "uni100"),
         ("--eval_args=5", "eval_args"),
@@ -256,8 +257,8 @@ def test_a_value_out_of_range_is_refused(argv, capsys):
         ("--eval_args={'order': 'XX'}", "XX"),
         ("--eval_args={'split': {'XX': [8, 1, 1]}}", "XX"),
         ("--eval_args={'split': {'RS': [8, 2]}}", "three parts"),
-        ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "toy"),
-        ("--eval_args={'split': {'RS': [0, 0, 0]}}", "toy"),
+        ("--eval_args={'split': {'RS': ['a', 1, 1]}}", "RS"),
+        ("--eval_args={'split': {'RS': [0, 0, 0]}}", "RS"),
         ("--train_neg_sample_args=5", "train_neg_sample_args"),
         ("--load_col=5", "load_col"),
     ],
@@ -458,3 +459,86 @@ def test_explain_prints_every_key_with_its_default(capsys):
 )
 def test_a_models_key_of_the_wrong_kind_is_refused(keys, said, capsys):
     assert said in refused(capsys, "--model=RRD", *keys.split())
+
+
+# Paths, memory and interruptions: exit codes
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "words"),
+    [
+        ("checkpoint_dir", "n" * 300, "too long"),
+        ("checkpoint_dir", "/".join(["folder"] * 800), "too long"),
+        ("checkpoint_dir", "a_file", "not a folder"),
+        ("checkpoint_dir", "a_file/below", "not a folder"),
+        ("result_file", "n" * 252, "too long"),
+        ("result_file", "a_file/r.json", "not a folder"),
+        ("result_file", "a_folder", "is a folder"),
+        ("result_file", "\udcff.json", "not UTF-8"),
+        ("result_file", "a\0.json", "NUL"),
+    ],
+)
+def test_what_cannot_be_written_at_the_end_is_refused_at_the_start(key, path, words, capsys):
+    sentence = refused(capsys, f"--{key}={path}")
+    assert key in sentence and words in sentence
+
+
+@pytest.mark.parametrize("name", ["alone", "teacher", "knowledge"])
+def test_a_file_where_a_folder_of_ours_should_be_is_refused_at_the_start(name, folder, capsys):
+    (folder / "saved").mkdir()
+    (folder / "saved" / name).write_text("")
+    assert name in refused(capsys)
+
+
+@pytest.mark.parametrize("name", ["log", "log_tensorboard"])
+def test_a_file_where_recboles_log_should_be_is_refused_at_the_start(name, folder, capsys):
+    (folder / name).write_text("")
+    assert "log" in refused(capsys)
+
+
+@pytest.mark.parametrize("word", ["out", "n" * 248])
+def test_a_plan_or_a_search_that_cannot_be_written_is_refused_at_the_start(word, folder, capsys):
+    (folder / "out.json").mkdir()
+    (folder / "out" / "summary.csv").mkdir(parents=True)
+    assert main(["tune", *command(f"--output={word}.yaml", "--trials=1")]) == 2
+    plan = f"datasets: [toy]\nseeds: [1]\nmethods: [MKD]\nfolder: {word}\nkeys: {{data_path: data, epochs: 1}}\n"
+    (folder / "plan.yaml").write_text(plan)
+    assert main(["compare", "plan.yaml"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+    assert not list(folder.rglob("*.pth"))
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 3 GiB"), RuntimeError("can't allocate memory")])
+def test_too_little_memory_while_preparing_is_a_failed_run(error, capsys, monkeypatch):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("recbole_kd.data.split.create_dataset", fail)
+    assert main(command()) == 1
+    assert "too little memory" in capsys.readouterr().err
+
+
+def test_a_path_as_the_dataset_is_refused_with_the_two_keys(capsys):
+    assert "--data_path=data --dataset=toy" in refused(capsys, "--dataset=data/toy")
+    assert "--data_path=/some/where --dataset=toy" in refused(capsys, "--dataset=/some/where/toy/")
+
+
+def test_config_files_may_have_spaces_in_their_names(folder, capsys):
+    (folder / "my recipe.yaml").write_text("epochs: 0\n")
+    (folder / "other.yaml").write_text("seed: 1\n")
+    for value in ("my recipe.yaml", "my recipe.yaml other.yaml", "other.yaml my recipe.yaml", "['my recipe.yaml']"):
+        argv = [word for word in command(f"--config_files={value}") if not word.startswith("--epochs")]
+        assert main(argv) == 2
+        assert "epochs=0 is out of range" in capsys.readouterr().err
+    assert "'--config_files=my recipe.yaml'" in refused(capsys, "--config_files=my", "recipe.yaml")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("words", [[str(REPO / "run_kd.py")], ["-m", "recbole_kd"]])
+def test_ctrl_c_while_importing_leaves_no_traceback(words):
+    process = subprocess.Popen([sys.executable, *words, "--list"], stderr=subprocess.PIPE, cwd=REPO, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.6)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "recbole_kd: interrupted\n"
+    assert process.returncode in (130, -signal.SIGINT)

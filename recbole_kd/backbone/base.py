@@ -86,8 +86,12 @@ class Backbone:
 
     def score_all(self, queries: torch.Tensor) -> torch.Tensor:
         """The scores of all items by the model's ``full_sort_predict``: ids [n], result [n, m + 1]."""
-        scores = self.model.full_sort_predict(self.queries.interaction(queries))
-        return scores.reshape(len(queries), -1).to(self.model.device)  # EASE computes on the CPU
+        return self.score_interaction(self.queries.interaction(queries))
+
+    def score_interaction(self, interaction: Interaction) -> torch.Tensor:
+        """The scores of all items for each row of an interaction, shape [rows, m + 1]."""
+        scores = self.model.full_sort_predict(interaction)
+        return scores.reshape(len(interaction), -1).to(self.model.device)  # EASE computes on the CPU
 
     def scores_match(self) -> bool:
         """Whether the view's inner products are the scores of ``full_sort_predict``, tried on a few queries."""

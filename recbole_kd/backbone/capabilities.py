@@ -32,6 +32,8 @@ class Capability(enum.Flag):
 RANK_LISTS = Capability.RANKS
 """What ranked lists have, those of a file for example."""
 SCORER = Capability.RANKS | Capability.SCORES | Capability.ALL_SCORES
+"""What an ensemble has that gives scores."""
+SCORER_MODEL = SCORER | Capability.ROW_SCORES
 """What a model has that scores, but has no factors: EASE, ItemKNN, MultiVAE, NeuMF."""
 VECTORS = Capability.QUERY_VECTORS | Capability.ITEM_VECTORS
 """Vectors of a batch's queries and of all items, whose inner product is the score."""

@@ -19,8 +19,8 @@ class FactorBackbone(Backbone):
     def matches(cls, model: Any) -> bool:
         tables = [getattr(getattr(model, side + "_embedding", None), "weight", None) for side in ("user", "item")]
         shapes = [tuple(table.shape) for table in tables if table is not None]
-        if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
-            return False
+        if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes) or not hasattr(model, "n_users"):
+            return False  # sequence models do not count their users
         return (shapes[0][0], shapes[1][0]) == (model.n_users, model.n_items) and shapes[0][1] == shapes[1][1]
 
     @contextmanager

@@ -44,8 +44,8 @@ class UserQueries(Queries):
         self.field = field
 
     def interaction(self, ids: torch.Tensor) -> Interaction:
-        """As of Queries."""
-        return Interaction({self.field: ids})
+        """As of Queries; the padding reads the first user, as RippleNet knows no user 0."""
+        return Interaction({self.field: ids.clamp(min=1)})
 
 
 class RowUserQueries(UserQueries):
@@ -64,7 +64,7 @@ class RowUserQueries(UserQueries):
 
     def interaction(self, ids: torch.Tensor) -> Interaction:
         """As of Queries."""
-        return Interaction({self.field: self.users.to(ids.device)[ids]})
+        return Interaction({self.field: self.users.to(ids.device)[ids].clamp(min=1)})
 
 
 class SequenceQueries(Queries):

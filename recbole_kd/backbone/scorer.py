@@ -8,7 +8,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone.base import Backbone, Step, eval_mode, sample_queries
-from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.capabilities import SCORER_MODEL
 from recbole_kd.backbone.queries import Queries
 from recbole_kd.backbone.remembered import RememberedForward, remembered_forward, without_trace
 from recbole_kd.backbone.views import View
@@ -26,7 +26,7 @@ class ScorerBackbone(Backbone):
             own loss has made.
     """
 
-    capabilities = SCORER | Capability.ROW_SCORES
+    capabilities = SCORER_MODEL
     by_pairs: bool = False
     whole_batch: bool = False
 
@@ -50,7 +50,7 @@ class ScorerBackbone(Backbone):
         try:
             with without_trace(self.model), eval_mode(self.model):
                 scores = self.score_all(ids)
-        except (NotImplementedError, RuntimeError):  # RuntimeError: ConvNCF of a width that its kernels do not fit
+        except (NotImplementedError, RuntimeError, AssertionError):  # ConvNCF of a width that its kernels do not fit
             return False
         return scores.shape == (len(ids), self.item_count)
 
@@ -59,9 +59,9 @@ class ScorerBackbone(Backbone):
         with remembered_forward(self.model) as memory:
             yield _ScoreView(self, step if self.whole_batch else None, memory)
 
-    def score_all(self, queries: torch.Tensor) -> torch.Tensor:
-        """The logits of all items: ids [n], result [n, m + 1]."""
-        return self.logits(super().score_all(queries))
+    def score_interaction(self, interaction: Interaction) -> torch.Tensor:
+        """The logits of all items for each row of an interaction, shape [rows, m + 1]."""
+        return self.logits(super().score_interaction(interaction))
 
     def score_pairs(self, queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Logits of chosen items: queries [n], items [n, c], result [n, c]."""
@@ -73,11 +73,12 @@ class ScorerBackbone(Backbone):
 
     def _raw_scores(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """The model's scores of pairs of ids, after its sigmoid if it has one."""
-        return super().score_all(users)[torch.arange(len(users)), items]
+        scores = super().score_interaction(self.queries.interaction(users))
+        return scores[torch.arange(len(users)), items]
 
     def _ends_in_sigmoid(self) -> bool:
         """Whether the model's scores are the sigmoid of what ``forward`` returns, tried on a few pairs."""
-        ids = torch.arange(1, min(self.model.n_users, self.model.n_items, 9), device=self.model.device)
+        ids = torch.arange(1, min(self.queries.size, self.item_count, 9), device=self.model.device)
         try:
             return torch.allclose(self.model.forward(ids, ids).sigmoid(), self._raw_scores(ids, ids), atol=1e-6)
         except Exception:  # forward() takes other arguments, or the model cannot score
@@ -101,8 +102,8 @@ class CDAEBackbone(AutoencoderBackbone):
     def matches(cls, model: Any) -> bool:
         return super().matches(model) and hasattr(model, "o_act")
 
-    def score_all(self, queries: torch.Tensor) -> torch.Tensor:
-        users = self.queries.interaction(queries)[self.model.USER_ID]
+    def score_interaction(self, interaction: Interaction) -> torch.Tensor:
+        users = interaction[self.model.USER_ID]
         return self.model.forward(self.model.get_rating_matrix(users), users)
 
     def _ends_in_sigmoid(self) -> bool:
@@ -124,10 +125,13 @@ class _ScoreView(View):
 
     def score_all(self, queries: torch.Tensor) -> torch.Tensor:
         if self.step is None:
-            return self._pass(queries)
+            with self._replay():
+                return self.backbone.score_all(queries)
         if self._batch_scores is None:
             order = torch.argsort(self.step.ids, stable=True)
-            self._batch_scores = self.step.ids[order], self._pass(self.step.ids)[order]
+            with self._replay():
+                batch_scores = self.backbone.score_interaction(self.step.interaction)
+            self._batch_scores = self.step.ids[order], batch_scores[order]
         ids, scores = self._batch_scores
         return scores[torch.searchsorted(ids, queries)]
 
@@ -136,10 +140,6 @@ class _ScoreView(View):
             return super().score(queries, items)
         with self._replay():
             return self.backbone.score_pairs(queries, items)
-
-    def _pass(self, queries: torch.Tensor) -> torch.Tensor:
-        with self._replay():
-            return self.backbone.score_all(queries)
 
     @contextmanager
     def _replay(self) -> Iterator[None]:

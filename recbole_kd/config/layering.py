@@ -270,7 +270,8 @@ def _resolve(
 
 def _check_dataset_name(name: str) -> None:
     """Refuse a path: RecBole would look for the file path/path.inter."""
-    folder, base = os.path.split(name.rstrip(os.sep))
+    path = name.rstrip(os.sep)
+    folder, base = os.path.split(os.path.dirname(path) if path.endswith(".inter") else path)
     if base in ("", ".", "..") or os.path.basename(name) != name:
         remedy = f"write --data_path={folder or '.'} --dataset={base}" if base.strip(".") else "write --dataset=ml-100k"
         raise KDError(f"dataset={name!r} is not the name of a folder below data_path: {remedy}")

@@ -5,6 +5,8 @@ RecBole passes the strings of a command line and of ``config_dict`` to ``eval``.
 """
 
 import ast
+import itertools
+import re
 import warnings
 from typing import Any
 
@@ -13,6 +15,7 @@ from recbole.config import Config as RecBoleConfig
 
 from recbole_kd.errors import KDError
 
+BRACKETS = 100
 PLAIN_TYPES = (bool, int, float, str, list, tuple, dict, type(None))
 # what damaged or hostile text makes ast and yaml raise: a date with a month 13, a number of 5,000 digits, !!bool x
 _LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
@@ -63,6 +66,8 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ValueError: with the reason, on one line: it is not YAML, or it is nested too deeply.
     """
+    if _bracket_depth(text) > BRACKETS:  # yaml takes time that grows with the square of it
+        raise ValueError("it is nested too deeply")
     try:
         return yaml.load(text, Loader=_Loader)
     except RecursionError as error:
@@ -72,6 +77,12 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(
             reason if isinstance(error, yaml.YAMLError) else f"a value cannot be read ({reason})"
         ) from error
+
+
+def _bracket_depth(text: str) -> int:
+    """How deeply the brackets of a text are nested, those inside of quotes included."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
+    return max(itertools.accumulate(steps), default=0)
 
 
 def parse_text(text: str) -> Any:
@@ -93,7 +104,7 @@ def parse_text(text: str) -> Any:
         try:
             value = parse_yaml(text)
         except ValueError as error:
-            if isinstance(error.__cause__, RecursionError):
+            if "nested too deeply" in str(error):
                 raise KDError(f"the value {text[:40]!r}... is nested too deeply") from error
             return text
         # YAML reads {5} as a key without a value: only what looks like a list or a dict to its reader is one

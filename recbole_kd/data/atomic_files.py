@@ -1,15 +1,17 @@
 """Checks of the headers of RecBole's atomic files."""
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from recbole.config import Config
+from recbole.utils import FeatureType
 
 from recbole_kd.data.file_content import check_lines
 from recbole_kd.data.split_settings import sorts_by_time
 from recbole_kd.errors import KDError
 
+TYPES = tuple(kind.value for kind in FeatureType)
 ID_KEYS = ("USER_ID_FIELD", "ITEM_ID_FIELD")
 
 
@@ -75,9 +77,9 @@ def _read_columns(file: Path, config: Config, encoding: str, is_training: bool) 
     """The names in the first line of a file, each with its type."""
     separator = config["field_separator"]
     with open(file, encoding=encoding, errors="replace") as stream:
-        header = stream.readline().rstrip("\r\n").removeprefix("\ufeff")  # a byte-order mark, see compat.py
-        empty = not any(line.strip() for line in stream)  # ends at the first line that has content
-    if not header or (empty and is_training):
+        header = stream.readline().rstrip("\r\n").removeprefix("\ufeff")  # a byte-order mark, see compat
+        first = next((line for line in stream if line.strip()), "").rstrip("\r\n")
+    if not header or (not first and is_training):
         raise KDError(
             f"'{file}' holds no interactions: it needs a line of columns and then one line for each interaction"
         )
@@ -87,7 +89,24 @@ def _read_columns(file: Path, config: Config, encoding: str, is_training: bool) 
             f"the first line of '{file}' is {header[:60]!r}; it must name columns such as user_id:token, separated "
             f"by {separator!r}: correct the line, or set field_separator"
         )
+    _check_columns(file, header, columns, first.split(separator))
     return dict(column.split(":", 1) for column in columns)
+
+
+def _check_columns(file: Path, header: str, columns: Sequence[str], fields: Sequence[str]) -> None:
+    """Refuse columns of one name or of an unknown type, and lines of more fields, of which pandas makes an index."""
+    names = [column.split(":")[0] for column in columns]
+    if len(set(names)) != len(names):
+        raise KDError(f"the first line of '{file}' is {header[:60]!r} and names a column twice: rename or remove one")
+    unknown = next((column for column in columns if column.split(":")[1] not in TYPES), None)
+    if unknown is not None:
+        raise KDError(
+            f"'{file}' has the column {unknown}, of no type that RecBole has: write one of {', '.join(TYPES)}"
+        )
+    if len(fields) > len(columns) and not any(field.startswith('"') for field in fields):
+        raise KDError(
+            f"'{file}' has {len(fields)} fields in its second line, and its first line names {len(columns)}: name all"
+        )
 
 
 def _check_id_columns(file: Path, columns: Iterable[str], config: Config) -> None:

@@ -19,6 +19,7 @@ from recbole.utils import ModelType, init_seed
 
 from recbole_kd.data.atomic_files import check_headers
 from recbole_kd.data.eval_mask import mask_training
+from recbole_kd.data.file_numbers import find_wrong_number
 from recbole_kd.data.fingerprint import Fingerprint, sha256_of
 from recbole_kd.data.split_settings import (
     PARTS,
@@ -252,7 +253,8 @@ def _describe_errors(config: Config) -> Iterator[None]:
                 f"the files of the dataset '{config['dataset']}' are not text in {config['encoding'] or 'utf-8'} "
                 f"({error_sentence(error)}): set encoding to the one they have, encoding=latin-1, say"
             ) from error
-        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {error_sentence(error)}") from error
+        reason = find_wrong_number(config) or error_sentence(error)
+        raise KDError(f"the dataset '{config['dataset']}' could not be prepared: {reason}") from error
 
 
 @contextmanager

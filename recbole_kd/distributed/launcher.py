@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 import torch.multiprocessing
@@ -64,6 +65,21 @@ def _layout_from_keys(config: RecBoleConfig) -> list[ProcessInfo]:
     return [ProcessInfo(first + local, world_size, local, nproc, init_method) for local in range(nproc)]
 
 
+def _check_address(init_method: str) -> None:
+    """Refuse an address that this machine cannot resolve, at which the processes would wait in vain."""
+    address = urlsplit(init_method)
+    if address.scheme != "tcp":
+        return
+    try:
+        socket.getaddrinfo(address.hostname, address.port)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name of a machine"
+        raise KDError(
+            f"ip={address.hostname} cannot be resolved ({reason}): write the address of the machine with process 0, or "
+            "leave ip out where all processes are on this machine"
+        ) from error
+
+
 def started_by_torchrun() -> bool:
     """Whether torchrun started this process."""
     return distributed.is_available() and distributed.is_torchelastic_launched()
@@ -96,9 +112,11 @@ def launch_processes(target: Callable[..., Any], processes: Sequence[ProcessInfo
         What rank 0 returned; None where rank 0 is on another machine.
 
     Raises:
+        KDError: the address at which they meet cannot be resolved.
         ChildProcessError: a process was killed, or could not write its result.
         Exception: what one of the processes raised. The others are ended in either case.
     """
+    _check_address(processes[0].init_method)
     with tempfile.TemporaryDirectory() as folder:
         started = torch.multiprocessing.start_processes(
             _run_process, (target, processes, args, folder), nprocs=len(processes), join=False, start_method="spawn"

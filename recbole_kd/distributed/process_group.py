@@ -1,6 +1,8 @@
 """The process group of a distributed training, and its collective operations."""
 
 import datetime
+import logging
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from torch import distributed
 # rank 0 may train a teacher while the others wait; a process that dies is noticed at once, by its connections
 GROUP_TIMEOUT = datetime.timedelta(days=7)
 RENDEZVOUS_TIMEOUT = datetime.timedelta(minutes=10)  # for machines that are started by hand, one after the other
+NOTICE_SECONDS = 5.0  # of waiting for the others, before it is said in the log
 SHARED_FOLDER_HINT = "all processes have to see the same checkpoint_dir"
 
 
@@ -82,7 +85,8 @@ def join_group(process: ProcessInfo, device: torch.device) -> Iterator[None]:
 def _init_process_group(process: ProcessInfo, backend: str) -> None:
     rank, world_size, init_method = process.rank, process.world_size, process.init_method
     try:
-        store, *_ = next(distributed.rendezvous(init_method, rank, world_size, timeout=RENDEZVOUS_TIMEOUT))
+        with _notice_of_waiting(process):
+            store, *_ = next(distributed.rendezvous(init_method, rank, world_size, timeout=RENDEZVOUS_TIMEOUT))
         store.set_timeout(GROUP_TIMEOUT)
         distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=GROUP_TIMEOUT)
     except (RuntimeError, ValueError) as error:
@@ -90,6 +94,24 @@ def _init_process_group(process: ProcessInfo, backend: str) -> None:
             f"process {rank} of {world_size} does not find the others at {init_method} ({_one_line(error)}): "
             "check ip and port, and that the port is free"
         ) from error
+
+
+@contextmanager
+def _notice_of_waiting(process: ProcessInfo) -> Iterator[None]:
+    """Say in the log what is waited for, where the block takes more than seconds; once for each machine."""
+    minutes = RENDEZVOUS_TIMEOUT.total_seconds() / 60
+    message = (
+        f"process {process.rank} of {process.world_size} waits for the others at {process.init_method}, for "
+        f"{minutes:.0f} minutes at most: start them, or stop this and check ip and port"
+    )
+    timer = threading.Timer(NOTICE_SECONDS, logging.getLogger().warning, [message])
+    timer.daemon = True
+    if process.local_rank == 0:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _one_line(error: Exception) -> str:

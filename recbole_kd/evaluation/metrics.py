@@ -6,7 +6,8 @@ from typing import Any
 
 from recbole.config import Config as RecBoleConfig
 from recbole.evaluator import smaller_metrics
-from recbole.utils import get_trainer, init_seed
+from recbole.trainer import Trainer
+from recbole.utils import init_seed
 
 from recbole_kd.config.configurator import without_wandb
 from recbole_kd.data.changed_data import require_unchanged_data
@@ -43,7 +44,7 @@ def evaluate_validation(config: RecBoleConfig, model: Any, split: Split) -> Metr
 
 def _evaluate_loaders(config: RecBoleConfig, model: Any, split: Split, loaders: Iterable[Any]) -> list[Metrics]:
     require_unchanged_data(config)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(without_wandb(config), model)
+    trainer = Trainer(without_wandb(config), model)  # a model's own trainer evaluates in the same way
     trainer.eval_collector.data_collect(split.train)
     results = []
     for loader in loaders:

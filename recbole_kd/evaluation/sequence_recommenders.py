@@ -95,17 +95,4 @@ class SequenceEnsembleRecommender(_Recommender):
 
 def _sequence_scores(member: ModelKnowledge, interaction: Interaction) -> torch.Tensor:
     """The teacher's logits of all items for the sequences of an interaction."""
-    backbone = member.backbone
-    asked = type(backbone)(backbone.model, _GivenSequences(interaction))
-    return asked.score_all(torch.arange(len(interaction), device=backbone.model.device)).float()
-
-
-class _GivenSequences(Queries):
-    """The rows of an interaction, in their order."""
-
-    def __init__(self, interaction: Interaction) -> None:
-        super().__init__(len(interaction))
-        self.rows = interaction
-
-    def interaction(self, ids: torch.Tensor) -> Interaction:
-        return self.rows[ids]
+    return member.backbone.score_interaction(interaction).float()

@@ -67,14 +67,18 @@ class GatedAlignment(Alignment):
 
     Attributes:
         experts_key: the key that gives the number of experts of a side.
+        halves_equal_widths: whether an expert's hidden width is half of the student's where the teacher is as wide, as
+            in the authors' code of DE; else it is the mean of both widths.
         tau: the gates' temperature.
     """
 
     experts_key: str = "experts"
+    halves_equal_widths: bool = True
 
     def __init__(self, config: Config, knowledge: Any, width: int) -> None:
         super().__init__(config, knowledge, width)
-        hidden = max(1, width // 2 if width == knowledge.width else (width + knowledge.width) // 2)
+        halved = width == knowledge.width and self.halves_equal_widths
+        hidden = max(1, width // 2 if halved else (width + knowledge.width) // 2)
         self.projectors = ProjectorPair(lambda: Experts(width, knowledge.width, hidden, self.key(self.experts_key)))
         self.tau: float = self.key("tau_start")
 

@@ -29,6 +29,7 @@ class HTD(GatedAlignment):
     """
 
     experts_key = "groups"
+    halves_equal_widths = False
 
     @classmethod
     def check(cls, config: Config) -> None:

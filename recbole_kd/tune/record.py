@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from recbole_kd.config.layering import SIDES, Layers
+from recbole_kd.config.parsing import PATH_KEYS, parse_value
 from recbole_kd.config.schema import method_keys
 from recbole_kd.config.teacher_entries import entries_to_keys
 from recbole_kd.errors import KDError
@@ -87,7 +88,7 @@ class SearchRecord:
         if best is None:
             raise KDError(f"no trial in '{self.file}' has finished: there is no recipe to write")
         content = merge_keys(self.search["keys"], recipe_content(self.search["side"], best["settings"]))
-        header = "".join(f"# {' '.join(line.split())}\n" for line in self._header(best))
+        header = "".join(f"# {' '.join(line.splitlines())}\n" for line in self._header(best))
         atomic_write(self.recipe, (header + yaml.safe_dump(content, sort_keys=False)).encode())
 
     def _header(self, best: Trial) -> Iterator[str]:
@@ -100,7 +101,7 @@ class SearchRecord:
             f"All trials: {self.file.name}."
         )
         yield search["command"]
-        yield f"{search['run']} --config_files={self.recipe}"
+        yield f"{search['run']} {shlex.quote(f'--config_files={self.recipe}')}"
 
 
 def _foreign_file(file: Path) -> KDError:
@@ -158,4 +159,12 @@ def command_line(layers: Layers, keys: dict[str, Any], *words: str, **options: A
     flat |= {key: value for key, value in keys.items() if key not in SIDES}
     flat |= {f"{side}.{key}": value for side in SIDES for key, value in keys.get(side, {}).items()}
     flat |= {key: value for key, value in options.items() if value is not None}
-    return " ".join(["python run_kd.py", *words, *(shlex.quote(f"--{key}={value}") for key, value in flat.items())])
+    written = (shlex.quote(f"--{key}={_as_word(key, value)}") for key, value in flat.items())
+    return " ".join(["python run_kd.py", *words, *written])
+
+
+def _as_word(key: str, value: Any) -> str:
+    """A value as a command line has it: a text that would be read as another value, such as '1e3', is in quotes."""
+    text = str(value)
+    is_text = isinstance(value, str) and key not in PATH_KEYS
+    return repr(value) if is_text and (parse_value(key, text) != value or not text.isprintable()) else text

@@ -5,7 +5,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_kd.backbone import backbone_of
-from recbole_kd.backbone.capabilities import FACTOR_MODEL, SCORER
+from recbole_kd.backbone.capabilities import FACTOR_MODEL, SCORER_MODEL
 from recbole_kd.data.split import prepare_split
 from recbole_kd.experiment import make_config
 from recbole_kd.testing import ConformanceRun
@@ -67,22 +67,27 @@ def test_tables_hold_what_the_model_scores_by_at_that_moment(name, settings):
     assert not torch.allclose(backbone.score_all(users), scores)
 
 
-@pytest.mark.parametrize("name", ["EASE", "ItemKNN", "MultiVAE", "ENMF", "SLIMElastic"])
+@pytest.mark.parametrize("name", ["EASE", "ItemKNN", "MultiVAE", "SLIMElastic"])
 def test_other_models_offer_scores(name, settings):
-    keys = {"teacher.train_neg_sample_args": None} if name in ("MultiVAE", "ENMF") else {}
+    keys = {"teacher.train_neg_sample_args": None} if name == "MultiVAE" else {}
     model, _ = model_of(name, settings, **keys)
-    assert backbone_of(model).capabilities == SCORER
+    assert backbone_of(model).capabilities == SCORER_MODEL
+
+
+def test_enmf_offers_factors(settings):
+    model, _ = model_of("ENMF", settings, **{"teacher.train_neg_sample_args": None})
+    assert backbone_of(model).capabilities == FACTOR_MODEL
 
 
 @pytest.mark.parametrize("name", ["NeuMF", "NNCF"])
 def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch):
     model, _ = model_of(name, settings)
     backbone = backbone_of(model)
-    assert backbone.capabilities == SCORER and type(backbone).__name__ == "PairBackbone"
+    assert backbone.capabilities == SCORER_MODEL and type(backbone).__name__ == "PairBackbone"
     monkeypatch.setattr("recbole_kd.backbone.scorer.PAIRS_AT_ONCE", 2 * model.n_items)  # in two blocks
     users = torch.tensor([4, 1, 7])
-    scores = backbone.score_all(users)
     model.eval()
+    scores = backbone.score_all(users)
     for row, user in enumerate(users):
         for item in (1, 5, model.n_items - 1):
             pair = Interaction({"user_id": user[None], "item_id": torch.tensor([item])})
@@ -93,7 +98,7 @@ def test_models_that_score_pair_by_pair_offer_scores(name, settings, monkeypatch
 @pytest.mark.parametrize("name", ["NeuMF", "EASE"])
 def test_scores_of_chosen_items_are_those_among_all(name, settings):
     model, _ = model_of(name, settings)
-    backbone = backbone_of(model)
+    backbone = backbone_of(model.eval())
     users, items = torch.tensor([4, 1]), torch.tensor([[2, 7, 2], [5, 1, 9]])
     wanted = backbone.score_all(users).gather(1, items)
     torch.testing.assert_close(backbone.score_pairs(users, items), wanted)
@@ -108,7 +113,7 @@ def test_a_model_that_cannot_score_is_not_read(settings):
 def test_scores_that_end_in_a_sigmoid_are_read_before_it(name, settings):
     model, _ = model_of(name, settings)
     backbone, users = backbone_of(model), torch.tensor([1, 2])
-    assert backbone.capabilities == SCORER
+    assert backbone.capabilities == SCORER_MODEL
     own = model.eval().full_sort_predict(Interaction({"user_id": users})).reshape(2, -1)
     assert own.min() >= 0 and own.max() <= 1
     torch.testing.assert_close(backbone.score_all(users).sigmoid(), own, rtol=1e-4, atol=1e-6)
@@ -126,7 +131,7 @@ def test_a_model_whose_scores_are_not_its_factors_inner_products_is_not_taken_fo
     model, _ = model_of("BPR", settings)
     stock = model.full_sort_predict
     model.full_sort_predict = lambda interaction: stock(interaction) ** 3
-    assert backbone_of(model).capabilities == SCORER
+    assert backbone_of(model).capabilities == SCORER_MODEL
 
 
 def test_scores_of_all_items_are_of_single_precision_under_autocast(settings):

@@ -20,7 +20,7 @@ TERMS = sorted({term for method in method_names() for term in term_names(method)
         (Capability.SCORES | Capability.RANKS, "scores and ranks"),
         (RANK_LISTS, "ranks"),
         (Capability.ROW_SCORES, "scores of a batch's rows"),
-        (Capability.QUERY_VECTORS | Capability.ITEM_VECTORS, "query vectors and item vectors"),
+        (Capability.QUERY_VECTORS | Capability.ITEM_VECTORS, "query and item vectors"),
         (Capability.SCORES | Capability.USER_TABLE, "scores and vectors of all users"),
         (Capability(0), "nothing"),
     ],

@@ -259,3 +259,9 @@ def test_every_yaml_that_recbole_ships_is_taken_without_a_word(caplog):
     for file in files:
         layers(config_file_list=[str(file)])
     assert not caplog.records
+
+
+def test_the_file_of_interactions_in_place_of_a_name_gives_both_keys():
+    for path, folder in (("a/toy/toy.inter", "a"), ("toy/toy.inter", ".")):
+        with pytest.raises(KDError, match=f"write --data_path={folder} --dataset=toy$"):
+            read_layers("MKD", path)

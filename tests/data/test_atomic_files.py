@@ -83,3 +83,21 @@ def test_held_out_benchmark_files_may_be_empty_and_need_no_time(split):
             split(end=end, rows=rows, **keys)
     result = split(end=".one.inter", rows=ROWS[40:], **keys)
     assert [len(result.pairs[part]) > 0 for part in split_module.PARTS] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"head": HEAD.replace("float", "int")}, ["timestamp:int", "write one of token, float"]),
+        ({"head": HEAD.replace("timestamp:float", "user_id:token")}, ["names a column twice"]),
+        ({"rows": [(*row, 1) for row in ROWS]}, ["4 fields in its second line", "names 3"]),
+        (
+            {"rows": [*ROWS[:4], ("u1", "i1", "soon"), *ROWS[5:]], "load_col": None},
+            ["line 6 of", "timestamp 'soon'", "no number", "timestamp:token"],
+        ),
+    ],
+)
+def test_a_line_that_recbole_cannot_read_is_named(split, given, words):
+    with pytest.raises(KDError) as caught:
+        split(**given)
+    assert all(word in str(caught.value) for word in [*words, "d.inter"]), caught.value

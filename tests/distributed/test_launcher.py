@@ -111,3 +111,11 @@ def test_a_result_that_cannot_be_written_is_reported(workdir, capfd):
     ):
         launch_processes(no_room, pair(), ())
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("ip", ["no-such-machine.invalid", "256.1.1.1", "a..b", "x" * 80])
+def test_an_address_that_does_not_resolve_is_refused_at_once(ip):
+    started = time.perf_counter()
+    with pytest.raises(KDError, match=rf"ip={ip} cannot be resolved .*: write the address of the machine"):
+        launch_processes(print, [ProcessInfo(rank, 2, rank, 2, f"tcp://{ip}:5678") for rank in (0, 1)], ())
+    assert time.perf_counter() - started < 20

@@ -49,3 +49,18 @@ def test_a_process_without_peers_ends(monkeypatch):
             with join_group(ProcessInfo(rank, 2, 0, 1, f"tcp://localhost:{port}"), CPU):
                 pass
     assert process_count() == 1
+
+
+def test_a_process_says_what_it_waits_for(monkeypatch, caplog):
+    monkeypatch.setattr(process_group, "RENDEZVOUS_TIMEOUT", datetime.timedelta(seconds=2))
+    monkeypatch.setattr(process_group, "NOTICE_SECONDS", 0.2)
+    with socket.socket() as free:
+        free.bind(("", 0))
+        meeting = f"tcp://localhost:{free.getsockname()[1]}"
+    for local_rank, said in ((0, 1), (1, 0)):
+        caplog.clear()
+        with pytest.raises(ConnectionError, match="does not find"):  # noqa: SIM117
+            with join_group(ProcessInfo(1, 2, local_rank, 1, meeting), CPU):
+                pass
+        sentence = f"process 1 of 2 waits for the others at {meeting}, for 0 minutes at most: start them"
+        assert caplog.text.count(sentence) == said

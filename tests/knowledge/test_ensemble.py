@@ -145,7 +145,7 @@ def test_users_of_an_item_stand_as_the_mean_scores_them(settings):
     ("method", "keys", "words"),
     [
         ("SLD", {}, ["SLD", "scores", "ensemble=score"]),
-        ("NKD", {"ensemble": "score"}, ["NKD", "factors", "one teacher"]),
+        ("NKD", {"ensemble": "score"}, ["NKD", "query and item vectors", "one teacher"]),
     ],
 )
 def test_a_term_that_needs_more_says_what_would_work(settings, method, keys, words):
@@ -442,7 +442,7 @@ def test_of_items_in_training_the_files_order_comes_first(ranks):
         ({"more": ["u1\ti1\tmany"]}, ["cannot be read", "many"]),
         ({"k": 12}, ["fewer than 40", "60 of 60 users"]),
         ({"head": "a\tb\tc"}, ["score or rank", "'c'"]),
-        ({"head": "a\tscore"}, ["three columns", "'a', 'score'"]),
+        ({"head": "a\tscore"}, ["Expected 2 fields in line 2, saw 3"]),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(ranks, change, words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_kd.backbone.capabilities import SCORER
+from recbole_kd.backbone.capabilities import SCORER_MODEL
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.checkpoint.reader import read_checkpoint
 from recbole_kd.knowledge.model import ModelKnowledge
@@ -72,7 +72,7 @@ def test_scores_of_chosen_items(bench):
 
 def test_a_scorer_gives_the_same_kinds_of_knowledge(settings):
     bench = ConformanceRun("SLD", settings, teacher_model="EASE")
-    assert bench.knowledge.capabilities == SCORER and bench.knowledge.width is None
+    assert bench.knowledge.capabilities == SCORER_MODEL and bench.knowledge.width is None
     top = bench.knowledge.top_items(5)
     full = bench.knowledge.score_all(torch.arange(bench.knowledge.n_queries))
     assert torch.allclose(top.scores[1:], full[1:].gather(1, top.ids[1:].long()), atol=1e-5)

@@ -109,11 +109,11 @@ def test_all_that_is_read_of_the_teacher_is_read_with_them_but_its_factors(bench
     expected = slow(FactorView(plain.factors("user"), plain.factors("item")), positives, 0.8).float()
     full = knowledge.score_all(everyone)
     torch.testing.assert_close(full[1:, 1:], expected[1:, 1:], rtol=1e-3, atol=1e-4)
-    items = torch.randint(1, plain.n_items, (plain.n_users, 5), generator=torch.Generator().manual_seed(0))
+    items = torch.randint(1, plain.n_items, (plain.n_queries, 5), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(knowledge.score(items), full.gather(1, items))
     expected[plain.positive_users, plain.positive_items] = -torch.inf
     top, changed = knowledge.top_items(5), 0
-    for user in range(1, plain.n_users):
+    for user in range(1, plain.n_queries):
         torch.testing.assert_close(top.scores[user], full[user, top.ids[user].long()])
         assert set(top.ids[user].tolist()) == set((expected[user, 1:].topk(5).indices + 1).tolist())
         changed += set(top.ids[user].tolist()) != set(plain.top_items(5).ids[user].tolist())

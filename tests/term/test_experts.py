@@ -165,3 +165,16 @@ def test_equal_gates_are_the_projectors_mean():
         mean.inner.load_state_dict(part.inner.state_dict())
         mean.outer.weight.copy_(part.outer.weight), mean.outer.bias.copy_(part.outer.bias.mean(0))
     torch.testing.assert_close(part(x, draw(width=D_OUT), 1e12, seeded()), mean(x))
+
+
+def test_one_mask_of_the_inputs_serves_all_experts_and_each_has_its_own_of_the_hidden_units():
+    part = Projector(D_IN, D_OUT, HIDDEN, EXPERTS, dropout=0.5).double().train()
+    with torch.no_grad():
+        part.inner.weight.fill_(1.0)
+        part.inner.bias.zero_()
+    hidden = part.hidden(torch.ones(2000, D_IN, dtype=torch.float64), seeded()).unflatten(1, (EXPERTS, HIDDEN))
+    silent = (hidden.sum(2) == 0).all(1)  # no input is left: 0.5 ** 3 of the rows under one mask, 0.5 ** 18 under six
+    assert 0.08 < silent.double().mean() < 0.17
+    dropped = (hidden == 0)[~silent].double()
+    assert dropped.mean((0, 2)) == pytest.approx(torch.full((EXPERTS,), 0.5, dtype=torch.float64), abs=0.05)
+    assert torch.corrcoef(dropped[:, :, 0].T).fill_diagonal_(0).abs().max() < 0.1

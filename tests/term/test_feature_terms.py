@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_kd.backbone.capabilities import FACTORS
+from recbole_kd.backbone.capabilities import FACTORS, VECTORS
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
 from recbole_kd.method.composed import PCKD
@@ -683,11 +683,11 @@ def test_a_row_that_comes_again_counts_once(kind):
 def test_one_gathering_of_the_students_vectors_a_side_and_step(kind):
     world, asked = World(kind), []
     with world.backbone.view() as view:
-        for side in ("users", "items"):
+        for side in ("query_vectors", "item_vectors"):
             gather = getattr(view, side)
             setattr(view, side, lambda ids, side=side, gather=gather: asked.append(side) or gather(ids))
         world.term.loss(Batch(*torch.tensor(ROWS).T, view))
-    assert sorted(asked) == ["items", "users"]
+    assert sorted(asked) == ["item_vectors", "query_vectors"]
 
 
 # between epochs
@@ -753,7 +753,7 @@ def test_a_term_is_found_by_its_name(kind):
     assert get_term(kind.__name__) is kind
     assert (term.layer, term.teacher_needs, term.weight) == (
         "intermediate",
-        FACTORS,
+        FACTORS if kind is FreqD else VECTORS,
         KEYS[f"{kind.__name__.lower()}_weight"],
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_kd.backbone.capabilities import FACTORS, Capability
+from recbole_kd.backbone.capabilities import VECTORS, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.term import get_term
 from recbole_kd.term.batch import Batch
@@ -553,8 +553,8 @@ def test_streams_differ_by_term_and_by_seed():
 @pytest.mark.parametrize(
     ("name", "layer", "needs"),
     [
-        ("NKD", "input", FACTORS),
-        ("CPD", "intermediate", FACTORS | Capability.RANKS),
+        ("NKD", "input", VECTORS),
+        ("CPD", "intermediate", VECTORS | Capability.RANKS),
         ("SLD", "output", Capability.RANKS | Capability.SCORES),
     ],
 )

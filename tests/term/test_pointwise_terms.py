@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from recbole_kd.backbone.capabilities import SCORER, Capability
+from recbole_kd.backbone.capabilities import SCORER_MODEL, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.data.popularity import group_quotas, popularity_groups
 from recbole_kd.knowledge.model import ModelKnowledge
@@ -450,7 +450,7 @@ def test_rcekd_prefers_what_stands_above_the_teachers_items():
     # the student's list backwards is the teacher's: at the first position all of the teacher's stand below
     world = World(RCEKD, rcekd_temperature=1e-3, rcekd_sample_k=4, rcekd_max_k=7, rcekd_k=3)
     own = torch.cat([world.term.top.ids.new_tensor([[9, 8]] * (USERS + 1)), world.term.top.ids.flip(1)], 1)
-    logits = world.term._logits(own)[1:]
+    logits = world.term._logits(world.term.top, own)[1:]
     assert (logits * 1e-3).round().tolist() == [[3.0, 3.0, 3.0, 2.0, 1.0]] * USERS
 
 
@@ -739,4 +739,4 @@ def test_a_teacher_without_factors_will_do(settings, name):
     bench = ConformanceRun(name, settings, teacher_model="EASE")
     model = bench.model()
     losses = model.calculate_loss(bench.batch())
-    assert bench.knowledge.capabilities == SCORER and all(torch.isfinite(loss) and loss > 0 for loss in losses)
+    assert bench.knowledge.capabilities == SCORER_MODEL and all(torch.isfinite(loss) and loss > 0 for loss in losses)

@@ -1,6 +1,7 @@
 """The files of a search: the trials, from which it continues, and the recipe."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 import yaml
 
 from recbole_kd.cli import main
+from recbole_kd.config.layering import read_layers
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.experiment import Experiment
 from recbole_kd.quick_start import objective_function, run_kd
 from recbole_kd.testing.datasets import write_dataset
+from recbole_kd.tune.record import SearchRecord, command_line, user_keys
 from recbole_kd.tune.searchers import best_until
 from recbole_kd.tune.tuner import tune
 from tests.tune.helpers import command_words, search, without_seconds
@@ -129,3 +132,37 @@ def test_a_search_of_the_first_version_continues(settings, workdir):
     assert result["search"]["key"] == earlier["search"]["key"]
     recipe = yaml.safe_load(Path("out.yaml").read_text())
     assert recipe.keys() == yaml.safe_load((files / "out.yaml").read_text()).keys()
+
+
+def test_commands_can_be_pasted_whatever_their_values_hold(tmp_path):
+    keys = {
+        "additional_feat_suffix": "1e3",
+        "clip_grad_norm": {"max_norm": 5},
+        "data_path": "my data/it's",
+        "transform": "a\nb",
+    }
+    layers = read_layers("MKD", "my data", config_dict=keys, typed=True)
+    command = command_line(layers, user_keys(layers, ()) | {"data_path": keys["data_path"]})
+    words = shlex.split(command)
+    assert words[:2] == ["python", "run_kd.py"] and "\n" not in command
+    again = read_layers(argv=words[2:])
+    assert (again.method, again.dataset, again.plain) == ("MKD", "my data", keys)
+
+
+def test_a_recipe_with_spaces_in_its_name_can_be_pasted(tmp_path):
+    search = {"side": "method", "method": "MKD", "dataset": "d", "seed": 1, "valid_metric": "ndcg@10", "bigger": True}
+    record = SearchRecord(tmp_path / "my  recipe.yaml", search | {"keys": {}, "key": "k", "command": "c", "run": "run"})
+    trial = {
+        "number": 0,
+        "settings": {"learning_rate": 0.3},
+        "state": "finished",
+        "value": 0.5,
+        "reason": None,
+        "curve": [],
+    }
+    record.add({**trial, "seconds": 1.0})
+    record.write_recipe()
+    last = record.recipe.read_text().splitlines()[3]
+    word = shlex.split(last.removeprefix("# "))[1]
+    assert word == f"--config_files={record.recipe}"
+    assert read_layers("MKD", "d", argv=[word]).plain == {"learning_rate": 0.3}

@@ -1,6 +1,6 @@
 """What RecBole 1.2.1 needs to start and run on today's numpy, scipy, pandas and torch.
 
-The only file that changes RecBole. Each mend first checks whether it is needed, and names the RecBole issue in which
+The only package that changes RecBole. Each mend first checks whether it is needed, and names the RecBole issue in which
 users report the fault. ``mend`` runs once, from ``recbole_kd/__init__.py``, before anything else of RecBole is
 imported; ``mend_loading`` follows when the safe checkpoint reader is imported.
 """
@@ -18,6 +18,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from recbole_kd.compat.case_study import mend_case_study
+from recbole_kd.compat.dataloaders import mend_saved_loaders
+from recbole_kd.compat.hyper_tuning import mend_hyper_tuning
 
 INSTALL = "pip install --no-deps recbole==1.2.1"
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
@@ -39,6 +43,9 @@ def mend() -> None:
     _mend_download()
     _mend_collector()
     _mend_byte_order_mark()
+    mend_case_study()
+    mend_hyper_tuning()
+    mend_saved_loaders()
 
 
 def mend_loading(load: Callable[..., Any]) -> None:
