@@ -61,7 +61,8 @@ def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _cells(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
-    numbers = [f"{row['test_result'][metric]:.4f}" for metric in metrics]
+    results = row["test_result"]  # empty for a teacher that cannot be measured
+    numbers = [f"{results[metric]:.4f}" if metric in results else "" for metric in metrics]
     costs = [(row["parameters"], ","), (row["bytes"], ","), (row["ms_per_user"], ".4f")]
     return [*numbers, *("" if value is None else format(value, form) for value, form in costs)]
 

@@ -1,7 +1,9 @@
 """The queries of a training: the users of a dataset, or the rows of a sequence model's training data."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data.interaction import Interaction
@@ -41,6 +43,44 @@ def row_users(dataset: Any) -> torch.Tensor:
     """The user of each row of a training Dataset, int64, shape [rows + 1]; 0 for the padding."""
     users = dataset.inter_feat[dataset.uid_field].long()
     return torch.cat([users.new_zeros(1), users])
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """What names the rows of a training Dataset outside of it; index 0 is the padding.
+
+    Attributes:
+        users: the user of each row, int64, shape [rows + 1].
+        lengths: how many items the user has before the row's target, in the order of time; int64. A user's k-th row
+            has k, more than a sequence holds that is cut at MAX_ITEM_LIST_LENGTH.
+        targets: the target of each row, int64.
+    """
+
+    users: np.ndarray
+    lengths: np.ndarray
+    targets: np.ndarray
+
+    def ids_of(self, users: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The rows with these users and lengths; 0 where there is none."""
+        width = int(self.lengths.max()) + 1
+        known = self.users * width + self.lengths
+        order = np.argsort(known)
+        wanted = np.where((lengths > 0) & (lengths < width), users * width + lengths, -1)
+        place = np.searchsorted(known[order], wanted).clip(max=len(known) - 1)
+        found = order[place]
+        return np.where(known[found] == wanted, found, 0)
+
+
+def row_names(dataset: Any) -> RowNames:
+    """The names of the rows of a sequence model's training Dataset, where each user's rows are in the order of time."""
+    users = row_users(dataset).numpy()
+    targets = np.concatenate([[0], dataset.inter_feat[dataset.iid_field].numpy()])
+    order = np.argsort(users, kind="stable")
+    rank = np.arange(len(users)) - np.searchsorted(users[order], users[order])
+    lengths = np.zeros(len(users), np.int64)
+    lengths[order] = rank + 1
+    lengths[0] = 0
+    return RowNames(users, lengths, targets)
 
 
 def row_positives(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Checks of the runs on their data, before any training."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from recbole_kd.compare.plan import TEST, make_run_config
 from recbole_kd.compare.run import Run
@@ -10,6 +10,7 @@ from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.schema import kd_keys, student_only_keys
 from recbole_kd.data.split import Split, prepare_split, require_part
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import check_list_lengths
 from recbole_kd.method.checks import check_split
 from recbole_kd.method.terms import max_list_length
@@ -59,17 +60,28 @@ def check_given_teachers(runs: Sequence[Run]) -> None:
     for (dataset, seed), runs_of_seed in itertools.groupby(runs, key=lambda run: (run.dataset, run.seed)):
         group = list(runs_of_seed)
         config = make_run_config(group[0].keys)
-        if not any(spec.entry.scores or spec.entry.path for spec in config.teachers):
+        if not any(spec.entry.files or spec.entry.path for spec in config.teachers):
             continue
         split, subject = prepare_split(plain_config(config)), f"seed {seed}"
         try:
             teachers = read_given_teachers(config, split)
+            _require_measurable(teachers.values())
             for run in group:
                 if run.method is not None:
                     subject, run_config = run.name, make_run_config(run.keys)
                     check_list_lengths(run_config, split, teachers, max_list_length(run_config, split))
         except KDError as error:
             raise KDError(f"{dataset}, {subject}: {error}") from error
+
+
+def _require_measurable(teachers: Iterable[Teacher]) -> None:
+    """Refuse teachers that rank nothing for the test part, which a comparison measures them by. Raises KDError."""
+    for teacher in teachers:
+        if not teacher.ranks_held_out:
+            raise KDError(
+                f"the teacher '{teacher.file}' ranks nothing for the test part, so that compare cannot measure it: "
+                "use run_kd for each method"
+            )
 
 
 def _check_same_measures(config: Config, first: Config) -> None:

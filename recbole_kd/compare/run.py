@@ -143,7 +143,7 @@ def teachers_of(config: Config) -> list[dict[str, Any]]:
     """
     settings_list = []
     for spec in config.teachers:
-        files = [file for file in (spec.entry.path, spec.entry.scores, *spec.entry.states) if file]
+        files = [file for file in (spec.entry.path, *spec.entry.files, *spec.entry.states) if file]
         settings = spec.config.final_config_dict if spec.config else {}
         settings_list.append({**settings, "files": [_content_hash(file) for file in files]} if files else settings)
     if len(settings_list) > 1:

@@ -231,7 +231,7 @@ def _teacher_models(layers: Layers, checkpoints: Sequence[Mapping[str, Any] | No
     models: list[str | None] = []
     for entry, checkpoint in zip(layers.teachers, checkpoints, strict=True):
         named = model_reference(checkpoint) if checkpoint and checkpoint.get("model") else entry.model
-        models.append(named or (None if entry.scores else layers.student_model))
+        models.append(named or (None if entry.files else layers.student_model))
     return models
 
 

@@ -10,7 +10,8 @@ from recbole_kd.config.recbole_schema import model_keys, recbole_keys, recbole_r
 from recbole_kd.config.schema import ONE_SIDE_KEYS, RUN_LEVEL_KEYS, kd_keys
 from recbole_kd.errors import KDError, did_you_mean
 
-SOURCES = ("model", "path", "scores")
+FILES = ("scores", "factors")
+SOURCES = ("model", "path", *FILES)
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TeacherEntry:
         model: a model to train or to find, or None.
         path: a checkpoint, or None.
         scores: a file of tokens and scores, or None.
+        factors: a file of tokens and vectors, or None; beside ``scores`` or alone.
         states: checkpoints of earlier moments of the training that ended in ``path``, in their order.
         keys: RecBole's keys of this teacher alone.
     """
@@ -28,14 +30,20 @@ class TeacherEntry:
     model: str | None = None
     path: str | None = None
     scores: str | None = None
+    factors: str | None = None
     states: tuple[str, ...] = ()
     keys: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What the user calls it: its model or file, and its keys."""
-        source = self.model or self.path or self.scores
+        source = self.model or self.path or " ".join(self.files)
         return " ".join([str(source), *(f"{key}={value}" for key, value in self.keys.items())])
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of scores and of vectors; empty for a model and for a checkpoint."""
+        return tuple(file for file in (self.scores, self.factors) if file is not None)
 
 
 def parse_teacher_entries(teachers: Any, models: Any, paths: Any) -> tuple[TeacherEntry, ...]:
@@ -79,7 +87,7 @@ def _entries_of(key: str, value: Any) -> tuple[TeacherEntry, ...]:
 
 def entries_to_keys(entries: Sequence[TeacherEntry]) -> dict[str, Any]:
     """The values of ``teacher_model``, ``teacher_path`` and ``teachers`` that give these entries again."""
-    if len(entries) == 1 and not entries[0].scores and not entries[0].keys and not entries[0].states:
+    if len(entries) == 1 and not entries[0].files and not entries[0].keys and not entries[0].states:
         keys = {"teacher_model": entries[0].model, "teacher_path": entries[0].path}
         return {key: value for key, value in keys.items() if value is not None}
     if all(entry == TeacherEntry(model=entry.model) for entry in entries):
@@ -90,7 +98,8 @@ def entries_to_keys(entries: Sequence[TeacherEntry]) -> dict[str, Any]:
 
 
 def _entry_to_mapping(entry: TeacherEntry) -> dict[str, Any]:
-    sources = {"model": entry.model, "path": entry.path, "scores": entry.scores, "states": list(entry.states)}
+    sources: dict[str, Any] = {source: getattr(entry, source) for source in SOURCES}
+    sources["states"] = list(entry.states)
     # an empty source was not given; a key of the teacher may well be 0 or False
     return {**{key: value for key, value in sources.items() if value}, **entry.keys}
 
@@ -117,19 +126,25 @@ def _entry_from_mapping(value: Any) -> TeacherEntry:
         value = {"model": value}
     if not isinstance(value, Mapping):
         raise KDError(
-            f"{value!r} in teachers is not an entry: write {{model: BPR}}, {{path: a.pth}} or {{scores: a.tsv}}"
+            f"{value!r} in teachers is not an entry: write {{model: BPR}}, {{path: a.pth}}, {{scores: a.tsv}} "
+            "or {factors: a.npz}"
         )
     sources: dict[str, Any] = {key: value[key] for key in SOURCES if key in value}
-    if len(sources) != 1 or not isinstance(next(iter(sources.values())), str):
-        raise KDError(f"{dict(value)!r} in teachers needs one of model, path and scores, with a name as its value")
+    is_file = bool(sources) and set(sources) <= set(FILES)
+    if (len(sources) != 1 and not is_file) or not all(isinstance(source, str) for source in sources.values()):
+        raise KDError(
+            f"{dict(value)!r} in teachers needs one of model, path, scores and factors (the last two may stand "
+            "together), with a name as its value"
+        )
     states = value.get("states", [])
     if not isinstance(states, (list, tuple)) or not all(isinstance(state, str) for state in states):
         raise KDError(f"states={states!r} in teachers is out of range: it takes a list of checkpoints")
     if states and "path" not in value:
         raise KDError("states in teachers needs path: a model that is trained here has its own states")
     keys = {key: setting for key, setting in value.items() if key not in (*SOURCES, "states")}
-    if keys and "scores" in value:
-        raise KDError(f"a file of scores takes no keys: leave {', '.join(map(str, keys))} out in teachers")
+    if keys and is_file:
+        left_out = ", ".join(map(str, keys))
+        raise KDError(f"a file of {' and '.join(sources)} takes no keys: leave {left_out} out in teachers")
     for key in keys:
         _check_entry_key(key, sources.get("model"))
     return TeacherEntry(**sources, states=tuple(states), keys=keys)

@@ -20,7 +20,7 @@ class TeacherSpec:
     Attributes:
         entry: the teacher as the user names it.
         label: its name in tables and messages.
-        config: its plain RecBole Config; None for a file of scores.
+        config: its plain RecBole Config; None for files of scores and vectors.
     """
 
     entry: TeacherEntry
@@ -52,7 +52,7 @@ def check_ensemble_weights(weights: Any, teachers: Sequence[TeacherSpec]) -> Non
 def teacher_labels(entries: Sequence[TeacherEntry], models: Sequence[str | None]) -> list[str]:
     """A label for each teacher: its model's name, or its file's; with its keys and file where names are equal."""
     names = [
-        class_name(model) if model else Path(str(entry.scores)).name
+        class_name(model) if model else " ".join(Path(file).name for file in entry.files)
         for entry, model in zip(entries, models, strict=True)
     ]
     labels = []

@@ -134,7 +134,7 @@ def reason_unused(key: str, value: Any, entry: TeacherEntry, model: str | None, 
         model: its model, None for a file of scores.
         checkpoint: the config in its checkpoint, or None.
     """
-    if entry.scores or model is None:
+    if entry.files or model is None:
         return "a file of scores has no settings"
     if key in NOT_FOR_TEACHERS:
         return NOT_FOR_TEACHERS[key]

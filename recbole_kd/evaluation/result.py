@@ -63,7 +63,7 @@ class RunResult(TypedDict, total=False):
         distilled: the distilled student.
         recovered_share: by test metric, the share of the distance from the student alone to the teacher (or to the
             ensemble) that the distilled student covers; None where the teacher is not better. Missing where
-            ``baseline`` is off.
+            ``baseline`` is off, and where a teacher cannot be measured.
         neighbours_worth: what the teacher's lists would gain by its item neighbours, where that can be measured.
         shared_pairs: how many pairs two parts of the split share, with a warning; missing where they share none.
         progress: what the terms of the method reported during the training: lists of [epoch, number] by name.
@@ -115,6 +115,18 @@ def model_row(
     }
 
 
+def _unmeasured_row(file: str | None) -> ModelRow:
+    """The row of a ranking that says nothing of the validation and test part: without metrics."""
+    row: dict[str, Any] = {
+        "test_result": {},
+        "valid_result": {},
+        "parameters": None,
+        "bytes": None,
+        "ms_per_user": None,
+    }
+    return cast(ModelRow, {**row, "checkpoint": file})
+
+
 def build_result(
     config: Config,
     split: Split,
@@ -139,15 +151,18 @@ def build_result(
     models = _teacher_models(student, split, teachers, knowledge)
     models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
     rows = _measure_rows(models, split, max(config["topk"]))
-    teacher_rows = [_teacher_row(teacher, rows.pop(index)) for index, teacher in enumerate(teachers)]
+    teacher_rows = [
+        _teacher_row(teacher, rows.pop(index, _unmeasured_row(teacher.file))) for index, teacher in enumerate(teachers)
+    ]
+    measured = all(teacher.ranks_held_out for teacher in teachers)
     if len(teachers) > 1 or config["neighbour_weight"]:
-        lists = list_recommender(knowledge, student, split)
+        lists = list_recommender(knowledge, student, split) if measured else None
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
     result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
     result |= rows
     result["distilled"]["method"] = config.method
-    if alone:
+    if alone and measured:
         result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
     _round_metrics([*teacher_rows, *rows.values()], config["metric_decimal_place"])
     if progress := (read_done_marker(distilled[2]) or {}).get("progress"):
@@ -159,11 +174,12 @@ def build_result(
 def _teacher_models(
     student: RecBoleConfig, split: Split, teachers: Sequence[Teacher], knowledge: Any
 ) -> dict[Any, TrainedModel]:
-    """The models of the teachers by their index."""
+    """The models of the teachers that can be measured, by their index."""
     members = getattr(knowledge, "members", [knowledge])
     return {
         index: (teacher.config or student, teacher_recommender(teacher, member, student, split), teacher.file)
         for index, (teacher, member) in enumerate(zip(teachers, members, strict=True))
+        if teacher.ranks_held_out
     }
 
 
@@ -200,8 +216,10 @@ def _measure_rows(models: Mapping[Any, TrainedModel], split: Split, k: int) -> d
 
 def _combined_row(members: Sequence[ModelRow], lists: Any, split: Split) -> ModelRow:
     """The row of a ranking that combines models: the metrics of its lists, and the sum of the costs of its members."""
-    valid, test = evaluate(unrounded(lists.config), lists, split)
-    row: dict[str, Any] = {**model_row(lists, None, valid, test, None)}
+    row: dict[str, Any] = {**_unmeasured_row(None)}
+    if lists is not None:
+        valid, test = evaluate(unrounded(lists.config), lists, split)
+        row = {**model_row(lists, None, valid, test, None)}
     for cost in ("parameters", "bytes", "ms_per_user"):
         costs = [member[cost] for member in members if member[cost] is not None]  # None: a file of scores
         row[cost] = sum(costs) if costs else None

@@ -43,12 +43,14 @@ class BaseKnowledge:
         interactions: the training pairs.
         per_row: whether a query is a row of a sequence student's training data. There are many of these, so that the
             terms read what they need of a step's rows, in place of tables of all queries.
+        has_distances: whether the teacher says how sure it is of the entries of its lists.
     """
 
     per_row: bool = False
     capabilities: Capability = RANK_LISTS
     weights: Sequence[float] = (1.0,)
     width: int | None = None
+    has_distances: bool = False
 
     def __init__(
         self,
@@ -80,6 +82,14 @@ class BaseKnowledge:
     def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
         """As ``top_items``, of chosen queries, ids of shape [n]: a TopList of n rows."""
         return self.top_items(k, seen).take(queries)
+
+    def distances_of(self, queries: torch.Tensor, k: int) -> torch.Tensor:
+        """How unsure the teacher is of the entries of ``top_items_of(queries, k)``, where ``has_distances``.
+
+        Returns:
+            float32, the shape of the lists' ids: the smaller, the surer; inf in an unfilled slot.
+        """
+        raise NotImplementedError
 
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items, at most k, the teacher's best first: ids, int32, shape [n_queries, K]."""

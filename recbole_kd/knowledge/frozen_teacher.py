@@ -13,25 +13,29 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.queries import Queries
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.row_file import RowLists
+from recbole_kd.knowledge.vector_file import FileVectors
 from recbole_kd.trainer.snapshots import Snapshots
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A frozen teacher: a trained RecBole model, or a file of scores.
+    """A frozen teacher: a trained RecBole model, or files of scores and vectors.
 
     Attributes:
         label: its name in tables and messages.
-        config: its plain RecBole Config; None for a file of scores.
-        model: the RecBole model, in evaluation mode, without gradients; None for a file of scores.
-        file: its checkpoint, or the file of scores.
+        config: its plain RecBole Config; None for files.
+        model: the RecBole model, in evaluation mode, without gradients; None for files.
+        file: its checkpoint, or the first of its files.
         name: identifies its weights, or the content of the file, and this run's training pairs.
         states: functions that give its backbone at earlier moments of its training, earliest first; None if the
             weights of these moments are not available.
         trajectory: the name in the store of its lists at those moments; None if it has no such moments.
         snapshots: the weights of those moments that its training left on disk. They are removed once the lists are
             in the store; None if nothing is to be removed.
-        frame: the content of a file of scores, as ``read_scores`` gives it; None for a model.
+        frame: the content of a file of users' scores, as ``with_ids`` gives it, or None.
+        row_lists: the content of a file of lists for training rows, or None.
+        vectors: the content of a file of vectors, or None.
         warning: why the teacher was accepted only under ``teacher_check: warn``; None if nothing was wrong.
         leak_warnings: the first causes of the warning, which the checkpoint of a student of this teacher carries.
     """
@@ -45,8 +49,19 @@ class Teacher:
     trajectory: str | None = None
     snapshots: Snapshots | None = None
     frame: pd.DataFrame | None = None
+    row_lists: RowLists | None = None
+    vectors: FileVectors | None = None
     warning: str | None = None
     leak_warnings: tuple[str, ...] = ()
+
+    @property
+    def ranks_held_out(self) -> bool:
+        """Whether it ranks items for the validation and test part, so that it can be measured.
+
+        Lists for training rows say nothing of other rows, and item vectors alone rank nothing.
+        """
+        of_users = self.vectors is not None and self.vectors.users is not None
+        return self.model is not None or self.frame is not None or of_users
 
 
 def teacher_lock(file: Path | str) -> filelock.BaseFileLock:

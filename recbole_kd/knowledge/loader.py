@@ -22,7 +22,7 @@ from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.model import ModelKnowledge
-from recbole_kd.knowledge.score_file import FileKnowledge
+from recbole_kd.knowledge.teacher_files import knowledge_of_files
 from recbole_kd.knowledge.users_of_rows import UsersOfRows
 from recbole_kd.trainer.rng import preserve_rng
 
@@ -59,17 +59,19 @@ def _read_teacher(config: Config, data: Split, teacher: Teacher) -> BaseKnowledg
     dataset = data.train._dataset
     if reads_rows and of_rows:
         return _read_model(config, data, teacher, row_positives(dataset))
-    if teacher.frame is not None:
-        knowledge: BaseKnowledge = _read_score_file(config, data, teacher)
+    if teacher.model is None:
+        knowledge = knowledge_of_files(config, data, teacher, store_folder(config, teacher.name))
     else:
         knowledge = _read_model(config, data, teacher, data.seen_pairs)
-    return UsersOfRows(knowledge, row_users(dataset), row_positives(dataset)) if of_rows else knowledge
+    if knowledge.per_row or not of_rows:
+        return knowledge
+    return UsersOfRows(knowledge, row_users(dataset), row_positives(dataset))
 
 
 def _read_model(
     config: Config, data: Split, teacher: Teacher, positives: tuple[torch.Tensor, torch.Tensor]
 ) -> ModelKnowledge:
-    assert teacher.config is not None and teacher.model is not None  # a file of scores is read elsewhere
+    assert teacher.config is not None and teacher.model is not None  # files are read elsewhere
     queries = queries_for(data, teacher.config)
     knowledge = ModelKnowledge(
         readable_backbone(teacher.config, teacher.model, queries),
@@ -112,11 +114,6 @@ def store_folder(config: Config, name: str) -> Path:
     return Path(config["checkpoint_dir"]) / "knowledge" / (_hash(name, str(weight)) if weight else name)
 
 
-def _read_score_file(config: Config, data: Split, teacher: Teacher) -> FileKnowledge:
-    sizes = data.dataset.user_num, data.dataset.item_num
-    return FileKnowledge(teacher.frame, *sizes, data.seen_pairs, config["device"], teacher.file)
-
-
 def check_list_lengths(config: Config, data: Split, given: Mapping[int, Teacher], k: int) -> None:
     """Refuse, before any training, files of scores with fewer than ``k`` items for some user.
 
@@ -130,5 +127,5 @@ def check_list_lengths(config: Config, data: Split, given: Mapping[int, Teacher]
         KDError: with the file and the number of users.
     """
     for teacher in given.values():
-        if teacher.frame is not None:
-            _read_score_file(config, data, teacher).top_items(k)
+        if teacher.frame is not None or teacher.row_lists is not None:
+            knowledge_of_files(config, data, teacher, None).top_items(k)

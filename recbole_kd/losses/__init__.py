@@ -9,6 +9,7 @@ from recbole_kd.losses.pointwise import pair_loss, rank_discrepancy, soft_binary
 from recbole_kd.losses.ranking import above_tail, extend_tail, nested_ranking, plackett_luce
 from recbole_kd.losses.soft_label import mixed_logits, soft_label_loss
 from recbole_kd.losses.topology import cosines, full_topology, group_topology, prototypes
+from recbole_kd.losses.weighted_lists import list_weights, weighted_pairs
 
 __all__ = [
     "above_tail",
@@ -18,6 +19,7 @@ __all__ = [
     "extend_tail",
     "full_topology",
     "group_topology",
+    "list_weights",
     "mask_logits",
     "mix_soft",
     "mixed_logits",
@@ -30,5 +32,6 @@ __all__ = [
     "soft_binary_loss",
     "soft_label_loss",
     "squared_distance",
+    "weighted_pairs",
     "weighted_positives",
 ]

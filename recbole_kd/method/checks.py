@@ -12,9 +12,11 @@ from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capabi
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
 from recbole_kd.config.protocol import samples_negatives
+from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.config.unused_keys import refuse_unused_keys
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
+from recbole_kd.knowledge.teacher_files import capabilities_of_files
 from recbole_kd.method.terms import method_terms
 from recbole_kd.method.unsupported import (
     missing_package_of,
@@ -176,25 +178,27 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
         raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
         raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
+    for name in method_terms(config):
+        get_term(name).check_student(config, backbone)
     return backbone
 
 
 def _check_planned_teachers(config: Config, split: Split) -> None:
     """Refuse teachers that will lack what a term needs, tried on untrained models."""
-    teachers = [
-        (spec.label, RANK_LISTS if spec.config is None else capabilities_of(spec.config, split))
-        for spec in config.teachers
-    ]
+    teachers = [(spec.label, _planned_capabilities(spec, split)) for spec in config.teachers]
     if config["neighbour_weight"]:
         _require_of_all(teachers, FACTORS, "neighbour_weight", ": leave it out")
     if len(teachers) == 1:
         ((label, capabilities),) = teachers
         check_capabilities(config, capabilities, f"{label} offers")
         return
-    if config["ensemble"] == "score":
-        _require_of_all(teachers, SCORER, "ensemble=score", "")
     together = SCORER if config["ensemble"] == "score" else RANK_LISTS
+    _require_of_all(teachers, together, f"ensemble={config['ensemble']}", "")
     check_capabilities(config, together, f"ensemble={config['ensemble']} offers")
+
+
+def _planned_capabilities(spec: TeacherSpec, split: Split) -> Capability:
+    return capabilities_of_files(spec.entry) if spec.config is None else capabilities_of(spec.config, split)
 
 
 def _require_of_all(teachers: list[tuple[str, Capability]], needed: Capability, setting: str, remedy: str) -> None:
@@ -222,7 +226,7 @@ def check_capabilities(config: Config, capabilities: Capability, who: str) -> No
         KDError: with what is missing, and which models have it.
     """
     for name in method_terms(config):
-        missing = get_term(name).teacher_needs & ~capabilities
+        missing = get_term(name).needs_of_teacher(config) & ~capabilities
         if not missing:
             continue
         factors = bool(missing & FACTORS)

@@ -12,10 +12,12 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType
 from torch import nn
+from torch.nn.utils import parametrize
 
 from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Step
 from recbole_kd.backbone.capabilities import VECTORS
+from recbole_kd.backbone.item_table import make_plain, plain_state
 from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
@@ -86,6 +88,8 @@ class Distiller(GeneralRecommender):
         width = self._width()
         with seeded_rng(config["seed"]):
             terms = self.build_terms([get_term(name) for name in method_terms(config)], config, knowledge, width)
+            for term in terms:
+                term.attach(self.backbone)
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
         self.batch_reader = BatchReader(config, knowledge.interactions)
         self.losses: dict[str, torch.Tensor] = {}
@@ -157,7 +161,8 @@ class Distiller(GeneralRecommender):
             interaction: the batch.
             kwargs: for the student's own loss.
         """
-        with self.backbone.view(Step(self.batch_reader.query_ids(interaction), interaction)) as view:
+        step = Step(self.batch_reader.query_ids(interaction), interaction)
+        with parametrize.cached(), self.backbone.view(step) as view:
             base = self.own_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
                 base = sum_over_rows(base, len(interaction), self.config)
@@ -175,10 +180,13 @@ class Distiller(GeneralRecommender):
     def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
         return self.student.full_sort_predict(interaction)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return self.student.state_dict(*args, **kwargs)
+    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
+        """The plain student's; what a term has added to its table of items is in the table."""
+        return plain_state(self.student)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load a plain student's: from then on the student is plain, and no term adds to its table of items."""
+        make_plain(self.student)
         return self.student.load_state_dict(state_dict, *args, **kwargs)
 
     def other_parameter(self) -> Any:

@@ -26,10 +26,10 @@ from recbole_kd.knowledge.array_checks import trajectory_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K
 from recbole_kd.knowledge.frozen_teacher import Teacher, readable_backbone, teacher_lock
 from recbole_kd.knowledge.loader import queries_for, store_folder
-from recbole_kd.knowledge.score_file import read_scores
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
+from recbole_kd.teacher.from_files import teacher_of_files
 from recbole_kd.teacher.leak_warnings import read_warnings, warnings_to_record
-from recbole_kd.teacher.leakage import check_same_split, check_score_file, check_snapshots, check_teacher
+from recbole_kd.teacher.leakage import check_same_split, check_snapshots, check_teacher
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
 from recbole_kd.trainer.options import TrainingOptions
@@ -84,8 +84,8 @@ def read_given_teachers(config: Config, data: Split) -> dict[int, Teacher]:
     teachers = {}
     with preserve_rng():
         for position, spec in enumerate(config.teachers):
-            if spec.entry.scores is not None:
-                teachers[position] = _teacher_of_scores(config, data, spec, spec.entry.scores)
+            if spec.entry.files:
+                teachers[position] = teacher_of_files(config, data, spec)
             elif spec.entry.path is not None:
                 teachers[position] = _teacher_of_checkpoint(config, data, spec, spec.entry.path)
     _require_distinct(list(teachers.values()))
@@ -97,13 +97,6 @@ def _require_distinct(teachers: Sequence[Teacher]) -> None:
         for other in teachers[:index]:
             if teacher.name == other.name:
                 raise KDError(f"one teacher is given twice: '{other.file}' and '{teacher.file}' hold the same")
-
-
-def _teacher_of_scores(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:
-    frame, content_name = read_scores(file, data.tokens)
-    warning = check_score_file(config, file)
-    name = hashlib.sha256(f"{content_name} {data.fingerprint.train}".encode()).hexdigest()[:16]
-    return Teacher(spec.label, None, None, file, name, frame=frame, warning=warning, leak_warnings=(warning,))
 
 
 def _teacher_of_checkpoint(config: Config, data: Split, spec: TeacherSpec, file: str) -> Teacher:

@@ -70,6 +70,16 @@ class Term(nn.Module):
         """How far the term has come, numbers by name, for the log and TensorBoard; read after ``start_epoch``."""
         return {}
 
+    def attach(self, student: Backbone) -> None:
+        """Change the student for the time of its training, once, before its first step.
+
+        What is saved, and what is loaded again, has to be a plain student: see ``backbone.item_table``. Parameters
+        that are made here are trained with the term's.
+
+        Args:
+            student: reads the student.
+        """
+
     def start_epoch(self, epoch: int, student: Backbone) -> None:
         """Refresh what lasts for an epoch.
 
@@ -90,6 +100,19 @@ class Term(nn.Module):
     def needs_of_student(cls, config: Config) -> Capability:
         """What the term reads of the student under these settings; less than ``student_needs`` where a part is off."""
         return cls.student_needs
+
+    @classmethod
+    def needs_of_teacher(cls, config: Config) -> Capability:
+        """What the term reads of the teacher under these settings; less than ``teacher_needs`` where a part is off."""
+        return cls.teacher_needs
+
+    @classmethod
+    def check_student(cls, config: Config, student: Backbone) -> None:
+        """Refuse, before any training, a student that the term cannot work with, whatever its capabilities are.
+
+        Raises:
+            KDError: with the reason.
+        """
 
     @classmethod
     def check(cls, config: Config) -> None:

@@ -56,7 +56,9 @@ class BD(Term):
             raise KDError(
                 "BD trains two models in one step, which clip_grad_norm would clip by their common norm: leave it out"
             )
-        teacher = config.teacher or config  # a file of scores is refused elsewhere
+        if any(spec.entry.files for spec in config.teachers):
+            raise KDError("BD trains its teacher beside the student, and a file cannot be trained: use a model")
+        teacher = config.teacher or config
         student_n, teacher_n = ((side["train_neg_sample_args"] or {}).get("sample_num") for side in (config, teacher))
         if teacher["model"] == "SimpleX" and student_n != teacher_n:  # it reshapes a batch by its setting
             raise KDError(

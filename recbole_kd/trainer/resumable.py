@@ -16,6 +16,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data.interaction import Interaction
 from recbole.trainer import Trainer
 
+from recbole_kd.backbone.item_table import plain_state
 from recbole_kd.config.configurator import plain_config
 from recbole_kd.errors import KDError, NonFiniteLoss
 from recbole_kd.io import atomic_write, torch_bytes
@@ -157,7 +158,7 @@ class ResumableTrainer(Trainer):
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
-            "state_dict": model.state_dict(),
+            "state_dict": plain_state(model),
             "other_parameter": model.other_parameter(),
             "optimizer": first_parameters(self.optimizer.state_dict(), count),
             **(self.files.extra_entries if self.files is not None else {}),

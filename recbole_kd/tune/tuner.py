@@ -117,7 +117,7 @@ class _Plan:
 
 def _given_teachers(base: Config) -> list[TeacherSpec]:
     """The teachers that the user gives as files."""
-    return [spec for spec in base.teachers if spec.entry.path or spec.entry.scores]
+    return [spec for spec in base.teachers if spec.entry.path or spec.entry.files]
 
 
 def _check_teachers(base: Config, side: str) -> None:
@@ -190,8 +190,8 @@ def _ranges(space: Space) -> dict[str, str]:
 def _teacher_name(spec: TeacherSpec, split: Split) -> str:
     """The file of a given teacher, or the key of one that is trained here."""
     if spec.config is None:
-        return str(spec.entry.path or spec.entry.scores)
-    return spec.entry.path or spec.entry.scores or run_key(spec.config, split.fingerprint)
+        return str(spec.entry.path or " ".join(spec.entry.files))
+    return spec.entry.path or run_key(spec.config, split.fingerprint)
 
 
 def _run_trials(runner: TrialRunner, searcher: Searcher, record: SearchRecord, options: Options) -> None:

@@ -37,6 +37,8 @@ def test_teachers_on_the_command_line_are_never_evaluated(text, tmp_path, monkey
         {"teacher_model": ["BPR", "EASE"]},
         {"teacher_path": ["a.pth", "b.pth"]},
         {"teachers": [{"model": "BPR", "embedding_size": 5}, {"scores": "a.tsv"}]},
+        {"teachers": [{"factors": "v.npz"}]},
+        {"teachers": [{"scores": "a.tsv", "factors": "v.npz"}]},
         {"teachers": [{"path": "a.pth", "states": ["b.pth"]}]},
         {"teachers": [{"model": "BPR", "weight_decay": 0.0}, {"model": "LightGCN", "require_pow": False}]},
     ],

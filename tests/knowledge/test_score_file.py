@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recbole_kd.errors import KDError
-from recbole_kd.knowledge.score_file import read_scores
+from recbole_kd.knowledge.file_tables import read_table
+from recbole_kd.knowledge.score_file import with_ids
 
 TOKENS = (np.array(["[PAD]", "a", "b"]), np.array(["[PAD]", "x", "y"]))
 
@@ -19,7 +20,7 @@ def read(tmp_path):
             file.write_bytes(content)
         else:
             np.savez(file, **content)
-        return read_scores(file, TOKENS)[0].to_numpy().tolist()
+        return with_ids(read_table(file), TOKENS, file).to_numpy().tolist()
 
     return triples
 

@@ -141,6 +141,14 @@ class TestMKDWithAStudentThatAggregatesHistories(MethodConformance):
     student = "SimpleX"
 
 
+class TestDLLM2Rec(MethodConformance):
+    method = "DLLM2Rec"
+
+    @classmethod
+    def zero_weights(cls, settings):
+        return super().zero_weights(settings) | {"dllm2rec_ed_weight": 0.0}
+
+
 def test_every_method_is_here():
     from recbole_kd.config.schema import method_names
 
