@@ -215,9 +215,7 @@ class Experiment:
         with rank0_first():  # rank 0 stores the knowledge, the other ranks find it
             model = method_class(config.method)(config, split.train._dataset, self.knowledge)
         trainer_class = DistributedKDTrainer if process_count() > 1 else KDTrainer
-        options = replace(
-            TrainingOptions.from_config(config, on_epoch=callback), extra_entries=self._leak_entry()
-        )
+        options = replace(TrainingOptions.from_config(config, on_epoch=callback), extra_entries=self._leak_entry())
         with divided_threads(), describe_failure(f"the student {config['model']} by {config.method}"):
             run_trainer(trainer_class, config, model, split, file, options)
 
