@@ -60,4 +60,4 @@ def shorten(reason: str) -> str:
     'needs the package dgl'
     """
     match = re.search(r"because it (.+): use", reason) or re.search(r"=\w+ (needs the package \w+),", reason)
-    return (match[1] if match else reason).replace("|", "\\|")
+    return (match[1] if match else re.sub(r"^\w+_model=\w+ ", "", reason)).replace("|", "\\|")
