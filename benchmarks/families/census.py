@@ -58,6 +58,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "ConvNCF": {"embedding_size": 64},
     "NCL": {"num_clusters": 5},
 }
+MODEL_KEYS = {"embedding_size", "num_clusters", "selected_features"}
 
 
 def models() -> dict[str, str]:
@@ -84,6 +85,7 @@ def write_data(folder: Path) -> None:
 def settings(name: str, family: str, side: str, folder: Path) -> dict[str, Any]:
     """The keys of a run with the model on one side, and a usual model of its family on the other."""
     other = {"sequential": "GRU4Rec", "knowledge": "CKE"}.get(family, "BPR")
+    extra = EXTRA.get(name, {})
     student, teacher = (name, other) if side == "student" else (other, name)
     return {
         "student_model": student,
@@ -91,12 +93,13 @@ def settings(name: str, family: str, side: str, folder: Path) -> dict[str, Any]:
         "data_path": str(folder),
         "checkpoint_dir": str(folder / "saved" / f"{side}-{name}"),
         "epochs": 1,
-        "teacher": {"epochs": 1},
+        # the keys of a model itself are for one side; the others say what is read
+        "teacher": {"epochs": 1, **({key: extra[key] for key in MODEL_KEYS & set(extra)} if side == "teacher" else {})},
         "train_batch_size": 256,
         "MAX_ITEM_LIST_LENGTH": 10,
         "show_progress": False,
         "state": "ERROR",
-        **EXTRA.get(name, {}),
+        **{key: value for key, value in extra.items() if side == "student" or key not in MODEL_KEYS},
     }
 
 

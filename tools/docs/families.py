@@ -27,8 +27,8 @@ def census(name: str) -> str:
 def census_counts(name: str) -> str:
     """How many models work on each side, and how many are tried."""
     source = result(name)
-    texts = [f"{_taken(source, side)} work as {side}s" for side in SIDES]
-    return paragraph(f"Of {len(source.names())} models {' and '.join(texts)}.")
+    texts = [f"{_taken(source, side)} of {_tried(source, side)} tried work as {side}s" for side in SIDES]
+    return paragraph(f"Of the models {' and '.join(texts)}.")
 
 
 def method_families() -> str:
@@ -41,10 +41,14 @@ def _taken(source: Result, side: str) -> int:
     return sum(record["values"]["taken"] for record in source.records if record["setting"]["side"] == side)
 
 
+def _tried(source: Result, side: str) -> int:
+    return sum(record["setting"]["side"] == side for record in source.records)
+
+
 def _outcome(record: dict | None) -> str:
     """One cell of the census: ``yes``, the reason of a refusal, or FAILED with the error."""
     if record is None:
-        return ""
+        return "not tried"
     setting = record["setting"]
     if setting["outcome"] == "taken":
         return "yes"
