@@ -16,7 +16,7 @@ from recbole_kd.config.schema import check_method_name, resolve_terms
 from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFailed, is_out_of_memory, printable
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
-from recbole_kd.report import keys_table, methods_table, progress_page, recipes_table, result_table
+from recbole_kd.report import families_table, keys_table, methods_table, progress_page, recipes_table, result_table
 from recbole_kd.serving import EXPORT_USAGE, RECOMMEND_USAGE, export_argv, recommend_argv
 from recbole_kd.tune.report import trials_table
 from recbole_kd.tune.tuner import tune_argv
@@ -73,6 +73,8 @@ same command continues where it was interrupted (docs/compare.md).
   metric: ndcg@10           the one that is shown first
   part: test                or validation, to choose settings: the test part is then never evaluated
 """
+FAMILIES = """What can teach each kind of student (docs/families.md): a file of ranked lists, a model with
+scores, or one with vectors, whose inner product is the score; `any` is all of them, `-` none."""
 PAGES = {"tune": TUNE, "compare": COMPARE, "recommend": RECOMMEND_USAGE, "export": EXPORT_USAGE}
 SERVING = {"recommend": recommend_argv, "export": export_argv}
 
@@ -130,7 +132,7 @@ def _list_methods() -> str:
     broken = find_broken_plugins()
     for message in broken.values():
         logging.getLogger().warning(message)
-    return methods_table(broken)
+    return "\n".join([methods_table(broken), "", FAMILIES, "", families_table(broken)])
 
 
 def _explain(argv: list[str]) -> str:

@@ -12,6 +12,7 @@ from tabulate import tabulate
 from recbole_kd.backbone.capabilities import Capability, describe
 from recbole_kd.config.recipes import Recipe
 from recbole_kd.config.schema import describe_method, explain_keys, method_names, term_names
+from recbole_kd.method.families import STUDENTS, method_family_table
 from recbole_kd.term import get_term
 from recbole_kd.term.base import Term
 
@@ -116,6 +117,16 @@ def methods_table(broken: Collection[str] = ()) -> str:
         rows.append([name, layers, *_needs(terms), *describe_method(name)])
     headers = ["--model=", "layer", "teacher needs", "student needs", "what it does", "paper", "fidelity"]
     return tabulate(rows, headers, tablefmt="pipe")
+
+
+def families_table(broken: Collection[str] = ()) -> str:
+    """For each method the kinds of teachers that can teach each kind of student, in at most 100 columns.
+
+    Args:
+        broken: as for ``methods_table``.
+    """
+    rows = [[method, *cells] for method, cells in method_family_table(broken).items()]
+    return tabulate(rows, ["--model=", *STUDENTS], tablefmt="simple", disable_numparse=True)
 
 
 def _needs(terms: Sequence[type[Term]]) -> list[str]:

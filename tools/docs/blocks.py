@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tools.docs import accuracy, comparisons, cost, goals, inspection
+from tools.docs import accuracy, comparisons, cost, families, goals, inspection
 
 BLOCKS: dict[str, Callable[..., str]] = {
     # test and validation metrics: README.md, docs/methods.md
@@ -25,6 +25,10 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "holm": goals.holm_paragraph,
     "protocol": goals.protocol_paragraph,
     "commands": goals.commands,
+    # docs/families.md
+    "census": families.census,
+    "census_counts": families.census_counts,
+    "method_families": families.method_families,
     # docs/cost.md
     "epoch_costs": cost.epoch_costs,
     "epoch_ratios": cost.epoch_ratios,
