@@ -21,7 +21,8 @@ from recbole_kd.backbone.item_table import make_plain, plain_state
 from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
-from recbole_kd.data.split import distinct_pairs, prepare_split
+from recbole_kd.data.pairs import distinct_pairs
+from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.loader import load_knowledge
@@ -131,11 +132,14 @@ class Distiller(GeneralRecommender):
         return {name: value for term in self.terms for name, value in term.progress().items()}
 
     def __getattr__(self, name: str) -> Any:
-        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …"""
+        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …
+
+        Buffers are each module's own: RecBole counts operations in one that it registers in every module.
+        """
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "student":
+            if name == "student" or name in self.student._buffers:
                 raise
             return getattr(self.student, name)
 

@@ -1,6 +1,5 @@
 """The leak guard: a teacher that has seen a held-out pair of this run is refused."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,46 +108,6 @@ def check_same_split(config: Config, spec: TeacherSpec, teacher_split: Split, da
 def _is_plain(split: Split) -> bool:
     """Whether a split is of general or traditional models, which share their parts."""
     return type(split.train._dataset) is Dataset
-
-
-def check_snapshots(last: dict[str, Any], earlier: Sequence[dict[str, Any]], files: Sequence[str]) -> None:
-    """Refuse checkpoints of a trajectory that come from several trainings, or are not in the order of one training.
-
-    Args:
-        last: the teacher's checkpoint, as read_checkpoint gives it.
-        earlier: the checkpoints of earlier moments, likewise.
-        files: the names of all of them, the teacher's last.
-
-    Raises:
-        KDError: with the first file that does not fit.
-    """
-    for content, file in zip(earlier, files, strict=False):
-        keys = (*model_keys(last["config"]["model"]), "model", "dataset", "learning_rate", *SPLIT_KEYS)
-        different = differing_keys(keys, content["config"], last["config"])
-        if not _same_data(content, last):
-            different = ["data", *different]
-        if different:
-            raise KDError(f"the state '{file}' is of another training than '{files[-1]}': its {different[0]} differs")
-    if earlier:
-        _check_epoch_order([content.get("epoch") for content in (*earlier, last)], files)
-
-
-def _check_epoch_order(epochs: Sequence[Any], files: Sequence[str]) -> None:
-    for file, epoch in zip(files, epochs, strict=True):
-        if not isinstance(epoch, int) or isinstance(epoch, bool):
-            raise KDError(f"'{file}' does not name its epoch, so that the order of the states is unknown")
-    for index, (before, after) in enumerate(itertools.pairwise(epochs)):
-        if before >= after:
-            raise KDError(
-                "states has to list checkpoints by rising epoch, the teacher's own last, and is out of order: "
-                f"'{files[index]}' of epoch {before} comes before '{files[index + 1]}' of epoch {after}"
-            )
-
-
-def _same_data(content: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """False if both checkpoints hold the fingerprint of their training pairs, and these differ."""
-    first, second = content.get("fingerprint"), other.get("fingerprint")
-    return first == second or not (isinstance(first, Mapping) and isinstance(second, Mapping))
 
 
 def find_incompatibility(content: dict[str, Any], config: Config, data: Split) -> tuple[str | None, bool]:

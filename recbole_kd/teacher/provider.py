@@ -29,7 +29,8 @@ from recbole_kd.knowledge.loader import queries_for, store_folder
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.from_files import teacher_of_files
 from recbole_kd.teacher.leak_warnings import read_warnings, warnings_to_record
-from recbole_kd.teacher.leakage import check_same_split, check_snapshots, check_teacher
+from recbole_kd.teacher.leakage import check_same_split, check_teacher
+from recbole_kd.teacher.snapshot_checks import check_snapshots
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
 from recbole_kd.trainer.options import TrainingOptions
