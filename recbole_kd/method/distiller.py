@@ -57,8 +57,8 @@ class Distiller(GeneralRecommender):
         backbone: the adapter by which the terms read the student.
         terms: the terms, in the method's order.
         losses: the last step's losses, detached: ``base`` and one for each term.
-        own_parts: the parts of the student's own loss that count, where it is a tuple: NCL's trainer leaves one out
-            while it warms up.
+        loss_components: which parts of the student's own loss count, where it is a tuple: NCL's trainer leaves one
+            out while it warms up.
 
     Raises:
         KDError: a student or a teacher that lacks what the method's terms need.
@@ -67,7 +67,7 @@ class Distiller(GeneralRecommender):
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
     terms: Sequence[Term]
-    own_parts: slice = slice(None)
+    loss_components: slice = slice(None)
 
     def __init__(
         self, config: Config | RecBoleConfig, dataset: Dataset, knowledge: BaseKnowledge | None = None
@@ -143,7 +143,7 @@ class Distiller(GeneralRecommender):
                 raise
             return getattr(self.student, name)
 
-    def own_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
+    def student_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
         """The student's own loss for its recommendations.
 
         Args:
@@ -152,7 +152,7 @@ class Distiller(GeneralRecommender):
         """
         calculate_loss = getattr(self.student, "calculate_rs_loss", self.student.calculate_loss)  # MKR's name
         loss = calculate_loss(interaction, **kwargs)
-        return sum(loss[self.own_parts]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
+        return sum(loss[self.loss_components]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
 
     def calculate_rs_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
         """``calculate_loss``, by the name under which MKR's trainer calls it."""
@@ -167,7 +167,7 @@ class Distiller(GeneralRecommender):
         """
         step = Step(self.batch_reader.query_ids(interaction), interaction)
         with parametrize.cached(), self.backbone.view(step) as view:
-            base = self.own_loss(interaction, **kwargs)
+            base = self.student_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
                 base = sum_over_rows(base, len(interaction), self.config)
             batch = Batch(*self.batch_reader.read(interaction), view, interaction)

@@ -13,7 +13,7 @@ from recbole_kd.config.recbole_schema import model_keys
 from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.data.fingerprint import Fingerprint
 from recbole_kd.data.rows import has_times, interaction_rows
-from recbole_kd.data.shared_pairs import describe_own_leak
+from recbole_kd.data.shared_pairs import describe_repeated_pairs
 from recbole_kd.data.split import Split, prepare_split
 from recbole_kd.data.split_settings import FILTER_KEYS, PARTS, SPLIT_KEYS, differing_keys
 from recbole_kd.errors import KDError, error_sentence
@@ -151,7 +151,7 @@ def _compare_splits(
         return f"has another vocabulary: {difference}" + (f" ({keys})" if keys else ""), fits
     fault = _find_leak(teacher_split, data)
     if fault:
-        reasons = [reason for reason in (keys, describe_own_leak(config, data)) if reason]
+        reasons = [reason for reason in (keys, describe_repeated_pairs(config, data)) if reason]
         return fault + (f": {'; '.join(reasons)}" if reasons else ""), True
     if any(key in FILTER_KEYS for key in different):
         return f"was trained under another filter: {keys}", True
