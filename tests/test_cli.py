@@ -429,15 +429,15 @@ def test_the_module_ends_its_log_with_the_sentence(monkeypatch):
     assert not written()
 
 
-def test_list_names_every_method_and_the_readme_holds_it(capsys):
+def test_list_names_every_method_and_the_documentation_holds_it(capsys):
     assert main(["--list"]) == 0
     printed = capsys.readouterr().out
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    page = (Path(__file__).resolve().parent.parent / "docs/choose-a-method.md").read_text()
     for name in recbole_kd.method_names():
         row = next(line for line in printed.splitlines() if line.startswith(f"| {name} "))
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert all(cells), "a method says what it does, its paper and how sure its form is"
-        assert "| " + " | ".join(cells) + " |" in readme
+        assert "| " + " | ".join(cells) + " |" in page
 
 
 def test_explain_prints_every_key_with_its_default(capsys):
