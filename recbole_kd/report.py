@@ -33,6 +33,8 @@ def result_table(result: Mapping[str, Any]) -> str:
     warnings = [row["warning"] for _, row in _rows(result) if "warning" in row]
     if "shared_pairs" in result:
         warnings.append(result["shared_pairs"]["warning"])
+    if "warm_start" in result:
+        warnings += [result["warm_start"][name] for name in ("rows", "warning") if name in result["warm_start"]]
     return "\n".join([table, *warnings, *_advice(result)])
 
 

@@ -26,7 +26,7 @@ SMALLER = 5  # bytes of the second product quantisation
 
 def rows_of(keys: dict, folder: Path) -> list[PrecisionRow]:
     """The models of a run, and the distilled student at each precision."""
-    result = run_kd("MKD", config_dict=keys | {"checkpoint_dir": str(folder / "saved")})
+    result = run_kd("MKD", config_dict=keys)
     model = Recommender(str(result["distilled"]["checkpoint"]), keys.get("data_path"))
     rows = list(export(model, folder / "bundle", precision="int8", compare=True).rows)
     smaller = export(model, folder / "smaller", precision="pq", pq_bytes=SMALLER).rows[-1]
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data_path")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seeds", type=int, nargs="+", default=[2020])
+    parser.add_argument("--checkpoint_dir", help="a folder for the checkpoints, which are trained once")
     parser.add_argument("--result_file", required=True)
     options = parser.parse_args()
     words = [f"--dataset={options.dataset}", f"--epochs={options.epochs}"]
@@ -48,12 +49,13 @@ def main() -> None:
     torch.set_num_threads(1)
     keys = {"dataset": options.dataset, "epochs": options.epochs, "eval_step": 5, "embedding_size": 20}
     keys |= {"teacher": {"embedding_size": 200}, "show_progress": False, "state": "ERROR", "stopping_step": 4}
-    folder = {"data_path": str(Path(options.data_path).absolute())} if options.data_path else {}
+    folder: dict = {"data_path": str(Path(options.data_path).absolute())} if options.data_path else {}
     result_file, before, records = Path(options.result_file).absolute(), os.getcwd(), []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as temporary:
             os.chdir(temporary)
-            rows = rows_of(keys | folder | {"seed": seed}, Path(temporary))
+            saved = {"checkpoint_dir": options.checkpoint_dir or temporary, "resume": True, "seed": seed}
+            rows = rows_of(keys | folder | saved, Path(temporary))
             os.chdir(before)
         print(precision_table(rows), flush=True)
         records += [

@@ -35,6 +35,7 @@ from recbole_kd.term.batch import Batch, BatchReader
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 from recbole_kd.trainer.sum_reduction import sum_over_rows
+from recbole_kd.trainer.warm_start import warm_start
 
 TermClasses = Sequence[type[Term]]  # inside Distiller, type is RecBole's ModelType
 
@@ -76,6 +77,7 @@ class Distiller(GeneralRecommender):
         super().__init__(config, dataset)
         self.config = config
         self.student = build_model(config, dataset)
+        warm_start(self.student, config, dataset)
         with preserve_rng():
             backbone = backbone_of(self.student, training_queries(config, dataset))
             self.backbone = check_student_capabilities(config, backbone)

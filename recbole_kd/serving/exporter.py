@@ -90,7 +90,12 @@ def _write(folder: Path, recommender: Recommender, tables: Tables | None, option
 
 
 def _check_model(recommender: Recommender, tables: Tables | None, options: ExportOptions) -> None:
-    """Refuse a format that the model does not have. Raises KDError, with the reason and what works."""
+    """Refuse a model with random rows, and a format that it does not have. Raises KDError, with what works."""
+    if recommender.config["new_rows"]:
+        raise KDError(
+            f"the dataset has users or items that came after the training of '{recommender.model_file}': train again "
+            "with --init_from, or name the folder of the data of the training with --data_path"
+        )
     if tables is not None:
         return
     refuse_untraceable(recommender)
@@ -151,7 +156,8 @@ def _other_precisions(
             rows.append(row)
             continue
         with tempfile.TemporaryDirectory() as folder:
-            other = replace(options, precision=precision)
+            pq_bytes = options.pq_bytes if precision == "pq" else None
+            other = replace(options, precision=precision, pq_bytes=pq_bytes)
             rows.append(_write_precision(Path(folder), recommender, tables, other)[0])
     return tuple(rows)
 
