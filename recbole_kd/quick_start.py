@@ -17,7 +17,8 @@ from recbole_kd.config.model_names import is_known_model
 from recbole_kd.data.changed_data import note_changed_data
 from recbole_kd.data.eval_mask import mask_training
 from recbole_kd.data.fingerprint import sha256_of
-from recbole_kd.data.split import NO_PATH, distinct_pairs, read_tokens, require_part
+from recbole_kd.data.pairs import distinct_pairs, read_tokens
+from recbole_kd.data.split import NO_PATH, require_part
 from recbole_kd.distributed.launcher import launch_processes, process_layout, started_by_torchrun
 from recbole_kd.distributed.process_group import ProcessInfo, broadcast_object, join_group
 from recbole_kd.errors import KDError

@@ -513,7 +513,7 @@ def test_too_little_memory_while_preparing_is_a_failed_run(error, capsys, monkey
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("recbole_kd.data.split.create_dataset", fail)
+    monkeypatch.setattr("recbole_kd.data.built_dataset.create_dataset", fail)
     assert main(command()) == 1
     assert "too little memory" in capsys.readouterr().err
 

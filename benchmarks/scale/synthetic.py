@@ -43,6 +43,7 @@ class Factors(nn.Module):
     """Two tables of random factors, as far as a backbone looks at a RecBole model."""
 
     device = torch.device("cpu")
+    USER_ID = "user_id"
 
     def __init__(self, users, items, width, seed):
         super().__init__()

@@ -7,7 +7,8 @@ from typing import Any
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 
-from recbole_kd.data.split import distinct_pairs, make_fingerprint, read_tokens
+from recbole_kd.data.pairs import distinct_pairs, read_tokens
+from recbole_kd.data.split import make_fingerprint
 from recbole_kd.data.split_settings import PARTS
 from recbole_kd.errors import KDError
 

@@ -80,7 +80,7 @@ def remedy(config: Config) -> str:
     return "the data hold them more than once: rm_dup_inter: first keeps one row of each pair"
 
 
-def describe_own_leak(config: Config, split: Split) -> str | None:
+def describe_repeated_pairs(config: Config, split: Split) -> str | None:
     """Why a teacher of a run's own split has seen held-out pairs; None if the parts share no pair."""
     shared = shared_pairs(config, split)
     if shared is None:

@@ -1,96 +1,32 @@
 """RecBole's split of a dataset, and the pairs in its parts."""
 
-import copy
-import importlib
 import os
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
-from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader import AbstractDataLoader
-from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.data.dataset import Dataset
 from recbole.utils import ModelType, init_seed
 
 from recbole_kd.data.atomic_files import check_headers
+from recbole_kd.data.built_dataset import BuiltDataset, read_loaders, reading_of, uses_plain_dataset
 from recbole_kd.data.eval_mask import mask_training
 from recbole_kd.data.file_numbers import find_wrong_number
 from recbole_kd.data.fingerprint import Fingerprint, sha256_of
+from recbole_kd.data.pairs import distinct_pairs, hash_training, read_tokens
 from recbole_kd.data.split_settings import (
     PARTS,
-    READING_KEYS,
-    SPLIT_KEYS,
     check_columns,
     check_split_settings,
-    differing_keys,
 )
 from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
 
 NO_PATH = os.path.join(os.devnull, "none")
 PLAIN_MODEL_TYPES = (ModelType.GENERAL, ModelType.CONTEXT, ModelType.TRADITIONAL, ModelType.DECISIONTREE)
-
-
-@dataclass(frozen=True)
-class _BuiltDataset:
-    """A dataset that was read, filtered and divided, before any loader has sorted it or drawn from it.
-
-    Attributes:
-        settings: the values of the keys that decide what is read and how it is divided, when that was done.
-        dataset: RecBole's Dataset of all interactions.
-        subsets: its training, validation and test Datasets.
-        random_states: the global generators of Python, numpy and torch (CPU) right after the division.
-    """
-
-    settings: dict[str, Any]
-    dataset: Dataset
-    subsets: Sequence[Dataset]
-    random_states: tuple[Any, Any, torch.Tensor]
-
-    @classmethod
-    def read(cls, config: Config) -> "_BuiltDataset":
-        """Read, filter and divide the dataset of a config, whose seed was set just before."""
-        settings = copy.deepcopy({key: config[key] for key in (*SPLIT_KEYS, *READING_KEYS)})
-        dataset = create_dataset(config)
-        check_columns(config, dataset)
-        subsets = dataset.build()
-        return cls(settings, dataset, subsets, (random.getstate(), np.random.get_state(), torch.get_rng_state()))
-
-    def fits(self, config: Config) -> bool:
-        """Whether reading the dataset under ``config`` would give this very dataset and division."""
-        if type(self.dataset) is not Dataset or not _uses_plain_dataset(config):
-            return False
-        if config["save_dataset"] or config["dataset_save_path"]:  # reading has a side effect or another source
-            return False
-        return not differing_keys(tuple(self.settings), self.settings, config)
-
-    def restore_random_states(self) -> None:
-        """Set the global generators to where reading and dividing left them."""
-        init_seed(self.settings["seed"], self.settings["reproducibility"])  # the GPU's too
-        python, numpy, torch_state = self.random_states
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(torch_state)
-
-    def make_loaders(self, config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ...]]:
-        """A copy of the dataset, and RecBole's own loaders over copies of its subsets.
-
-        Loaders sort their subset in place and add fields to it, so each set of loaders has its own copies.
-        """
-        # the vocabulary is copied table by table: its strings cannot change, and copying them would be slow
-        vocabulary = (self.dataset.field2token_id, self.dataset.field2id_token)
-        memo = {id(table): table.copy() for tables in vocabulary for table in tables.values()}
-        memo[id(self.dataset.config)] = config
-        dataset, subsets = copy.deepcopy((self.dataset, self.subsets), memo)
-        dataset.build = lambda: subsets  # for RecBole's data_preparation, which divides the dataset otherwise
-        try:
-            return dataset, data_preparation(config, dataset)
-        finally:
-            del dataset.build
 
 
 @dataclass(frozen=True)
@@ -114,7 +50,7 @@ class Split:
     pairs: dict[str, np.ndarray]
     tokens: tuple[np.ndarray, ...]
     fingerprint: Fingerprint
-    _built: _BuiltDataset | None = field(default=None, repr=False, compare=False)
+    _built: BuiltDataset | None = field(default=None, repr=False, compare=False)
     _training_datasets: dict[str, Dataset] = field(default_factory=dict, repr=False, compare=False)
 
     def training_dataset(self, config: Config) -> Dataset:
@@ -126,8 +62,8 @@ class Split:
         Raises:
             KDError: as ``prepare_split``.
         """
-        key = _reading_of(config)
-        if key == _reading_of(self.dataset.config):
+        key = reading_of(config)
+        if key == reading_of(self.dataset.config):
             return self.train._dataset
         if key not in self._training_datasets:
             self._training_datasets[key] = self.fresh(config).train._dataset
@@ -194,8 +130,8 @@ def prepare_split(config: Config) -> Split:
         check_split_settings(config)
         check_headers(config)
         with _without_saved_data(config):
-            built = _BuiltDataset.read(config) if _uses_plain_dataset(config) else None
-            dataset, loaders = built.make_loaders(config) if built is not None else _read_loaders(config)
+            built = BuiltDataset.read(config) if uses_plain_dataset(config) else None
+            dataset, loaders = built.make_loaders(config) if built is not None else read_loaders(config)
     train, valid, test = loaders
     pairs = {name: distinct_pairs(loader._dataset) for name, loader in zip(PARTS, loaders, strict=True)}
     if not len(pairs["train"]):
@@ -214,23 +150,8 @@ def make_fingerprint(tokens: Sequence[np.ndarray], pairs: Mapping[str, np.ndarra
         pairs: for each of ``PARTS`` its distinct pairs.
         train: the training Dataset, whose repeated rows count.
     """
-    train_hash = _hash_training(train, pairs["train"])
+    train_hash = hash_training(train, pairs["train"])
     return Fingerprint(sha256_of(*tokens), train_hash, sha256_of(pairs["valid"]), sha256_of(pairs["test"]))
-
-
-def _read_loaders(config: Config) -> tuple[Dataset, tuple[AbstractDataLoader, ...]]:
-    """RecBole's dataset and loaders without copies: those of sequences and of knowledge graphs take much memory."""
-    dataset = create_dataset(config)
-    check_columns(config, dataset)
-    return dataset, data_preparation(config, dataset)
-
-
-def _hash_training(dataset: Dataset, pairs: np.ndarray) -> str:
-    """The hash of the training part; of sequences also the order of its rows and the lengths of their histories."""
-    if isinstance(dataset, SequentialDataset):
-        return sha256_of(_pair_ids(dataset), dataset.inter_feat[dataset.item_list_length_field].numpy())
-    repeated = _repeated_pairs(dataset)  # a pair that the data hold twice is trained on twice
-    return sha256_of(pairs, repeated) if repeated.size else sha256_of(pairs)
 
 
 def _mask_test(config: Config, loaders: Sequence[AbstractDataLoader], pairs: dict[str, np.ndarray]) -> None:
@@ -274,31 +195,6 @@ def _without_saved_data(config: Config) -> Iterator[None]:
         config.final_config_dict.update(named)
 
 
-def _uses_plain_dataset(config: Config) -> bool:
-    """Whether RecBole reads a model's data as its plain Dataset; ``create_dataset`` decides by the same names."""
-    return config["MODEL_TYPE"] in PLAIN_MODEL_TYPES and not _has_dataset_class(config)
-
-
-def _has_dataset_class(config: Config) -> bool:
-    """Whether RecBole has a class of datasets for this very model."""
-    return hasattr(importlib.import_module("recbole.data.dataset"), f"{config['model']}Dataset")
-
-
-def _reading_of(config: Config) -> str:
-    """What decides how a model reads its data: its kind of dataset, and the keys that say what is in the rows."""
-    kinds = {ModelType.SEQUENTIAL: "sequences", ModelType.KNOWLEDGE: "knowledge graph"}
-    kind = f"{config['model']}Dataset" if _has_dataset_class(config) else kinds.get(config["MODEL_TYPE"], "pairs")
-    keys = {key: str(config[key]) for key in (*SPLIT_KEYS, *READING_KEYS) if key != "eval_args"}
-    return repr([kind, sorted(keys.items())])
-
-
-def read_tokens(dataset: Dataset) -> tuple[np.ndarray, ...]:
-    """Users' and items' tokens by id, two arrays of strings."""
-    return tuple(
-        np.asarray(dataset.field2id_token[name]).astype(str) for name in (dataset.uid_field, dataset.iid_field)
-    )
-
-
 def require_part(config: Config, data: Split, part: str, purpose: str) -> None:
     """Refuse a split that leaves one of its parts empty.
 
@@ -313,21 +209,3 @@ def require_part(config: Config, data: Split, part: str, purpose: str) -> None:
     """
     if not len(data.pairs[part]):
         raise KDError(f"eval_args={config['eval_args']!r} leaves no {part} pair to {purpose}: keep some")
-
-
-def distinct_pairs(dataset: Dataset) -> np.ndarray:
-    """The distinct pairs of a RecBole dataset as user * n_items + item, sorted, int64."""
-    return np.unique(_pair_ids(dataset))
-
-
-def _repeated_pairs(dataset: Dataset) -> np.ndarray:
-    """The pairs that occur more than once, and how often, int64, shape [2, c]."""
-    pairs, counts = np.unique(_pair_ids(dataset), return_counts=True)
-    return np.stack([pairs[counts > 1], counts[counts > 1]])
-
-
-def _pair_ids(dataset: Dataset) -> np.ndarray:
-    users, items = (
-        dataset.inter_feat[name].numpy().astype(np.int64) for name in (dataset.uid_field, dataset.iid_field)
-    )
-    return users * dataset.item_num + items

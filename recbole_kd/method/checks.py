@@ -25,7 +25,7 @@ from recbole_kd.method.unsupported import (
 )
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
-from recbole_kd.trainer.own_trainer import is_resumable, needs_pretraining, own_trainer
+from recbole_kd.trainer.recbole_trainer import is_resumable, needs_pretraining, recbole_trainer
 
 STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
 
@@ -72,9 +72,10 @@ def check_settings(config: Config) -> None:
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:
     """Refuse to sum the loss of a model that RecBole's own Trainer does not train: no other one asks us for it."""
-    if config["kd_reduction"] == "sum" and own_trainer(config) is not Trainer:
+    if config["kd_reduction"] == "sum" and recbole_trainer(config) is not Trainer:
         raise KDError(
-            f"kd_reduction=sum has no effect on {config['model']}, which has a trainer of its own: leave it out"
+            f"kd_reduction=sum has no effect on {config['model']}, which is trained by "
+            f"{recbole_trainer(config).__name__}: leave it out"
         )
 
 
@@ -87,7 +88,7 @@ def _check_student(config: Config) -> None:
             "train_stage=finetune and pre_model_path to the checkpoint of its pre-training"
         )
     if not is_resumable(config):
-        raise _student_refusal(name, f"is trained by a {own_trainer(config).__name__}")
+        raise _student_refusal(name, f"is trained by a {recbole_trainer(config).__name__}")
     _check_order("student", config)
     _check_negatives(config)
 
@@ -123,9 +124,9 @@ def check_distributable(config: Config) -> None:
     """Refuse several processes for a term whose loss cannot be computed in parts, and for a student with a trainer of
     its own. Raises KDError.
     """
-    if own_trainer(config) is not Trainer:
+    if recbole_trainer(config) is not Trainer:
         raise KDError(
-            f"{config['model']} has a trainer of its own, {own_trainer(config).__name__}, which works in one process: "
+            f"{config['model']} is trained by {recbole_trainer(config).__name__}, which works in one process: "
             "leave nproc and world_size out"
         )
     for name in method_terms(config):

@@ -21,7 +21,8 @@ from recbole_kd.backbone.item_table import make_plain, plain_state
 from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
-from recbole_kd.data.split import distinct_pairs, prepare_split
+from recbole_kd.data.pairs import distinct_pairs
+from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.loader import load_knowledge
@@ -57,8 +58,8 @@ class Distiller(GeneralRecommender):
         backbone: the adapter by which the terms read the student.
         terms: the terms, in the method's order.
         losses: the last step's losses, detached: ``base`` and one for each term.
-        own_parts: the parts of the student's own loss that count, where it is a tuple: NCL's trainer leaves one out
-            while it warms up.
+        loss_components: which parts of the student's own loss count, where it is a tuple: NCL's trainer leaves one
+            out while it warms up.
 
     Raises:
         KDError: a student or a teacher that lacks what the method's terms need.
@@ -67,7 +68,7 @@ class Distiller(GeneralRecommender):
     type = ModelType.GENERAL
     input_type = InputType.PAIRWISE
     terms: Sequence[Term]
-    own_parts: slice = slice(None)
+    loss_components: slice = slice(None)
 
     def __init__(
         self, config: Config | RecBoleConfig, dataset: Dataset, knowledge: BaseKnowledge | None = None
@@ -133,15 +134,18 @@ class Distiller(GeneralRecommender):
         return {name: value for term in self.terms for name, value in term.progress().items()}
 
     def __getattr__(self, name: str) -> Any:
-        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …"""
+        """What a trainer asks a student for: KGAT's ``calculate_kg_loss``, RecVAE's ``encoder``, …
+
+        Buffers are each module's own: RecBole counts operations in one that it registers in every module.
+        """
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "student":
+            if name == "student" or name in self.student._buffers:
                 raise
             return getattr(self.student, name)
 
-    def own_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
+    def student_loss(self, interaction: Interaction, **kwargs: Any) -> torch.Tensor:
         """The student's own loss for its recommendations.
 
         Args:
@@ -150,7 +154,7 @@ class Distiller(GeneralRecommender):
         """
         calculate_loss = getattr(self.student, "calculate_rs_loss", self.student.calculate_loss)  # MKR's name
         loss = calculate_loss(interaction, **kwargs)
-        return sum(loss[self.own_parts]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
+        return sum(loss[self.loss_components]) if isinstance(loss, tuple) else loss  # type: ignore[return-value]
 
     def calculate_rs_loss(self, interaction: Interaction) -> tuple[torch.Tensor, ...]:
         """``calculate_loss``, by the name under which MKR's trainer calls it."""
@@ -165,7 +169,7 @@ class Distiller(GeneralRecommender):
         """
         step = Step(self.batch_reader.query_ids(interaction), interaction)
         with parametrize.cached(), self.backbone.view(step) as view:
-            base = self.own_loss(interaction, **kwargs)
+            base = self.student_loss(interaction, **kwargs)
             if self.config["kd_reduction"] == "sum":
                 base = sum_over_rows(base, len(interaction), self.config)
             batch = Batch(*self.batch_reader.read(interaction), view, interaction)

@@ -29,11 +29,12 @@ from recbole_kd.knowledge.loader import queries_for, store_folder
 from recbole_kd.knowledge.store import given_trajectory_name, read_arrays, store_name, trajectory_name
 from recbole_kd.teacher.from_files import teacher_of_files
 from recbole_kd.teacher.leak_warnings import read_warnings, warnings_to_record
-from recbole_kd.teacher.leakage import check_same_split, check_snapshots, check_teacher
+from recbole_kd.teacher.leakage import check_same_split, check_teacher
+from recbole_kd.teacher.snapshot_checks import check_snapshots
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.model_builder import load_weights, missing_package
 from recbole_kd.trainer.options import TrainingOptions
-from recbole_kd.trainer.own_trainer import is_resumable
+from recbole_kd.trainer.recbole_trainer import is_resumable
 from recbole_kd.trainer.rng import preserve_rng
 from recbole_kd.trainer.snapshots import Snapshots, choose_epochs
 from recbole_kd.trainer.training import (
@@ -165,8 +166,8 @@ def _knowledge_name(config: RecBoleConfig, data: Split, content: Mapping[str, An
     name = store_name(content, data.fingerprint.train)
     if not is_sequential(config):
         return name
-    asked_for = "rows" if is_sequential(data.train._dataset.config) else "latest sequences"
-    text = f"{name} {asked_for} {config['MAX_ITEM_LIST_LENGTH']}"
+    requested = "rows" if is_sequential(data.train._dataset.config) else "latest sequences"
+    text = f"{name} {requested} {config['MAX_ITEM_LIST_LENGTH']}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -111,6 +111,6 @@ class DLLM2Rec(Term):
         if self.knowledge.has_distances:
             distances = self.knowledge.distances_of(queries, k)
         if self.key("gamma_consistency"):
-            own = self.knowledge.top_unseen_of(student, queries, k).ids
-            common = (top.ids[:, :, None] == own[:, None, :]).any(2)
+            student_top = self.knowledge.top_unseen_of(student, queries, k).ids
+            common = (top.ids[:, :, None] == student_top[:, None, :]).any(2)
         return list_weights(top.ids > 0, distances, common, self.gammas, self.key("lambda"))

@@ -28,7 +28,7 @@ from recbole_kd.testing.run import ConformanceRun
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_seeded_model, load_weights
 from recbole_kd.trainer.options import TrainingFiles
-from recbole_kd.trainer.own_trainer import over_own_trainer
+from recbole_kd.trainer.recbole_trainer import over_recbole_trainer
 
 Settings = dict[str, Any]
 
@@ -230,7 +230,7 @@ class MethodConformance:
         def trainer(kind: type[KDTrainer]) -> tuple[KDTrainer, Any]:
             data = run.data.fresh(run.student_config)
             files = TrainingFiles(workdir / "cut.pth", workdir / "cut.resume", resume_interval=0)
-            return over_own_trainer(kind, run.config)(run.config, run.new_model(data), files), data
+            return over_recbole_trainer(kind, run.config)(run.config, run.new_model(data), files), data
 
         first, data = trainer(InterruptedTrainer)
         with pytest.raises(Interrupted):

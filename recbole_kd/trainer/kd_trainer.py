@@ -10,16 +10,16 @@ from recbole.utils import get_local_time, set_color
 
 from recbole_kd.errors import KDError
 from recbole_kd.trainer.options import TrainingFiles
-from recbole_kd.trainer.own_trainer import over_own_trainer
 from recbole_kd.trainer.phases import PhaseLosses, PhaseTrainer, merge_phases
+from recbole_kd.trainer.recbole_trainer import over_recbole_trainer
 from recbole_kd.trainer.resumable import ResumableTrainer
 
 
 class KDTrainer(ResumableTrainer, PhaseTrainer):
     """Trains a Distiller. The training loop is RecBole's ``fit``; this class overrides its hooks only.
 
-    For a student that has a trainer of its own, such as CKE or RecVAE, the object is of a class derived from this one
-    and from that trainer.
+    For a student that has a special trainer in RecBole, such as CKE or RecVAE, the object is of a class derived from
+    this one and from that trainer.
 
     Args:
         config: RecBole's Config or ours. The Config of the model is used in its place: where RecBole constructs the
@@ -38,7 +38,7 @@ class KDTrainer(ResumableTrainer, PhaseTrainer):
 
     def __new__(cls, config: RecBoleConfig, model: Any, files: TrainingFiles | None = None) -> "KDTrainer":
         """An object of the class over the student's own trainer. RecBole finds a trainer by the method alone."""
-        return super().__new__(over_own_trainer(cls, model.config))
+        return super().__new__(over_recbole_trainer(cls, model.config))
 
     def __init__(self, config: RecBoleConfig, model: Any, files: TrainingFiles | None = None) -> None:
         super().__init__(model.config, model, files)
@@ -62,8 +62,8 @@ class KDTrainer(ResumableTrainer, PhaseTrainer):
         others = _without(self.model.parameters(), student_parameters)
         if not others:
             return super()._build_optimizer(**kwargs)
-        own = list(kwargs.pop("params", student_parameters))
-        groups = [{"params": own}, {"params": others, **self._fused()}]
+        trained = list(kwargs.pop("params", student_parameters))
+        groups = [{"params": trained}, {"params": others, **self._fused()}]
         return super()._build_optimizer(params=groups, **kwargs)
 
     def _fused(self) -> dict[str, bool]:

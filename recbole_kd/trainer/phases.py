@@ -105,5 +105,5 @@ class NCLPhases(NCLTrainer):
         self, train_data: Any, epoch_idx: int, loss_func: Callable | None = None, show_progress: bool = False
     ) -> Any:
         """RecBole's epoch. Overridden for the parts of the loss that count in it."""
-        self.model.own_parts = slice(-1) if epoch_idx < self.config["warm_up_step"] else slice(None)
+        self.model.loss_components = slice(-1) if epoch_idx < self.config["warm_up_step"] else slice(None)
         return super(NCLTrainer, self)._train_epoch(train_data, epoch_idx, loss_func, show_progress)

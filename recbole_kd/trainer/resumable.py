@@ -38,8 +38,8 @@ from recbole_kd.trainer.sum_reduction import sum_over_rows
 class ResumableTrainer(Trainer):
     """RecBole's Trainer, with resume points and with checkpoints that are written whole or not at all.
 
-    The training loop is RecBole's ``fit``; this class overrides its hooks only. ``over_own_trainer`` puts it over the
-    trainer that a model has of its own.
+    The training loop is RecBole's ``fit``; this class overrides its hooks only. ``over_recbole_trainer`` puts it over
+    the special trainer of a model.
 
     Args:
         config: RecBole's Config or ours.

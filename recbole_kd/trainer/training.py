@@ -29,7 +29,7 @@ from recbole_kd.io import atomic_write, read_json, torch_bytes
 from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
-from recbole_kd.trainer.own_trainer import is_resumable, over_own_trainer, own_trainer
+from recbole_kd.trainer.recbole_trainer import is_resumable, over_recbole_trainer, recbole_trainer
 from recbole_kd.trainer.resumable import ResumableTrainer
 from recbole_kd.trainer.warm_start import warm_start
 
@@ -74,7 +74,7 @@ def train(
     model = build_seeded_model(config, split.train._dataset)
     warm_start(model, config, split.train._dataset)
     # any other special trainer may do more between epochs than a resume point holds
-    trainer_class = over_own_trainer(ResumableTrainer, config) if is_resumable(config) else own_trainer(config)
+    trainer_class = over_recbole_trainer(ResumableTrainer, config) if is_resumable(config) else recbole_trainer(config)
     run_trainer(trainer_class, config, model, split, file, options)
 
 

@@ -14,7 +14,7 @@ from tests.compare.helpers import refused
     ("changed", "words"),
     [
         ({"alone": {"eval_args": {"split": {"RS": [6, 2, 2]}}}}, ["student alone", "another split"]),
-        ({"keys": {"teacher_model": "EASE"}, "methods": ["DE"]}, ["toy, DE", "factors", "EASE"]),
+        ({"keys": {"teacher_model": "EASE"}, "methods": ["DE"]}, ["toy, DE", "query and item vectors", "EASE"]),
     ],
 )
 def test_a_plan_that_does_not_fit_its_data_is_refused_in_one_sentence(changed, words, content, workdir, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_kd.config.configurator import plain_config
-from recbole_kd.data import split as split_module
+from recbole_kd.data import built_dataset
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
@@ -79,6 +79,6 @@ def test_too_little_memory_is_no_fault_of_the_data(split, monkeypatch, error):
     def fail(config):
         raise error
 
-    monkeypatch.setattr(split_module, "create_dataset", fail)
+    monkeypatch.setattr(built_dataset, "create_dataset", fail)
     with pytest.raises(type(error), match="allocate"):
         split()

@@ -12,7 +12,7 @@ from recbole.config import Config
 from recbole.data.dataset import Dataset
 
 from recbole_kd.config.configurator import plain_config
-from recbole_kd.data import split as split_module
+from recbole_kd.data import built_dataset
 from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.experiment import make_config
@@ -87,8 +87,8 @@ def epoch_of(split):
 def counted(monkeypatch):
     """How many datasets were read, one entry each."""
     reads = []
-    create = split_module.create_dataset
-    monkeypatch.setattr(split_module, "create_dataset", lambda config: reads.append(1) or create(config))
+    create = built_dataset.create_dataset
+    monkeypatch.setattr(built_dataset, "create_dataset", lambda config: reads.append(1) or create(config))
     return reads
 
 

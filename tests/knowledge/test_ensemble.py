@@ -442,7 +442,7 @@ def test_of_items_in_training_the_files_order_comes_first(ranks):
         ({"more": ["u1\ti1\tmany"]}, ["cannot be read", "many"]),
         ({"k": 12}, ["fewer than 40", "60 of 60 users"]),
         ({"head": "a\tb\tc"}, ["score or rank", "'c'"]),
-        ({"head": "a\tscore"}, ["Expected 2 fields in line 2, saw 3"]),
+        ({"head": "a\tscore"}, ["header of three columns", "'a', 'score'"]),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(ranks, change, words):

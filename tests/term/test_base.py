@@ -8,6 +8,7 @@ from recbole_kd.term import get_term
 from recbole_kd.term.batch import Batch
 from recbole_kd.testing.toy import ROWS, World
 from tests.term.test_bd import World as BDWorld
+from tests.term.test_dllm2rec import KEYS as DLLM2REC_KEYS
 from tests.term.test_feature_terms import KEYS as FEATURE_KEYS
 from tests.term.test_hetcomp import KEYS as HETCOMP_KEYS
 from tests.term.test_hetcomp import Several
@@ -15,7 +16,16 @@ from tests.term.test_mkd_terms import KEYS as MKD_KEYS
 from tests.term.test_pointwise_terms import KEYS as POINTWISE_KEYS
 from tests.term.test_ranking_terms import KEYS as RANKING_KEYS
 
-KEYS = FEATURE_KEYS | HETCOMP_KEYS | MKD_KEYS | POINTWISE_KEYS | RANKING_KEYS | BDWorld.common | {"kd_rows": 3}
+KEYS = (
+    DLLM2REC_KEYS
+    | FEATURE_KEYS
+    | HETCOMP_KEYS
+    | MKD_KEYS
+    | POINTWISE_KEYS
+    | RANKING_KEYS
+    | BDWorld.common
+    | {"kd_rows": 3}
+)
 TERMS = sorted({term for method in method_names() for term in term_names(method)})
 
 

@@ -12,7 +12,7 @@ from recbole_kd.method.distiller import Distiller
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.options import TrainingFiles
-from recbole_kd.trainer.own_trainer import over_own_trainer
+from recbole_kd.trainer.recbole_trainer import over_recbole_trainer
 
 WIDTHS = {"embedding_size": 4, "kg_embedding_size": 4}
 VAE = {"hidden_dimension": 8, "latent_dimension": 4, "train_batch_size": 8}
@@ -57,7 +57,7 @@ class StubDistiller(Distiller):
     def calculate_loss(self, interaction, **kwargs):
         (term,) = self.terms
         pull = term.value.square().sum() + next(self.student.parameters()).square().sum()
-        losses = {"base": self.own_loss(interaction, **kwargs), "Pull": term.weight * pull}
+        losses = {"base": self.student_loss(interaction, **kwargs), "Pull": term.weight * pull}
         self.losses = {name: loss.detach() for name, loss in losses.items()}
         return tuple(losses.values())
 
@@ -74,7 +74,7 @@ def trainer_of(kind, config, file, weight=0.0, resume_point=None):
     is_kd = issubclass(kind, KDTrainer)
     model = StubDistiller(config, dataset, weight) if is_kd else build_model(config, dataset)
     files = TrainingFiles(file, resume_point, resume_interval=0)
-    return (kind if is_kd else over_own_trainer(kind, config))(config, model, files), data
+    return (kind if is_kd else over_recbole_trainer(kind, config))(config, model, files), data
 
 
 def interrupted(kind):

@@ -20,8 +20,8 @@ from recbole_kd.testing import same_weights
 from recbole_kd.trainer.kd_trainer import KDTrainer
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.options import TrainingOptions
-from recbole_kd.trainer.own_trainer import is_resumable, over_own_trainer, own_trainer
 from recbole_kd.trainer.phases import PhaseTrainer
+from recbole_kd.trainer.recbole_trainer import is_resumable, over_recbole_trainer, recbole_trainer
 from recbole_kd.trainer.resumable import ResumableTrainer
 from recbole_kd.trainer.snapshots import Snapshots
 from recbole_kd.trainer.training import read_done_marker, train
@@ -31,10 +31,10 @@ from tests.trainer.special_trainers import MODELS, OWN, config_of, interrupted, 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_class_is_ours_over_the_models_own(name, kg_settings):
     config = config_of(name, kg_settings)
-    assert own_trainer(config) is OWN[name] and is_resumable(config)
+    assert recbole_trainer(config) is OWN[name] and is_resumable(config)
     for ours in (ResumableTrainer, KDTrainer):
-        kind = over_own_trainer(ours, config)
-        assert issubclass(kind, ours) and issubclass(kind, OWN[name]) and kind is over_own_trainer(ours, config)
+        kind = over_recbole_trainer(ours, config)
+        assert issubclass(kind, ours) and issubclass(kind, OWN[name]) and kind is over_recbole_trainer(ours, config)
     order = [entry for entry in kind.__mro__ if entry in (KDTrainer, ResumableTrainer, OWN[name], PhaseTrainer)]
     if name != "BPR":
         assert order == [KDTrainer, ResumableTrainer, OWN[name], PhaseTrainer]
@@ -102,7 +102,7 @@ def test_constant_indices_are_not_stored(kg_settings, workdir):
     assert not {"all_hs", "all_ts", "A_in"} & set(stored)
 
 
-def test_a_model_with_its_own_trainer_is_resumed_and_leaves_snapshots(kg_settings, workdir):
+def test_a_model_with_its_recbole_trainer_is_resumed_and_leaves_snapshots(kg_settings, workdir):
     config = config_of("RecVAE", kg_settings)
     train(config, workdir / "x.pth", options=TrainingOptions(snapshots=Snapshots(workdir / "x.pth", 2)))
     marker = read_done_marker(workdir / "x.pth")
@@ -114,7 +114,7 @@ def test_a_model_with_its_own_trainer_is_resumed_and_leaves_snapshots(kg_setting
 def test_stages_before_the_last_one_are_not_resumable_and_no_students(kg_settings, workdir):
     for name, own in (("S3Rec", S3RecTrainer), ("RaCT", RaCTTrainer)):
         config = {"MODEL_TYPE": None, "model": name, "train_stage": "finetune"}
-        assert issubclass(over_own_trainer(KDTrainer, config), own) and is_resumable(config)
+        assert issubclass(over_recbole_trainer(KDTrainer, config), own) and is_resumable(config)
         assert not is_resumable({**config, "train_stage": "pretrain"})
     keys = {"student_model": "RaCT", "teacher_model": "BPR", "dataset": "kg"}
     sentence = (
@@ -127,5 +127,5 @@ def test_stages_before_the_last_one_are_not_resumable_and_no_students(kg_setting
 
 def test_several_processes_are_refused_for_a_special_trainer():
     config = {"MODEL_TYPE": None, "model": "RecVAE"}
-    with pytest.raises(KDError, match=r"RecVAE has a trainer of its own, RecVAETrainer, .* leave nproc and world_size"):
+    with pytest.raises(KDError, match=r"RecVAE is trained by RecVAETrainer, .* leave nproc and world_size"):
         check_distributable(config)
