@@ -3,8 +3,9 @@
     python -m benchmarks.serving.large_tables --result_file=benchmarks/serving/results/large-tables.json
 
 The tables are full: vectors of 1,500,000 users and 100,000 items of width 20, and 30 seen items for each user. With
---ranked=100000 so many of the users, evenly spaced, are ranked, and the time for all is extrapolated from them. The lists go
-to a .parquet or .csv file as those of recommend --all --output= do. What RecBole takes to read a dataset is not in it.
+--ranked=100000 so many of the users, evenly spaced, are ranked, and the time for all is extrapolated from them. The
+lists go to a .parquet or .csv file as those of recommend --all --output= do. What RecBole takes to read a dataset is
+not in it.
 """
 
 import argparse
