@@ -61,6 +61,7 @@ def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if "student_alone" in result:
         yield "student alone", result["student_alone"]
     yield f"distilled ({result['distilled']['method']})", result["distilled"]
+    yield from ((f"its first {row['width']} coordinates", row) for row in result.get("widths", []))
 
 
 def _cells(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher
 from recbole_kd.evaluation.versions import versions
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import queries_for
+from recbole_kd.trainer.narrow import narrow_students
 from recbole_kd.trainer.training import read_done_marker
 
 TrainedModel = tuple[RecBoleConfig, Any, str]
@@ -61,6 +62,7 @@ class RunResult(TypedDict, total=False):
         with_neighbours: the ranking of one teacher with its item neighbours, where ``neighbour_weight`` is set.
         student_alone: the student trained without a teacher; missing where ``baseline`` is off.
         distilled: the distilled student.
+        widths: the students of the other widths of ``kd_widths``, each with its ``width``; missing without them.
         recovered_share: by test metric, the share of the distance from the student alone to the teacher (or to the
             ensemble) that the distilled student covers; None where the teacher is not better. Missing where
             ``baseline`` is off, and where a teacher cannot be measured.
@@ -79,6 +81,7 @@ class RunResult(TypedDict, total=False):
     with_neighbours: ModelRow
     student_alone: ModelRow
     distilled: ModelRow
+    widths: list[dict[str, Any]]
     recovered_share: dict[str, float | None]
     neighbours_worth: NeighbourAdvice
     shared_pairs: SharedPairs
@@ -150,6 +153,8 @@ def build_result(
     student = plain_config(config)
     models = _teacher_models(student, split, teachers, knowledge)
     models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
+    widths = narrow_students(student, split.train._dataset, distilled[2], config["kd_widths"] or ())
+    models |= {f"width {width}": model for width, model in widths.items()}
     rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [
         _teacher_row(teacher, rows.pop(index, _unmeasured_row(teacher.file))) for index, teacher in enumerate(teachers)
@@ -160,11 +165,14 @@ def build_result(
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
     result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
+    narrow = {width: rows.pop(f"width {width}") for width in widths}
     result |= rows
+    if narrow:
+        result["widths"] = [{"width": width, **row} for width, row in narrow.items()]
     result["distilled"]["method"] = config.method
     if alone and measured:
         result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
-    _round_metrics([*teacher_rows, *rows.values()], config["metric_decimal_place"])
+    _round_metrics([*teacher_rows, *rows.values(), *result.get("widths", [])], config["metric_decimal_place"])
     if progress := (read_done_marker(distilled[2]) or {}).get("progress"):
         result["progress"] = progress
     result |= {**_teacher_settings(config), "config": _plain_settings(config), "versions": versions()}

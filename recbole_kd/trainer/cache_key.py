@@ -21,7 +21,7 @@ NEUTRAL_KEYS = {
     *("MASK_INDEX", "MASK_ITEM_SEQ", "POS_ITEMS", "NEG_ITEMS"),  # written by BERT4Rec's loader
 }
 # keys that were added later: they count only where they are set, so that earlier models keep their names
-ADDED_KEYS = ("ensemble_weights", "eval_mask", "init_from", "init_std", "neighbour_weight")
+ADDED_KEYS = ("ensemble_weights", "eval_mask", "init_from", "init_std", "kd_widths", "neighbour_weight")
 
 
 def outcome_settings(settings: Mapping[str, Any], more: Container[str] = ()) -> dict[str, str]:
