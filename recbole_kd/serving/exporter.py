@@ -143,7 +143,7 @@ def _write_precision(
     if format == "faiss":
         search = write_index_file(folder, tables, options.index, precision, options.pq_bytes, k)
     ndcg = validation_accuracy(recommender, tables, vectors, precision, options.pq_bytes)
-    return precision_row(precision, vectors, ndcg, search, len(tables.users)), files
+    return precision_row(precision, vectors, ndcg, search, tables), files
 
 
 def _other_precisions(

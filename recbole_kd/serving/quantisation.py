@@ -20,6 +20,7 @@ from recbole_kd.serving.vector_export import Search
 
 METRIC = "ndcg@10"
 BATCH, ROUNDS = 256, 7
+SCORES = 25_000_000  # of a batch at most
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class PrecisionRow:
     Attributes:
         name: the precision, or a model of the run.
         bytes: of the vectors of users and items; of a model of the run its parameters.
-        ms: milliseconds for a user's list, in batches of 256 users; None where it is not known.
+        ms: milliseconds for a user's list, as of ``milliseconds``; None where it is not known.
         ndcg: ndcg@10 on validation; None where it is not known.
     """
 
@@ -48,7 +49,7 @@ def precision_row(
     vectors: dict[str, np.ndarray],
     ndcg: float | None,
     search: Search,
-    n_users: int,
+    tables: Tables,
 ) -> PrecisionRow:
     """Measure an export.
 
@@ -57,19 +58,20 @@ def precision_row(
         vectors: as of ``encode``.
         ndcg: as of ``validation_accuracy``.
         search: of the export.
-        n_users: how many users the export has.
+        tables: what was exported.
     """
-    return PrecisionRow(name, sum(array.nbytes for array in vectors.values()), milliseconds(search, n_users), ndcg)
+    ms = milliseconds(search, len(tables.users), len(tables.items))
+    return PrecisionRow(name, sum(array.nbytes for array in vectors.values()), ms, ndcg)
 
 
-def milliseconds(search: Search, n_users: int) -> float:
-    """How long a search takes for one user of a batch of 256: the median of some rounds, after one that is not counted.
+def milliseconds(search: Search, n_users: int, n_items: int) -> float:
+    """How long a search takes for one user of a batch: the median of some rounds, after one that is not counted.
 
     Args:
-        search: takes rows of users.
-        n_users: how many rows there are.
+        search: takes rows of users; 256 of them, or fewer where there are more than about 100,000 items.
+        n_users, n_items: how many users and items there are.
     """
-    rows = np.arange(min(BATCH, n_users), dtype=np.int64)
+    rows = np.arange(min(BATCH, n_users, max(1, SCORES // max(1, n_items))), dtype=np.int64)
     times = []
     for _ in range(ROUNDS + 1):
         began = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS = 256  # users whose scores are in memory at once
+ROWS, SCORES = 256, 25_000_000  # users, and scores of users and items, that are in memory at once at most
 
 
 class Recommender:
@@ -38,9 +38,9 @@ class Recommender:
     def recommend_batch(self, users: list[str], k: int = 10, exclude_seen: bool = True) -> list:
         """The same for several users: a list for each."""
         rows = np.array([_row_of(self.user_rows, user, "user") for user in users], dtype=np.int64)
-        lists = []
-        for first in range(0, len(rows), ROWS):
-            block = rows[first : first + ROWS]
+        lists, step = [], max(1, min(ROWS, SCORES // max(1, len(self.items))))
+        for first in range(0, len(rows), step):
+            block = rows[first : first + step]
             scores = self.user_vectors[block] @ self.item_vectors.T
             if exclude_seen:
                 for row, user in enumerate(block):

@@ -140,10 +140,12 @@ def test_hnsw_is_compared_without_pq():
 
 def test_milliseconds_are_those_of_one_user():
     calls = []
-    assert milliseconds(lambda rows: calls.append(len(rows)), 1000) < 1
+    assert milliseconds(lambda rows: calls.append(len(rows)), 1000, 50) < 1
     assert calls == [256] * 8
-    milliseconds(lambda rows: calls.append(rows.tolist()), 2)
+    milliseconds(lambda rows: calls.append(rows.tolist()), 2, 50)
     assert calls[-1] == [0, 1]
+    milliseconds(lambda rows: calls.append(len(rows)), 1000, 1_000_000)
+    assert calls[-1] == 25
 
 
 def test_the_models_of_a_run_are_rows_of_the_table():
@@ -168,3 +170,13 @@ def test_the_command_prints_the_table(checkpoint, tmp_path):
     names = [line.split("  ")[0] for line in export_argv(argv).splitlines()]
     table = names[names.index("teacher") :]
     assert table[:6] == ["teacher", "student alone", "distilled", "fp32", "fp16", "int8"]
+
+
+@pytest.mark.parametrize("scores", [1, 120, 10_000])
+def test_the_reader_ranks_in_blocks(scores, recommender, tmp_path, monkeypatch):
+    export(recommender("BPR"), tmp_path / "bundle")
+    bundle = Reader(tmp_path / "bundle")
+    whole = bundle.recommend_batch(bundle.users, 4)
+    monkeypatch.setattr("recbole_kd.serving.reader.SCORES", scores)
+    for user, row, wanted in zip(bundle.users, bundle.recommend_batch(bundle.users, 4), whole, strict=True):
+        np.testing.assert_allclose([s for _, s in row], [s for _, s in wanted], rtol=1e-4, atol=1e-6, err_msg=user)
