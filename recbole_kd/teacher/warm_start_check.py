@@ -32,7 +32,8 @@ def check_warm_start(config: Config, data: Split) -> None:
     Raises:
         KDError: as of ``warm_start_maps`` and ``matched_state``.
     """
-    configs = [plain_config(config), *(spec.config for spec in config.teachers if spec.config is not None)]
+    trained = [spec for spec in config.teachers if spec.entry.path is None]
+    configs = [plain_config(config), *(spec.config for spec in trained if spec.config is not None)]
     for side in configs:
         if side["init_from"]:
             with preserve_rng():

@@ -120,6 +120,14 @@ def test_the_same_data_and_split_give_no_warning(keys, first):
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
 
 
+def test_a_student_is_loaded_and_teaches_when_the_file_is_gone(keys, first):
+    file = run_kd("KD", config_dict={**keys, "init_from": first})["distilled"]["checkpoint"]
+    Path(first).unlink()
+    assert load_student(file)[0]["init_from"] == first
+    more = {"teacher_path": file, "teacher": {}, "embedding_size": 2}
+    assert run_kd("KD", config_dict={**keys, **more})["teacher"]["checkpoint"] == file
+
+
 def test_the_student_alone_starts_there_too_and_the_teacher_does_not(keys, first):
     result = run_kd("KD", config_dict={**keys, "init_from": first, "baseline": True, "teacher.learning_rate": 0.0})
     weights = read_checkpoint(first)["state_dict"]
