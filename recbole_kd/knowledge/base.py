@@ -166,8 +166,17 @@ class BaseKnowledge:
             if seen:
                 scores[:, 0] = -torch.inf
             else:
-                self.interactions.mask_of(scores, queries)
+                self.hide_seen(scores, queries)
             return TopList.from_scores(scores, min(k, self.n_items - 1))
+
+    def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
+        """Set the scores of padding and of what a query has seen in training to -inf, in place.
+
+        Args:
+            scores: shape [b, n_items].
+            queries: any ids, shape [b].
+        """
+        self.interactions.mask_of(scores, queries)
 
     def excluded_of(self, queries: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
         """The items that a uniform draw skips for chosen queries. Delegates to ``interactions``."""

@@ -10,7 +10,9 @@ from recbole_kd.backbone.capabilities import RANK_LISTS, SCORER
 from recbole_kd.knowledge.array_checks import ArrayForm, list_forms
 from recbole_kd.knowledge.base import TRAJECTORY_K, BaseKnowledge, ignore_log
 from recbole_kd.knowledge.scoring import ScoringKnowledge
+from recbole_kd.knowledge.users_of_rows import UsersOfRows
 from recbole_kd.ops.ranking import consensus, rank_weights
+from recbole_kd.ops.sampling import ExcludedIds
 from recbole_kd.ops.top_lists import TopList
 
 Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of each row
@@ -74,7 +76,7 @@ class EnsembleKnowledge(ScoringKnowledge):
             if seen:
                 scores[:, 0] = -torch.inf
             else:
-                self.interactions.mask_of(scores, queries)
+                self.hide_seen(scores, queries)
             return TopList.from_scores(scores, k)
         depth = max(k, min(TRAJECTORY_K, self.max_list_length))
         lists = [member.top_items_of(queries, depth, seen).ids for member in self.members]
@@ -84,6 +86,16 @@ class EnsembleKnowledge(ScoringKnowledge):
     def top_seen(self, k: int) -> torch.Tensor:
         """Each user's training items by consensus, best first: ids, int32, shape [n_queries, K]."""
         return self._by_rank([member.top_seen(max(k, TRAJECTORY_K)) for member in self.members], k)["ids"]
+
+    def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
+        """As of BaseKnowledge: what any member leaves out. A teacher of users leaves out more than one of rows."""
+        for member in self.members:
+            member.hide_seen(scores, queries)
+
+    def excluded_of(self, queries: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
+        """As of BaseKnowledge: by the member that leaves out most, a teacher of users where there is one."""
+        of_users = next((member for member in self.members if isinstance(member, UsersOfRows)), None)
+        return of_users.excluded_of(queries, *top_lists) if of_users else super().excluded_of(queries, *top_lists)
 
     @property
     def max_list_length(self) -> int:
@@ -132,8 +144,11 @@ class EnsembleKnowledge(ScoringKnowledge):
         return {"mean": mean, "sd": sd}
 
     def _by_score(self, k: int, seen: bool) -> dict[str, torch.Tensor]:
-        top = self.top_unseen(self.score_all, k, seen)
-        return {"ids": top.ids, "scores": top.scores}
+        if self.per_row:
+            blocks = [self.top_items_of(rows, k, seen) for rows in self._user_blocks(self.n_items)]
+        else:
+            blocks = [self.top_unseen(self.score_all, k, seen)]
+        return {name: torch.cat([getattr(block, name) for block in blocks]) for name in ("ids", "scores")}
 
     def _by_rank(self, lists: Sequence[torch.Tensor], k: int) -> dict[str, torch.Tensor]:
         ids = torch.zeros(self.n_queries, k, dtype=torch.int32, device=self.device)

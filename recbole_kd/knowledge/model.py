@@ -144,7 +144,7 @@ class ModelKnowledge(ScoringKnowledge):
         if seen:
             scores[:, 0] = -torch.inf
         else:
-            self.interactions.mask_of(scores, queries)
+            self.hide_seen(scores, queries)
         return TopList.from_scores(scores, self._clip(k, self.n_items - 1))
 
     def _stores_lists(self, k: int) -> bool:

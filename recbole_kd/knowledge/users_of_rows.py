@@ -8,6 +8,7 @@ import torch
 from recbole_kd.backbone.capabilities import Capability
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.scoring import ScoringKnowledge
+from recbole_kd.ops.sampling import ExcludedIds
 from recbole_kd.ops.top_lists import TopList
 
 ReadRows = Callable[[ScoringKnowledge, torch.Tensor], torch.Tensor]
@@ -50,6 +51,14 @@ class UsersOfRows(ScoringKnowledge):
     def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
         """As ``top_items``, of chosen rows."""
         return self.users.top_items_of(self.row_users[queries], k, seen)
+
+    def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
+        """As of BaseKnowledge: a row has seen what its user has seen, of which its target is a part."""
+        self.users.hide_seen(scores, self.row_users[queries])
+
+    def excluded_of(self, queries: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
+        """As of BaseKnowledge: nothing is drawn that the row's user has seen."""
+        return self.users.excluded_of(self.row_users[queries], *top_lists)
 
     @property
     def max_list_length(self) -> int:

@@ -9,9 +9,11 @@ import torch
 from recbole_kd.backbone.capabilities import FACTORS, SCORER, Capability
 from recbole_kd.backbone.factors import FactorBackbone
 from recbole_kd.backbone.queries import RowUserQueries
+from recbole_kd.backbone.views import View
 from recbole_kd.knowledge.ensemble import EnsembleKnowledge
 from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.users_of_rows import UsersOfRows, row_targets
+from recbole_kd.ops.sampling import sample_outside
 from recbole_kd.testing.toy import D_T, ITEMS, SEEN, USERS, Toy
 
 ROW_USERS = torch.tensor([0, 5, 1, 1, 4, 2, 5])  # the user of each row
@@ -111,6 +113,13 @@ def test_a_consensus_of_rows_is_that_of_their_lists(rows, teacher_of_rows, seen)
         assert top.length[position] == 4
 
 
+class ViewOf(View):
+    """A student with the scores of a teacher."""
+
+    def __init__(self, knowledge):
+        self.score_all = knowledge.score_all
+
+
 def standardised(scores):
     """The scores of the items without padding over their mean and standard deviation."""
     mean, sd = statistics.mean(scores[1:]), statistics.stdev(scores[1:])
@@ -130,8 +139,20 @@ def test_scores_of_rows_are_the_mean_of_standardised_scores(rows, teacher_of_row
         )
         mean = [(x + 3 * y) / 4 for x, y in zip(first, second, strict=True)]
         assert scores[position].tolist() == pytest.approx(mean, rel=1e-4, abs=1e-5)
-        others = [item for item in range(1, ITEMS + 1) if seen or item != TARGETS[row - 1]]
-        assert top.ids[position].tolist() == sorted(others, key=lambda item: -mean[item])[:4]
+        left_out = set() if seen else SEEN[int(ROW_USERS[row])] | {int(TARGETS[row - 1])}
+        best = sorted(set(range(1, ITEMS + 1)) - left_out, key=lambda item: -mean[item])[:4]
+        assert top.ids[position].tolist() == best + [0] * (4 - len(best))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_nothing_that_the_user_has_seen_is_drawn_or_ranked(rows, teacher_of_rows, several):
+    knowledge = EnsembleKnowledge([teacher_of_rows, rows], by_score=True) if several else rows
+    drawn, found = sample_outside(knowledge.excluded_of(ROWS), 40, torch.Generator().manual_seed(1))
+    ranked = knowledge.top_unseen_of(ViewOf(knowledge), ROWS, ITEMS).ids
+    for position, row in enumerate(ROWS.tolist()):
+        unseen = set(range(1, ITEMS + 1)) - SEEN[int(ROW_USERS[row])]
+        assert set(drawn[position][found[position]].tolist()) == unseen
+        assert set(ranked[position].tolist()) - {0} == unseen - ({int(TARGETS[row - 1])} if several else set())
 
 
 def test_all_rows_have_the_lists_that_chosen_rows_have(rows, teacher_of_rows):
