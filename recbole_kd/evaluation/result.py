@@ -19,7 +19,7 @@ from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher
 from recbole_kd.evaluation.versions import versions
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import queries_for
-from recbole_kd.trainer.narrow import narrow_students
+from recbole_kd.trainer.narrow import Width, narrow_students
 from recbole_kd.trainer.training import read_done_marker
 
 TrainedModel = tuple[RecBoleConfig, Any, str]
@@ -153,8 +153,7 @@ def build_result(
     student = plain_config(config)
     models = _teacher_models(student, split, teachers, knowledge)
     models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
-    widths = narrow_students(student, split.train._dataset, distilled[2], config["kd_widths"] or ())
-    models |= {f"width {width}": model for width, model in widths.items()}
+    models |= narrow_students(student, split.train._dataset, distilled[2], config["kd_widths"] or ())
     rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [
         _teacher_row(teacher, rows.pop(index, _unmeasured_row(teacher.file))) for index, teacher in enumerate(teachers)
@@ -165,10 +164,7 @@ def build_result(
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
     result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
-    narrow = {width: rows.pop(f"width {width}") for width in widths}
-    result |= rows
-    if narrow:
-        result["widths"] = [{"width": width, **row} for width, row in narrow.items()]
+    result |= _separate_widths(rows)
     result["distilled"]["method"] = config.method
     if alone and measured:
         result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
@@ -177,6 +173,13 @@ def build_result(
         result["progress"] = progress
     result |= {**_teacher_settings(config), "config": _plain_settings(config), "versions": versions()}
     return cast(RunResult, result)
+
+
+def _separate_widths(rows: Mapping[Any, ModelRow]) -> dict[str, Any]:
+    """The rows of the result by name; those of narrower students, whose names are ``Width``, as the list ``widths``."""
+    widths = [{"width": name.value, **row} for name, row in rows.items() if isinstance(name, Width)]
+    named = {name: row for name, row in rows.items() if not isinstance(name, Width)}
+    return named | ({"widths": widths} if widths else {})
 
 
 def _teacher_models(

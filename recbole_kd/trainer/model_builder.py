@@ -82,14 +82,18 @@ def load_weights(
         raise KDError(
             f"the weights in '{file}' do not fit a {config['model']} on this dataset: {error_sentence(error)}"
         ) from error
-    broken = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
-    if broken is not None:
-        raise KDError(f"the weights in '{file}' are not all finite numbers, those of {broken} for one: train it again")
+    _refuse_not_finite(model, file)
     if maps:
         _refuse_solved(model, config, file)
     else:
         _load_other_parameter(model, config["device"], content, file)
     return model.eval()
+
+
+def _refuse_not_finite(model: Any, file: str | Path) -> None:
+    broken = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
+    if broken is not None:
+        raise KDError(f"the weights in '{file}' are not all finite numbers, those of {broken} for one: train it again")
 
 
 def _refuse_solved(model: Any, config: RecBoleConfig, file: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.rng import preserve_rng
 
 KEPT = ("epoch", "cur_step", "best_valid_score", "fingerprint", "leak_warning")  # entries of the student's checkpoint
+
+
+@dataclass(frozen=True)
+class Width:
+    """The name of a narrower student: its width."""
+
+    value: int
 
 
 def narrow_file(file: str | Path, width: int) -> Path:
@@ -47,7 +55,7 @@ def write_narrow_student(config: RecBoleConfig, file: str | Path, width: int) ->
 
 def narrow_students(
     config: RecBoleConfig, dataset: Any, file: str | Path, widths: Sequence[int]
-) -> dict[int, tuple[RecBoleConfig, Any, str]]:
+) -> dict[Width, tuple[RecBoleConfig, Any, str]]:
     """The students of all widths but the full one: written, and loaded from where they were written.
 
     Args:
@@ -64,5 +72,5 @@ def narrow_students(
         for width in widths[:-1]:
             narrow = write_narrow_student(config, file, width)
             place = narrow_file(file, width)
-            students[width] = (narrow, load_weights(narrow, dataset, place), str(place))
+            students[Width(width)] = (narrow, load_weights(narrow, dataset, place), str(place))
     return students
