@@ -144,16 +144,13 @@ def build_result(
         config: the Config of the run.
         split, teachers: its split and its teachers.
         knowledge: what is read from them.
-        alone: the student trained alone, or None.
-        distilled: the distilled student.
+        alone, distilled: the student trained alone, or None, and the distilled student.
 
     Returns:
         The result, plain values that JSON can hold; without ``neighbours_worth`` and ``shared_pairs``.
     """
     student = plain_config(config)
-    models = _teacher_models(student, split, teachers, knowledge)
-    models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
-    models |= narrow_students(student, split.train._dataset, distilled[2], config["kd_widths"] or ())
+    models = _teacher_models(student, split, teachers, knowledge) | _student_models(config, split, alone, distilled)
     rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [
         _teacher_row(teacher, rows.pop(index, _unmeasured_row(teacher.file))) for index, teacher in enumerate(teachers)
@@ -173,6 +170,15 @@ def build_result(
         result["progress"] = progress
     result |= {**_teacher_settings(config), "config": _plain_settings(config), "versions": versions()}
     return cast(RunResult, result)
+
+
+def _student_models(
+    config: Config, split: Split, alone: TrainedModel | None, distilled: TrainedModel
+) -> dict[Any, TrainedModel]:
+    """The students that are measured, by the name of their row; those of ``kd_widths`` by their Width."""
+    models: dict[Any, TrainedModel] = {"student_alone": alone} if alone else {}
+    narrow = narrow_students(plain_config(config), split.train._dataset, distilled[2], config["kd_widths"] or ())
+    return models | {"distilled": distilled} | narrow
 
 
 def _separate_widths(rows: Mapping[Any, ModelRow]) -> dict[str, Any]:
