@@ -20,6 +20,7 @@ from recbole_kd.trainer.warm_start import (
 )
 
 HELD_OUT = (("test", "test"), ("valid", "validation"))
+TOO_GOOD = "the metrics of both students may be too good"
 
 
 def check_warm_start(config: Config, data: Split) -> None:
@@ -61,27 +62,37 @@ def warm_start_entry(config: Config, data: Split) -> dict[str, Any]:
         return {}
     with preserve_rng():
         content, maps = warm_start_maps(config, data.tokens)
-        warning = _leak(content, config, data, maps)
+        warnings = _leaks(content, config, data, maps)
     entry = {f"new_{rowmap.side}s": rowmap.new for rowmap in maps} | {"rows": describe_new_rows(file, maps)}
-    if warning:
-        entry["warning"] = f"init_from='{file}' {warning}: the metrics of both students may be too good"
+    if warnings:
+        entry["warning"] = f"init_from='{file}' {', and it '.join(warnings)}"
         logging.getLogger().warning(entry["warning"])
     return {"warm_start": entry}
 
 
-def _leak(content: dict[str, Any], config: Config, data: Split, maps: list[RowMap]) -> str | None:
-    """What the file may have seen of this run's held-out pairs, as the end of a sentence."""
-    if not config["init_data_path"]:
-        fault, _ = find_incompatibility(content, config, data)
-        remedy = "; init_data_path names the data that it was trained on, so that they can be counted"
-        return fault and fault + (remedy if "cannot be checked" in fault else "")
+def _leaks(content: dict[str, Any], config: Config, data: Split, maps: list[RowMap]) -> list[str]:
+    """What the file may have seen of this run's held-out pairs, and this run of the file's, as ends of a sentence."""
+    if config["init_data_path"]:
+        return _counted_leaks(config, data, maps)
+    fault, _ = find_incompatibility(content, config, data)
+    if fault is None:
+        return []
+    remedy = "; init_data_path names the data that it was trained on, so that they can be counted"
+    return [f"{fault}: {TOO_GOOD}{remedy if 'cannot be checked' in fault else ''}"]
+
+
+def _counted_leaks(config: Config, data: Split, maps: list[RowMap]) -> list[str]:
     earlier = prepare_split(earlier_config(config["init_from"], config["init_data_path"]))
-    counts = {
-        part: int(np.isin(data.pairs[part], translate_pairs(earlier.pairs["train"], maps)).sum())
-        for part, _ in HELD_OUT
-    }
+    trained, tested = (translate_pairs(earlier.pairs[part], maps) for part in ("train", "test"))
+    counts = {part: int(np.isin(data.pairs[part], trained).sum()) for part, _ in HELD_OUT}
     parts = [f"{counts[part]:,} of this run's {len(data.pairs[part]):,} {kind} pairs" for part, kind in HELD_OUT]
-    return f"was trained on {' and '.join(parts)}" if any(counts.values()) else None
+    warnings = [f"was trained on {' and '.join(parts)}: {TOO_GOOD}"] if any(counts.values()) else []
+    if count := int(np.isin(tested, data.pairs["train"]).sum()):
+        warnings.append(
+            f"was tested on {count:,} pairs that are training pairs of this run: its metrics are not comparable with "
+            "those of this run"
+        )
+    return warnings
 
 
 def translate_pairs(pairs: np.ndarray, maps: list[RowMap]) -> np.ndarray:

@@ -105,11 +105,13 @@ def test_held_out_pairs_that_the_file_was_trained_on_are_counted(keys, first, wo
     )
     with Experiment.open(config) as experiment:
         result = experiment.run()
-        held_out = experiment.split.pairs["test"]
+        held_out, trained = experiment.split.pairs["test"], experiment.split.pairs["train"]
     with Experiment.open(make_config("KD", config_dict=keys)) as other:
-        seen = other.split.pairs["train"]
+        seen, tested = other.split.pairs["train"], other.split.pairs["test"]
     count = len(np.intersect1d(held_out, seen))
     assert f"was trained on {count:,} of this run's {len(held_out):,} test pairs" in result["warm_start"]["warning"]
+    count = len(np.intersect1d(tested, trained))
+    assert f"was tested on {count:,} pairs that are training pairs of this run" in result["warm_start"]["warning"]
 
 
 def test_the_same_data_and_split_give_no_warning(keys, first):
