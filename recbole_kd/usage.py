@@ -82,10 +82,13 @@ Writes a trained model to a folder that needs neither RecBole nor recbole_kd, an
 
   --output=DIR      the folder
   --format=bundle   bundle (numpy), safetensors, onnx or faiss
-  --precision=fp32  fp32, fp16 or int8
+  --precision=fp32  fp32, fp16, int8 or pq (product quantisation)
+  --pq_bytes=10     of pq: the bytes of a vector; half of its width by default
+  --compare         measure bytes, milliseconds and ndcg@10 at every precision
   --index=flat      of faiss: flat (exact) or hnsw (approximate)
   --k=10            items in the lists that are compared; of the ONNX graph of a model without vectors also its k
-  --metrics=FILE    a JSON file of metrics for the model card: the result_file of a run, or {"ndcg@10": 0.26}
+  --metrics=FILE    a JSON file of metrics for the model card, such as {"ndcg@10": 0.26}, or the result_file of a run:
+                    its models are rows of the table then
   --licence=TEXT    the licence of the model
   --data_licence=TEXT   the licence of the data
   --overwrite       replace an earlier export

@@ -30,6 +30,7 @@ from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
 from recbole_kd.trainer.recbole_trainer import is_resumable, over_recbole_trainer, recbole_trainer
 from recbole_kd.trainer.resumable import ResumableTrainer
+from recbole_kd.trainer.warm_start import warm_start
 
 
 @contextmanager
@@ -70,6 +71,7 @@ def train(
     if options.snapshots is not None and not options.snapshots.folder.is_dir():
         options = replace(options, resume=False)  # the training that left the resume point stored no snapshots
     model = build_seeded_model(config, split.train._dataset)
+    warm_start(model, config, split.train._dataset)
     # any other special trainer may do more between epochs than a resume point holds
     trainer_class = over_recbole_trainer(ResumableTrainer, config) if is_resumable(config) else recbole_trainer(config)
     run_trainer(trainer_class, config, model, split, file, options)
