@@ -89,9 +89,7 @@ def test_what_has_no_table_or_no_width_is_refused_before_anything_is_written(key
 @pytest.mark.parametrize("sizes, most", [(100, 100), ("20,50", 50)])
 def test_more_items_to_rank_anew_than_there_are_is_refused(sizes, most):
     config = {"model": "SASRecCPR", "reranker_CAN_NUM": sizes}
-    with pytest.raises(
-        KDError, match=f"best {most} items anew .*the dataset has 30: set reranker_CAN_NUM to"
-    ):
+    with pytest.raises(KDError, match=f"best {most} items anew .*the dataset has 30: set reranker_CAN_NUM to"):
         build_seeded_model(config, SimpleNamespace(item_num=31))
 
 
@@ -101,3 +99,14 @@ def test_pre_trained_weights_of_another_width_are_refused_in_one_sentence():
     assert message.startswith("the pre-trained weights in pre_model_path='pre.pth' do not fit S3Rec")
     assert "size mismatch" not in message
     assert "size mismatch" in str(build_error({"model": "S3Rec", "pre_model_path": ""}, error))
+
+
+def test_pre_trained_weights_count_by_their_content(settings, workdir):
+    config, data = made(settings)
+    stock = run_key(config, data.fingerprint)
+    config["pre_model_path"] = "pre.pth"
+    keys = [run_key(config, data.fingerprint)]
+    for content in (b"one", b"two"):
+        (workdir / "pre.pth").write_bytes(content)
+        keys.append(run_key(config, data.fingerprint))
+    assert len({stock, *keys}) == 4 and run_key(config, data.fingerprint) == keys[-1]
