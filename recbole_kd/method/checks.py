@@ -4,6 +4,7 @@ import functools
 import operator
 
 from recbole.config import Config as RecBoleConfig
+from recbole.data.utils import get_dataloader
 from recbole.trainer import Trainer
 from recbole.utils import ModelType
 
@@ -101,6 +102,26 @@ def check_widths(config: Config) -> None:
 def _example_widths(width: int | None) -> list[int]:
     width = width or 20
     return sorted({max(1, width // 4), max(1, width // 2), width})
+
+
+def check_as_recbole_model(made: RecBoleConfig, config: Config) -> None:
+    """Refuse a student that RecBole reads or trains in another way than a method, which it takes for a general model.
+
+    Args:
+        made: the Config that RecBole made with the method's name as its model.
+        config: the run's Config.
+
+    Raises:
+        KDError: RecBole has another dataset, loader or trainer for the student.
+    """
+    plain = plain_config(config)
+    same = all(made[key] == plain[key] for key in ("MODEL_TYPE", "MODEL_INPUT_TYPE"))
+    if same and get_dataloader(made, "train") is get_dataloader(plain, "train") and recbole_trainer(plain) is Trainer:
+        return
+    raise KDError(
+        f"run_recbole(model='{config.method}') reads and trains every student as BPR, which {plain['model']} does not "
+        f"fit: use recbole_kd.run_kd(model='{config.method}'), or a student such as BPR or LightGCN"
+    )
 
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:
