@@ -16,7 +16,6 @@ from recbole_kd.config.layering import Layers
 from recbole_kd.config.protocol import samples_negatives
 from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.config.unused_keys import refuse_unused_keys
-from recbole_kd.config.widths import model_width
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.teacher_files import capabilities_of_files
@@ -26,9 +25,9 @@ from recbole_kd.method.unsupported import (
     reason_not_student,
     reason_not_teacher,
 )
+from recbole_kd.method.width_checks import check_widths
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Term
 from recbole_kd.trainer.recbole_trainer import is_resumable, needs_pretraining, recbole_trainer
 
 STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
@@ -73,35 +72,6 @@ def check_settings(config: Config) -> None:
     check_widths(config)
     for name in method_terms(config):
         get_term(name).check(config)
-
-
-def check_widths(config: Config) -> None:
-    """Refuse ``kd_widths`` that are no widths of the student, and terms that change its tables.
-
-    Raises:
-        KDError: with what works.
-    """
-    widths = config["kd_widths"]
-    if widths is None:
-        return
-    width = model_width(config)
-    whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in widths)
-    if not whole or not widths or list(widths) != sorted(set(widths)) or widths[-1] != width:
-        raise KDError(
-            f"kd_widths={list(widths)!r} is no list of widths: it takes ints above 0 in ascending order, the width of "
-            f"the student last, such as {_example_widths(width)}"
-        )
-    for name in method_terms(config):
-        if get_term(name).attach is not Term.attach:
-            raise KDError(
-                f"kd_widths needs the student's tables as they are, and {name} changes them for its training: leave it "
-                "out, or take another method"
-            )
-
-
-def _example_widths(width: int | None) -> list[int]:
-    width = width or 20
-    return sorted({max(1, width // 4), max(1, width // 2), width})
 
 
 def check_as_recbole_model(made: RecBoleConfig, config: Config) -> None:
