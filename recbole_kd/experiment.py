@@ -35,6 +35,7 @@ from recbole_kd.method.registry import method_class
 from recbole_kd.method.terms import max_list_length, method_terms
 from recbole_kd.teacher.leak_warnings import WARNED, leak_entry
 from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
+from recbole_kd.teacher.warm_start_check import check_warm_start, warm_start_entry
 from recbole_kd.term import get_term
 from recbole_kd.trainer.cache_key import run_key
 from recbole_kd.trainer.ddp_trainer import DistributedKDTrainer
@@ -112,6 +113,7 @@ class Experiment:
         check_run_outputs(config)
         experiment = cls(config)
         check_split(config, experiment.split)
+        check_warm_start(config, experiment.split)
         with exclusive_folder(config["checkpoint_dir"]):
             yield experiment
 
@@ -262,6 +264,7 @@ class Experiment:
             result["neighbours_worth"] = advice
         if self.shared_pairs:
             result["shared_pairs"] = self.shared_pairs
+        result.update(warm_start_entry(self.config, self.split))  # type: ignore[typeddict-item]
         self._end_log(result, distilled)
         return result
 

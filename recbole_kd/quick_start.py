@@ -1,8 +1,9 @@
 """One call from a method's name to a distilled student and the table that compares it."""
 
+import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,10 +29,12 @@ from recbole_kd.method.checks import check_distributable
 from recbole_kd.trainer.ddp_trainer import silence_rank
 from recbole_kd.trainer.model_builder import load_weights
 from recbole_kd.trainer.rank_agreement import check_same_settings
+from recbole_kd.trainer.warm_start import RowMap, describe_new_rows, grown_maps
 
 # where RecBole looks for datasets and loaders that it has saved, and what makes it save them
 SAVED_DATA_KEYS = ("checkpoint_dir", "dataset_save_path", "dataloaders_save_path")
 SAVE_KEYS = ("save_dataset", "save_dataloaders")
+NEW_ROWS = "new_rows"  # of the config that load_student returns
 
 
 def run_kd(
@@ -108,7 +111,8 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
         its ``full_sort_topk`` and ``full_sort_scores`` take them. ``config["changed_data"]`` is a sentence, which the
         log has too, where the dataset's pairs are not those of the training: recommending from it is fine, but metrics
         on it are not valid, and ``recbole_kd.evaluation`` refuses them. It is None where they are the same, and where
-        the checkpoint has no fingerprint, as those of plain RecBole.
+        the checkpoint has no fingerprint, as those of plain RecBole. ``config["new_rows"]`` has the numbers of
+        ``users`` and ``items`` that were appended to the dataset since, whose rows are random; None without any.
 
     Raises:
         KDError: the file cannot be read, or the dataset numbers its users and items otherwise than at the training.
@@ -121,13 +125,13 @@ def load_student(model_file: str, data_path: str | None = None) -> tuple:
     config.final_config_dict.update(dict.fromkeys(SAVED_DATA_KEYS, NO_PATH), **dict.fromkeys(SAVE_KEYS))
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
-    _check_vocabulary(model_file, content, config, dataset)
+    maps = _match_vocabulary(model_file, content, config, dataset)
     loaders = data_preparation(config, dataset)
     if config["eval_mask"] == "train":
         mask_training(loaders[2], distinct_pairs(loaders[0]._dataset))
     config.final_config_dict.update(saved_values)
     note_changed_data(model_file, content, config, dataset, loaders)
-    model = load_weights(config, loaders[0]._dataset, model_file, content)
+    model = load_weights(config, loaders[0]._dataset, model_file, content, maps)
     return config, model, dataset, *loaders
 
 
@@ -147,14 +151,27 @@ def _student_config(model_file: str, settings: Mapping, data_path: str | None) -
     return config
 
 
-def _check_vocabulary(model_file: str, content: Mapping, config: RecBoleConfig, dataset: Dataset) -> None:
-    """Refuse a dataset whose ids are not those of the training, where the checkpoint has a fingerprint."""
-    fingerprint = content.get("fingerprint")
-    if isinstance(fingerprint, Mapping) and fingerprint.get("vocabulary") != sha256_of(*read_tokens(dataset)):
+def _match_vocabulary(model_file: str, content: Mapping, config: RecBoleConfig, dataset: Dataset) -> Sequence[RowMap]:
+    """The rows of a dataset to which users or items were appended; empty where these are those of the training.
+
+    Raises:
+        KDError: the dataset numbers them otherwise; known where the checkpoint has a fingerprint.
+    """
+    config.final_config_dict.pop(NEW_ROWS, None)  # a checkpoint may hold the key of an earlier load
+    fingerprint, tokens = content.get("fingerprint"), read_tokens(dataset)
+    if not isinstance(fingerprint, Mapping) or fingerprint.get("vocabulary") == sha256_of(*tokens):
+        return ()
+    maps = grown_maps(content, tokens)
+    if maps is None:
         raise KDError(
             f"the dataset '{config['dataset']}' in '{config['data_path']}' numbers its users and items otherwise than "
             f"when '{model_file}' was trained: give the folder with the files of the training as data_path"
         )
+    config.final_config_dict[NEW_ROWS] = {f"{rowmap.side}s": rowmap.new for rowmap in maps}
+    logging.getLogger().warning(
+        f"{describe_new_rows(model_file, maps)}, with random rows: train again with --init_from={model_file}"
+    )
+    return maps
 
 
 def objective_function(

@@ -33,6 +33,8 @@ def result_table(result: Mapping[str, Any]) -> str:
     warnings = [row["warning"] for _, row in _rows(result) if "warning" in row]
     if "shared_pairs" in result:
         warnings.append(result["shared_pairs"]["warning"])
+    if "warm_start" in result:
+        warnings += [result["warm_start"][name] for name in ("rows", "warning") if name in result["warm_start"]]
     return "\n".join([table, *warnings, *_advice(result)])
 
 
@@ -59,6 +61,7 @@ def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if "student_alone" in result:
         yield "student alone", result["student_alone"]
     yield f"distilled ({result['distilled']['method']})", result["distilled"]
+    yield from ((f"its first {row['width']} coordinates", row) for row in result.get("widths", []))
 
 
 def _cells(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:

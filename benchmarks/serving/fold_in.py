@@ -1,6 +1,7 @@
-"""New users against trained ones: a tenth of ml-100k's users is held out of a BPR's training and folded in afterwards.
+"""New users against trained ones: a tenth of the users is held out of a BPR's training and folded in afterwards.
 
-    python -m benchmarks.serving.fold_in --result_file=benchmarks/serving/results/fold-in-ml-100k.json [--seeds=1,2,3]
+    python -m benchmarks.serving.fold_in --result_file=benchmarks/serving/results/fold-in-ml-100k.json
+    python -m benchmarks.serving.fold_in --dataset=citeulike --data_path=data --result_file=...-citeulike.json
 
 Test ndcg@10 of the held-out users: of a BPR that was trained on them, of their vectors by fold_in, and of popularity.
 """
@@ -25,30 +26,35 @@ from recbole_kd.serving.checks import ndcg
 from recbole_kd.serving.user_items import UserItems
 
 KEYS = {"embedding_size": 20, "epochs": 60}
-HELD_OUT, K = 94, 10
+HELD_OUT, K = 0.1, 10  # a share of the users
 
 
-def without_users(users, name, folder):
-    """ml-100k's interactions without some users, as a dataset of their own."""
-    source = Path(recbole.__file__).parent / "dataset_example" / "ml-100k" / "ml-100k.inter"
+def without_users(users, source, name, folder):
+    """The interactions without some users, as a dataset of their own."""
     header, *lines = source.read_text().splitlines()
     kept = [line for line in lines if line.split("\t")[0] not in users]
     (folder / name).mkdir()
     (folder / name / f"{name}.inter").write_text("\n".join([header, *kept]) + "\n")
 
 
-def measure(seed, folder):
+def measure(seed, folder, dataset, data_path):
     """ndcg@10 of the held-out users, by three ways."""
-    everybody = Recommender(train("BPR", KEYS | {"seed": seed}, folder))
-    users = np.random.default_rng(seed).choice(np.arange(1, everybody.n_users), HELD_OUT, replace=False)
+    place = {} if data_path is None else {"data_path": str(Path(data_path).absolute())}
+    data = Path(data_path) if data_path else Path(recbole.__file__).parent / "dataset_example"
+    everybody = Recommender(train("BPR", KEYS | {"seed": seed, "dataset": dataset} | place, folder))
+    n_held_out = int(HELD_OUT * len(everybody.users))
+    users = np.random.default_rng(seed).choice(np.arange(1, everybody.n_users), n_held_out, replace=False)
     name = f"held-out-{seed}"
-    without_users(set(everybody.users.tokens[users]), name, folder)
+    without_users(set(everybody.users.tokens[users]), data / dataset / f"{dataset}.inter", name, folder)
     own = {"seed": seed, "dataset": name, "data_path": str(folder), "load_col": {"inter": ["user_id", "item_id"]}}
     others = Recommender(train("BPR", KEYS | own, folder))
 
     test = UserItems.of_datasets([everybody.loaders[2]._dataset], everybody.n_users, everybody.n_items)
     seen = everybody.interactions("seen")
-    users = np.sort(users[test.counts(users) > 0])
+    known = np.isin(everybody.items.tokens, list(others.items.id_by_token()))  # items that the others have
+    rows, items = seen.pairs(users)
+    has_history = np.bincount(rows[known[items]], minlength=len(users)) > 0
+    users = np.sort(users[(test.counts(users) > 0) & has_history])
     tokens, wanted = everybody.users.tokens[users], test.take(users)
     rows, items = seen.pairs(users)
     histories = {token: everybody.items.tokens[items[rows == row]].tolist() for row, token in enumerate(tokens)}
@@ -80,15 +86,19 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--result_file", required=True)
     parser.add_argument("--seeds", default="1,2,3,4,5")
+    parser.add_argument("--dataset", default="ml-100k")
+    parser.add_argument("--data_path")
     options = parser.parse_args()
+    data_path = options.data_path and Path(options.data_path).absolute()
     sys.argv = sys.argv[:1]  # RecBole reads the command line
     torch.set_num_threads(1)
     result_file, before = Path(options.result_file).absolute(), os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        runs = {seed: measure(int(seed), Path(folder)) for seed in options.seeds.split(",")}
+        runs = {seed: measure(int(seed), Path(folder), options.dataset, data_path) for seed in options.seeds.split(",")}
         os.chdir(before)
-    command = command_line("benchmarks.serving.fold_in", [f"--seeds={options.seeds}"])
+    words = [f"--dataset={options.dataset}", f"--seeds={options.seeds}"]
+    command = command_line("benchmarks.serving.fold_in", words)
     write_result(result_file, make_result("fold_in", [command], {"keys": KEYS}, records(runs), environment()))
 
 

@@ -14,6 +14,7 @@ from recbole_kd.errors import KDError, did_you_mean
 
 # these stay text: a file may be called 10 or None.pth
 PATH_KEYS = {"teacher_path", "result_file", "data_path", "checkpoint_dir", "dataset_save_path", "dataloaders_save_path"}
+PATH_KEYS |= {"init_from", "init_data_path"}
 TEXT_KEYS = {"dataset", *recbole_texts()} - {"gpu_id"}
 SHORT_FLAGS = {"-m": "model", "-d": "dataset"}
 FLAGS = ("--list", "--list-recipes", "--explain", "--help")

@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 # our keys that belong to a model, distilled or not: a plain Config keeps them where they are set
-MODEL_LEVEL_KEYS = ("eval_mask", "init_std", "kd_reduction")
-ONE_SIDE_KEYS = ("init_std", "kd_reduction")  # those that the block of one side may set
+MODEL_LEVEL_KEYS = ("eval_mask", "init_data_path", "init_from", "init_std", "kd_reduction")
+ONE_SIDE_KEYS = ("init_data_path", "init_from", "init_std", "kd_reduction")  # those that the block of one side may set
 RUN_LEVEL_KEYS = ("dataset", "config_files", "gpu_id", "use_gpu")  # keys of RecBole that all models of a run share
 
 

@@ -19,6 +19,7 @@ from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher
 from recbole_kd.evaluation.versions import versions
 from recbole_kd.knowledge.frozen_teacher import Teacher
 from recbole_kd.knowledge.loader import queries_for
+from recbole_kd.trainer.narrow import Width, narrow_students
 from recbole_kd.trainer.training import read_done_marker
 
 TrainedModel = tuple[RecBoleConfig, Any, str]
@@ -61,6 +62,7 @@ class RunResult(TypedDict, total=False):
         with_neighbours: the ranking of one teacher with its item neighbours, where ``neighbour_weight`` is set.
         student_alone: the student trained without a teacher; missing where ``baseline`` is off.
         distilled: the distilled student.
+        widths: the students of the other widths of ``kd_widths``, each with its ``width``; missing without them.
         recovered_share: by test metric, the share of the distance from the student alone to the teacher (or to the
             ensemble) that the distilled student covers; None where the teacher is not better. Missing where
             ``baseline`` is off, and where a teacher cannot be measured.
@@ -79,6 +81,7 @@ class RunResult(TypedDict, total=False):
     with_neighbours: ModelRow
     student_alone: ModelRow
     distilled: ModelRow
+    widths: list[dict[str, Any]]
     recovered_share: dict[str, float | None]
     neighbours_worth: NeighbourAdvice
     shared_pairs: SharedPairs
@@ -141,15 +144,13 @@ def build_result(
         config: the Config of the run.
         split, teachers: its split and its teachers.
         knowledge: what is read from them.
-        alone: the student trained alone, or None.
-        distilled: the distilled student.
+        alone, distilled: the student trained alone, or None, and the distilled student.
 
     Returns:
         The result, plain values that JSON can hold; without ``neighbours_worth`` and ``shared_pairs``.
     """
     student = plain_config(config)
-    models = _teacher_models(student, split, teachers, knowledge)
-    models |= {"student_alone": alone, "distilled": distilled} if alone else {"distilled": distilled}
+    models = _teacher_models(student, split, teachers, knowledge) | _student_models(config, split, alone, distilled)
     rows = _measure_rows(models, split, max(config["topk"]))
     teacher_rows = [
         _teacher_row(teacher, rows.pop(index, _unmeasured_row(teacher.file))) for index, teacher in enumerate(teachers)
@@ -160,15 +161,31 @@ def build_result(
         name, members = ("ensemble", teacher_rows) if len(teachers) > 1 else ("with_neighbours", [])
         rows = {name: _combined_row(members, lists, split), **rows}
     result: dict[str, Any] = {"teacher": teacher_rows[0]} if len(teachers) == 1 else {"teachers": teacher_rows}
-    result |= rows
+    result |= _separate_widths(rows)
     result["distilled"]["method"] = config.method
     if alone and measured:
         result["recovered_share"] = _recovered_shares(result)  # before the metrics are rounded
-    _round_metrics([*teacher_rows, *rows.values()], config["metric_decimal_place"])
+    _round_metrics([*teacher_rows, *rows.values(), *result.get("widths", [])], config["metric_decimal_place"])
     if progress := (read_done_marker(distilled[2]) or {}).get("progress"):
         result["progress"] = progress
     result |= {**_teacher_settings(config), "config": _plain_settings(config), "versions": versions()}
     return cast(RunResult, result)
+
+
+def _student_models(
+    config: Config, split: Split, alone: TrainedModel | None, distilled: TrainedModel
+) -> dict[Any, TrainedModel]:
+    """The students that are measured, by the name of their row; those of ``kd_widths`` by their Width."""
+    models: dict[Any, TrainedModel] = {"student_alone": alone} if alone else {}
+    narrow = narrow_students(plain_config(config), split.train._dataset, distilled[2], config["kd_widths"] or ())
+    return models | {"distilled": distilled} | narrow
+
+
+def _separate_widths(rows: Mapping[Any, ModelRow]) -> dict[str, Any]:
+    """The rows of the result by name; those of narrower students, whose names are ``Width``, as the list ``widths``."""
+    widths = [{"width": name.value, **row} for name, row in rows.items() if isinstance(name, Width)]
+    named = {name: row for name, row in rows.items() if not isinstance(name, Width)}
+    return named | ({"widths": widths} if widths else {})
 
 
 def _teacher_models(

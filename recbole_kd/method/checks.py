@@ -10,6 +10,7 @@ from recbole.utils import ModelType
 
 from recbole_kd.backbone.base import Backbone
 from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
+from recbole_kd.backbone.narrow import keeps_coordinates_apart
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
 from recbole_kd.config.protocol import samples_negatives
@@ -24,6 +25,7 @@ from recbole_kd.method.unsupported import (
     reason_not_student,
     reason_not_teacher,
 )
+from recbole_kd.method.width_checks import check_widths
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
 from recbole_kd.trainer.recbole_trainer import is_resumable, needs_pretraining, recbole_trainer
@@ -67,6 +69,7 @@ def check_settings(config: Config) -> None:
             _check_order("teacher", spec.config)
             if spec.entry.path is None:
                 _check_negatives(spec.config, "the teacher ")
+    check_widths(config)
     for name in method_terms(config):
         get_term(name).check(config)
 
@@ -202,6 +205,11 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
         raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
     for name in method_terms(config):
         get_term(name).check_student(config, backbone)
+    if config["kd_widths"] and not keeps_coordinates_apart(backbone):
+        raise KDError(
+            "kd_widths needs a student that is two tables of factors whose coordinates stay apart, and "
+            f"{config['model']} is not: use BPR or LightGCN as the student"
+        )
     return backbone
 
 

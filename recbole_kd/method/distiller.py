@@ -18,6 +18,7 @@ from recbole_kd.backbone import backbone_of
 from recbole_kd.backbone.base import Step
 from recbole_kd.backbone.capabilities import VECTORS
 from recbole_kd.backbone.item_table import make_plain, plain_state
+from recbole_kd.backbone.narrow import factor_tables, first_coordinates
 from recbole_kd.backbone.training_rows import is_sequential, number_rows, training_queries
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import read_layers
@@ -41,6 +42,7 @@ from recbole_kd.term.batch import Batch, BatchReader
 from recbole_kd.trainer.model_builder import build_model
 from recbole_kd.trainer.rng import preserve_rng, seeded_rng
 from recbole_kd.trainer.sum_reduction import sum_over_rows
+from recbole_kd.trainer.warm_start import warm_start
 
 TermClasses = Sequence[type[Term]]  # inside Distiller, type is RecBole's ModelType
 
@@ -82,6 +84,7 @@ class Distiller(GeneralRecommender):
         super().__init__(config, dataset)
         self.config = config
         self.student = build_model(config, dataset)
+        warm_start(self.student, config, dataset)
         with preserve_rng():
             backbone = backbone_of(self.student, training_queries(config, dataset))
             self.backbone = check_student_capabilities(config, backbone)
@@ -170,6 +173,26 @@ class Distiller(GeneralRecommender):
             interaction: the batch.
             kwargs: for the student's own loss.
         """
+        if not self.config["kd_widths"]:
+            losses = self._losses(interaction, **kwargs)
+        else:
+            losses = self._losses_of_widths(interaction, **kwargs)
+        self.losses = {name: loss.detach() for name, loss in losses.items()}
+        return tuple(losses.values())
+
+    def _losses_of_widths(self, interaction: Interaction, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """The mean over ``kd_widths`` of each loss of the student by its first coordinates."""
+        tables, widths = factor_tables(self.student), self.config["kd_widths"]
+        assert tables is not None  # check_student_capabilities
+        sums: dict[str, torch.Tensor] = {}
+        for width in widths:
+            with first_coordinates(tables, width):
+                for name, loss in self._losses(interaction, **kwargs).items():
+                    sums[name] = sums.get(name, 0) + loss / len(widths)  # type: ignore[assignment]
+        return sums
+
+    def _losses(self, interaction: Interaction, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """The student's own loss, ``base``, and one weighted loss for each term, by name."""
         step = Step(self.batch_reader.query_ids(interaction), interaction)
         with parametrize.cached(), self.backbone.view(step) as view:
             base = self.student_loss(interaction, **kwargs)
@@ -180,8 +203,7 @@ class Distiller(GeneralRecommender):
             losses = {"base": self.config["kd_base_weight"] * weight * base}
             for term in self.terms:
                 losses |= term.weighted(batch)
-        self.losses = {name: loss.detach() for name, loss in losses.items()}
-        return tuple(losses.values())
+        return losses
 
     def predict(self, interaction: Interaction) -> torch.Tensor:
         return self.student.predict(interaction)

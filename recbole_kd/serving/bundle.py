@@ -38,6 +38,13 @@ class Tables:
         users = vectors.users.float().cpu().numpy()[user_ids]
         return cls(users, vectors.items.float().cpu().numpy()[1:], user_ids, seen_rows(recommender, user_ids))
 
+    def encoded(self, precision: str, pq_bytes: int | None = None) -> dict[str, np.ndarray]:
+        """Both tables as arrays by name, as of ``encode``. Raises KDError."""
+        sides = (("user", self.users), ("item", self.items))
+        return {
+            name: array for side, table in sides for name, array in encode(table, precision, side, pq_bytes).items()
+        }
+
 
 def seen_rows(recommender: Recommender, user_ids: np.ndarray) -> UserItems:
     """The training and validation items of some users, as rows from 0."""
@@ -60,23 +67,21 @@ def write_tokens(folder: Path, recommender: Recommender, user_ids: np.ndarray | 
         (folder / f"{name}.txt").write_bytes("".join(f"{token}\n" for token in tokens).encode())
 
 
-def write_bundle(folder: Path, recommender: Recommender, tables: Tables, precision: str, container: str) -> dict:
+def write_bundle(
+    folder: Path, recommender: Recommender, tables: Tables, vectors: dict[str, np.ndarray], container: str
+) -> None:
     """Write vectors, seen items, tokens and reader.py.
 
     Args:
         folder: an empty folder.
         recommender: the model.
         tables: its tables.
-        precision: as of ``encode``.
+        vectors: those of the tables as arrays, as of ``encode``.
         container: ``npz`` or ``safetensors``.
-
-    Returns:
-        The arrays of the vectors, by name.
 
     Raises:
         KDError: safetensors is not installed.
     """
-    vectors = {**encode(tables.users, precision, "user"), **encode(tables.items, precision, "item")}
     seen = {"seen_starts": tables.seen.starts, "seen_items": tables.seen.items.astype(np.int32)}
     if container == "safetensors":
         require_package("safetensors", "format=safetensors")
@@ -90,4 +95,3 @@ def write_bundle(folder: Path, recommender: Recommender, tables: Tables, precisi
         np.savez(folder / "seen.npz", **seen)  # type: ignore[arg-type]
     write_tokens(folder, recommender, tables.user_ids)
     (folder / "reader.py").write_bytes(Path(reader.__file__).read_bytes())
-    return vectors

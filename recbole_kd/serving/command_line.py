@@ -1,60 +1,22 @@
 """``recbole-kd recommend`` and ``recbole-kd export``: what they print, and how their options are read."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
 
 from recbole_kd.errors import KDError, did_you_mean
-from recbole_kd.serving.exporter import FORMATS, ExportReport, export
+from recbole_kd.serving.export_options import FORMATS, ExportReport
+from recbole_kd.serving.exporter import export
 from recbole_kd.serving.faiss_index import INDEXES
 from recbole_kd.serving.new_users import fold_in
 from recbole_kd.serving.output import check_output, open_table
 from recbole_kd.serving.precision import PRECISIONS
+from recbole_kd.serving.quantisation import PrecisionRow, precision_table, read_result, run_rows
 from recbole_kd.serving.recommendations import Request, recommend, recommend_to_file
 from recbole_kd.serving.recommender import EXCLUDE
 from recbole_kd.serving.similar import similar_items
-
-RECOMMEND_USAGE = """usage: run_kd.py recommend saved/BPR-….pth --users=196,186 [--k=10] [--output=top.parquet]
-       run_kd.py recommend saved/BPR-….pth --all --output=top.csv
-       run_kd.py recommend saved/BPR-….pth --items=50,181
-       run_kd.py recommend saved/BPR-….pth --history=50,181,172
-
-Recommends items to users, as a table of tokens and scores, from any RecBole checkpoint (docs/recommend.md).
-
-  --users=196,186   user tokens, or a file with a token on each line
-  --all             all users
-  --items=50,181    items, for which similar items are listed
-  --history=50,181  the items of a new user, in the order of time
-  --k=10            items in each list
-  --exclude=seen    a user's items that are left out: seen (training and validation), all (test as well), none
-  --allow=ITEMS     the only items that may be listed: tokens, or a file
-  --deny=ITEMS      items that may not be listed
-  --output=FILE     a file with the suffix .csv, .tsv or .parquet instead of the screen
-  --overwrite       replace the file if it exists
-  --skip-unknown    leave out unknown tokens
-  --allow-short     shorter lists where fewer than k items are left
-  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
-"""
-EXPORT_USAGE = """usage: run_kd.py export saved/BPR-….pth --output=bundle/ [--format=bundle] [--precision=fp32]
-
-Writes a trained model to a folder that needs neither RecBole nor recbole_kd, and checks the folder against the model
-(docs/export.md).
-
-  --output=DIR      the folder
-  --format=bundle   bundle (numpy), safetensors, onnx or faiss
-  --precision=fp32  fp32, fp16 or int8
-  --index=flat      of faiss: flat (exact) or hnsw (approximate)
-  --k=10            items in the lists that are compared; of the ONNX graph of a model without vectors also its k
-  --metrics=FILE    a JSON file of metrics for the model card: the result_file of a run, or {"ndcg@10": 0.26}
-  --licence=TEXT    the licence of the model
-  --data_licence=TEXT   the licence of the data
-  --overwrite       replace an earlier export
-  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
-"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,6 +91,7 @@ def export_argv(argv: Sequence[str]) -> str:
     options = _read(_export_parser(), argv)
     if options.output is None:
         raise KDError("export needs a folder: write --output=bundle/")
+    content = None if options.metrics is None else read_result(options.metrics)
     report = export(
         options.model_file,
         options.output,
@@ -136,40 +99,46 @@ def export_argv(argv: Sequence[str]) -> str:
         precision=options.precision,
         index=options.index,
         k=options.k,
-        metrics=_metrics(options.metrics),
+        pq_bytes=options.pq_bytes,
+        compare=options.compare,
+        metrics=_metrics(options.metrics, content),
         licence=options.licence,
         data_licence=options.data_licence,
         overwrite=options.overwrite,
         data_path=options.data_path,
     )
-    return summary(report)
+    return summary(report, run_rows(content))
 
 
-def summary(report: ExportReport) -> str:
-    """What an export is, in a few lines."""
+def summary(report: ExportReport, models: Sequence[PrecisionRow] = ()) -> str:
+    """What an export is, in a few lines and a table.
+
+    Args:
+        report: of the export.
+        models: further rows of the table, those of the run that the model comes from.
+    """
     agreement = report.agreement
     lines = [
         f"{report.folder}: {report.format}, {report.precision}, {report.size:,} bytes",
         f"top {agreement.k}: {agreement.same:,} of {agreement.users:,} users have the model's list, ties aside; mean "
         f"overlap {agreement.overlap:.4f}",
     ]
-    if report.ndcg is not None and report.ndcg_fp32 is not None:
-        lines.append(f"ndcg@10 on validation: {report.ndcg:.4f}, in fp32 {report.ndcg_fp32:.4f}")
     if report.recall is not None:
         lines.append(f"the index lists {report.recall:.4f} of the exact top {agreement.k}")
+    if report.rows:
+        lines += ["", precision_table([*models, *report.rows])]
     return "\n".join(lines)
 
 
-def _metrics(file: str | None) -> dict[str, float] | None:
+def _metrics(file: str | None, content: Any) -> dict[str, float] | None:
     """The metrics of a JSON file: of the distilled student at test, where it is the result of a run."""
     if file is None:
         return None
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
         if "distilled" in content:
             content = content["distilled"]["test_result"]
         return {str(name): float(value) for name, value in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise KDError(f"metrics: '{file}' is no JSON file of names and numbers ({error})") from error
 
 
@@ -197,6 +166,8 @@ def _export_parser() -> _Parser:
     parser = _parser("export")
     for name, values in (("--format", FORMATS), ("--precision", PRECISIONS), ("--index", INDEXES)):
         parser.add_argument(name, choices=values, default=values[0])
+    parser.add_argument("--pq_bytes", type=int)
+    parser.add_argument("--compare", action="store_true")
     for name in ("--metrics", "--licence", "--data_licence"):
         parser.add_argument(name)
     return parser

@@ -1,95 +1,30 @@
 """A trained model as a folder that needs neither RecBole nor recbole_kd nor torch."""
 
 import os
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recbole_kd.errors import KDError, did_you_mean
-from recbole_kd.serving.bundle import Tables, write_bundle, write_tokens
-from recbole_kd.serving.checks import Agreement, Listing, compare_lists, sample, validation_ndcg
-from recbole_kd.serving.faiss_index import INDEXES, recall_of, write_index
+from recbole_kd.errors import KDError
+from recbole_kd.serving.bundle import Tables, write_tokens
+from recbole_kd.serving.checks import compare_lists, sample
+from recbole_kd.serving.export_options import ExportOptions, ExportReport
+from recbole_kd.serving.faiss_index import recall_of
 from recbole_kd.serving.model_card import USAGE, describe, write_description
 from recbole_kd.serving.onnx_model import graph_inputs, refuse_untraceable, write_traced_graph
-from recbole_kd.serving.onnx_vectors import run_graph, write_vector_graph
-from recbole_kd.serving.output import check_folder, new_folder, require_package
-from recbole_kd.serving.precision import PRECISIONS, decode, encode
-from recbole_kd.serving.reader import Recommender as Reader
-from recbole_kd.serving.recommendations import check_k, items_left
+from recbole_kd.serving.onnx_vectors import open_graph
+from recbole_kd.serving.output import check_folder, new_folder
+from recbole_kd.serving.quantisation import PrecisionRow, precision_row, validation_accuracy
+from recbole_kd.serving.recommendations import items_left
 from recbole_kd.serving.recommender import ModelSource, Recommender, open_recommender
 from recbole_kd.serving.user_items import UserItems
+from recbole_kd.serving.vector_export import VectorFiles, write_index_file, write_vector_files
 
-PACKAGES = {
-    "bundle": (),
-    "safetensors": (("safetensors", "safetensors"),),
-    "onnx": (("onnx", "onnx"), ("onnxruntime", "onnxruntime")),
-    "faiss": (("faiss", "faiss-cpu"),),
-}
-FORMATS = tuple(PACKAGES)
 CHECKED_USERS = 1000
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What was exported.
-
-    Attributes:
-        folder: where it is.
-        format, precision: as they were chosen.
-        size: bytes of all files but model.json and README.md.
-        agreement: how the lists compare with the model's own.
-        ndcg, ndcg_fp32: ndcg@10 on validation, at this precision and in fp32; None for fp32 and without vectors.
-        recall: of a faiss index; else None.
-    """
-
-    folder: Path
-    format: str
-    precision: str
-    size: int
-    agreement: Agreement
-    ndcg: float | None = None
-    ndcg_fp32: float | None = None
-    recall: float | None = None
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What an export is to be.
-
-    Attributes:
-        format: ``bundle``: vectors, tokens and seen items as npz and text, with a reader of numpy alone;
-            ``safetensors``: the same with the arrays in one safetensors file; ``onnx``: a graph for onnxruntime;
-            ``faiss``: a bundle with an index.
-        precision: ``fp32``, ``fp16``, or ``int8`` with a scale for each vector.
-        index: of faiss: ``flat``, exact, or ``hnsw``, approximate.
-        k: length of the lists that are compared; of a traced ONNX graph also the number of items it gives.
-        metrics: what is known of the model's accuracy, for the model card.
-        licence, data_licence: of the model and of its data, for the model card.
-
-    Raises:
-        KDError: an option out of range.
-    """
-
-    format: str = "bundle"
-    precision: str = "fp32"
-    index: str = "flat"
-    k: int = 10
-    metrics: Mapping[str, float] | None = None
-    licence: str | None = None
-    data_licence: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, values in (("format", FORMATS), ("precision", PRECISIONS), ("index", INDEXES)):
-            value = str(getattr(self, name))
-            if value not in values:
-                hint = did_you_mean(value, values)
-                raise KDError(f"{name}='{value}' is unknown: it takes one of {', '.join(values)}{hint}")
-        check_k(self.k)
-        if self.index != "flat" and self.format != "faiss":
-            raise KDError(f"index={self.index} needs format=faiss, and not {self.format}")
 
 
 def export(
@@ -100,6 +35,8 @@ def export(
     precision: str = "fp32",
     index: str = "flat",
     k: int = 10,
+    pq_bytes: int | None = None,
+    compare: bool = False,
     metrics: Mapping[str, float] | None = None,
     licence: str | None = None,
     data_licence: str | None = None,
@@ -111,7 +48,7 @@ def export(
     Args:
         model: a RecBole checkpoint, or a Recommender.
         output: the folder; it is complete, or it does not exist.
-        format, precision, index, k, metrics, licence, data_licence: as of ExportOptions.
+        format, precision, index, k, pq_bytes, compare, metrics, licence, data_licence: as of ExportOptions.
         overwrite: replace an earlier export.
         data_path: the folder that holds the dataset's folder, where it is no longer where it was at the training.
 
@@ -119,9 +56,8 @@ def export(
         KDError: an option out of range, a missing package, a folder that exists, a model that has no such export, or an
             export that does not give the model's lists; nothing is left then.
     """
-    options = ExportOptions(format, precision, index, k, metrics, licence, data_licence)
-    for package, install in PACKAGES[format]:
-        require_package(package, f"format={format}", install)
+    options = ExportOptions(format, precision, index, k, pq_bytes, compare, metrics, licence, data_licence)
+    options.require_packages()
     check_folder(output, overwrite)
     recommender = open_recommender(model, data_path)
     traced = format == "onnx" and recommender.is_sequential  # its graph takes sequences, which change with each item
@@ -142,6 +78,7 @@ def _write(folder: Path, recommender: Recommender, tables: Tables | None, option
     accuracy = {"ndcg@10": report.ndcg, "ndcg@10_fp32": report.ndcg_fp32, "recall": report.recall}
     more |= {
         "check": {**report.agreement.as_dict(), **accuracy},
+        "precisions": [row.as_dict() for row in report.rows],
         "metrics": dict(options.metrics) if options.metrics else None,
         "licence": options.licence,
         "data_licence": options.data_licence,
@@ -153,7 +90,12 @@ def _write(folder: Path, recommender: Recommender, tables: Tables | None, option
 
 
 def _check_model(recommender: Recommender, tables: Tables | None, options: ExportOptions) -> None:
-    """Refuse a format that the model does not have. Raises KDError, with the reason and what works."""
+    """Refuse a model with random rows, and a format that it does not have. Raises KDError, with what works."""
+    if recommender.config["new_rows"]:
+        raise KDError(
+            f"the dataset has users or items that came after the training of '{recommender.model_file}': train again "
+            "with --init_from, or name the folder of the data of the training with --data_path"
+        )
     if tables is not None:
         return
     refuse_untraceable(recommender)
@@ -171,32 +113,53 @@ def _export_vectors(
 ) -> tuple[ExportReport, str, dict[str, Any]]:
     """Write an export of vectors; returns the report, the usage example, and entries for model.json."""
     users = sample(tables.user_ids, CHECKED_USERS)
-    k = _shortened(recommender, users, options.k)
-    format, precision = options.format, options.precision
+    options = replace(options, k=_shortened(recommender, users, options.k))
+    k, format, precision = options.k, options.format, options.precision
     more: dict[str, Any] = {"score": "inner product", "width": tables.items.shape[1]}
-    usage = USAGE["bundle"]
-    recall = None
+    row, files = _write_precision(folder, recommender, tables, options)
+    agreement = compare_lists(recommender, users, k, files.listing, recommender.interactions("seen"))
+    usage, recall = USAGE["bundle"], None
     if format == "onnx":
-        write_vector_graph(folder / "model.onnx", tables, precision)
-        write_tokens(folder, recommender, tables.user_ids)
-        listing = _graph_listing(folder, tables, k)
         usage, more["graph"] = USAGE["users"], {"inputs": ["users", "k"], "outputs": ["items", "scores"]}
-    else:
-        write_bundle(folder, recommender, tables, precision, "safetensors" if format == "safetensors" else "npz")
-        (folder / "model.json").write_text(
-            "{}", encoding="utf-8"
-        )  # the reader looks at it; the description replaces it
-        listing = _reader_listing(folder, recommender, k)
-    agreement = compare_lists(recommender, users, k, listing, recommender.interactions("seen"))
-    (folder / "model.json").unlink(missing_ok=True)
     if format == "faiss":
-        write_index(folder / "index.faiss", tables.items, options.index, precision)
         rows = np.searchsorted(tables.user_ids, users)
         recall = recall_of(folder / "index.faiss", tables.users[rows], tables.items, k)
         usage, more["index"] = USAGE["faiss"], {"kind": options.index, "precision": precision}
-    before, after = _accuracy(recommender, tables, precision) if precision != "fp32" else (None, None)
-    report = ExportReport(folder, format, precision, 0, agreement, after, before, recall)
+    table = _other_precisions(recommender, tables, options, row)
+    exact = next((entry.ndcg for entry in table if entry.name == "fp32" and precision != "fp32"), None)
+    ndcg = row.ndcg if precision != "fp32" else None
+    report = ExportReport(folder, format, precision, 0, agreement, ndcg, exact, recall, table)
     return report, _filled(usage, recommender, tables.user_ids, k=', "k": [10]'), more
+
+
+def _write_precision(
+    folder: Path, recommender: Recommender, tables: Tables, options: ExportOptions
+) -> tuple[PrecisionRow, VectorFiles]:
+    """Write the files at one precision and measure them. Raises KDError."""
+    format, precision, k = options.format, options.precision, options.k
+    vectors = tables.encoded(precision, options.pq_bytes)
+    files = write_vector_files(folder, recommender, tables, vectors, format, k)
+    search = files.search
+    if format == "faiss":
+        search = write_index_file(folder, tables, options.index, precision, options.pq_bytes, k)
+    ndcg = validation_accuracy(recommender, tables, vectors, precision, options.pq_bytes)
+    return precision_row(precision, vectors, ndcg, search, tables), files
+
+
+def _other_precisions(
+    recommender: Recommender, tables: Tables, options: ExportOptions, row: PrecisionRow
+) -> tuple[PrecisionRow, ...]:
+    """The row of the export among those of fp32 and, with compare, of all precisions; their files are not kept."""
+    rows = []
+    for precision in options.compared_precisions():
+        if precision == options.precision:
+            rows.append(row)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            pq_bytes = options.pq_bytes if precision == "pq" else None
+            other = replace(options, precision=precision, pq_bytes=pq_bytes)
+            rows.append(_write_precision(Path(folder), recommender, tables, other)[0])
+    return tuple(rows)
 
 
 def _export_traced(folder: Path, recommender: Recommender, k: int) -> tuple[ExportReport, str, dict[str, Any]]:
@@ -216,8 +179,10 @@ def _export_traced(folder: Path, recommender: Recommender, k: int) -> tuple[Expo
     write_traced_graph(path, recommender, k)
     write_tokens(folder, recommender, None if recommender.is_sequential else ids)
 
+    run = open_graph(path)
+
     def listing(subset: np.ndarray) -> np.ndarray:
-        return run_graph(path, graph_inputs(recommender, subset))[0] + 1
+        return run(graph_inputs(recommender, subset))[0] + 1
 
     agreement = compare_lists(recommender, users, k, listing, hidden)
     kind = "sequences" if recommender.is_sequential else "users"
@@ -231,45 +196,6 @@ def _shortened(recommender: Recommender, users: np.ndarray, k: int) -> int:
         raise KDError("no user has a sequence: there is nothing to export")
     left = items_left(users, recommender.candidates(), recommender.interactions("seen"), recommender.n_items)
     return max(1, min(k, int(left.min())))
-
-
-def _reader_listing(folder: Path, recommender: Recommender, k: int) -> Listing:
-    reader = Reader(folder)
-
-    def listing(users: np.ndarray) -> np.ndarray:
-        lists = reader.recommend_batch(recommender.users.tokens[users].tolist(), k)
-        return np.array([[reader.item_rows[item] + 1 for item, _ in row] + [-1] * (k - len(row)) for row in lists])
-
-    return listing
-
-
-def _graph_listing(folder: Path, tables: Tables, k: int) -> Listing:
-    def listing(users: np.ndarray) -> np.ndarray:
-        rows = np.searchsorted(tables.user_ids, users)
-        items, scores = run_graph(folder / "model.onnx", {"users": rows, "k": np.array([k], dtype=np.int64)})
-        return np.where(np.isfinite(scores), items + 1, -1)
-
-    return listing
-
-
-def _accuracy(recommender: Recommender, tables: Tables, precision: str) -> tuple[float | None, float | None]:
-    """ndcg@10 on validation in fp32 and at a precision; a sequence ends before its validation item.
-
-    None where the data changed since the training: the model may have been trained on validation pairs of today.
-    """
-    if recommender.config["changed_data"]:
-        return None, None
-    users, user_ids = tables.users, tables.user_ids
-    if recommender.is_sequential:
-        vectors = recommender.vectors("train")
-        assert vectors is not None
-        user_ids = vectors.user_ids
-        users = vectors.users.float().cpu().numpy()[user_ids]
-    rounded = [
-        decode(encode(table, precision, side), side) for table, side in ((users, "user"), (tables.items, "item"))
-    ]
-    exact = validation_ndcg(recommender, users, tables.items, user_ids)
-    return exact, validation_ndcg(recommender, rounded[0], rounded[1], user_ids)
 
 
 def _refuse_wrong(report: ExportReport, recommender: Recommender) -> None:

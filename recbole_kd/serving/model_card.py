@@ -136,6 +136,9 @@ def card(about: dict[str, Any], usage: str) -> str:
     lines += [f"# {about['model']} on {about['dataset']}", "", "Recommends items to users. Exported by recbole_kd.", ""]
     lines += ["|  |  |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["## Use", "", usage, "", "## Check", "", _check_text(about), ""]
+    if about.get("precisions"):
+        lines += ["## Precision", "", "| precision | bytes of the vectors | ndcg@10 on validation |", "|---|---|---|"]
+        lines += [_precision_line(row) for row in about["precisions"]] + [""]
     if about.get("metrics"):
         lines += ["## Metrics", "", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in about["metrics"].items()] + [""]
@@ -146,6 +149,11 @@ def card(about: dict[str, Any], usage: str) -> str:
         "no probabilities. Training and validation items of a user are left out.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _precision_line(row: dict[str, Any]) -> str:
+    ndcg = "not known" if row["ndcg"] is None else f"{row['ndcg']:.4f}"
+    return f"| {row['name']} | {row['bytes']:,} | {ndcg} |"
 
 
 def _check_text(about: dict[str, Any]) -> str:

@@ -1,30 +1,31 @@
 """An ONNX graph of vectors: rows of users.txt -> the k best rows of items.txt and their scores."""
 
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recbole_kd.serving.bundle import Tables
-from recbole_kd.serving.precision import encode
 
 OPSET = 17
+Node = tuple[str, list[str], list[str], dict[str, Any]]  # operator, inputs, outputs, attributes
 LARGE = 1_500_000_000  # bytes; a protobuf file holds less than two gigabytes
 
 
-def write_vector_graph(path: Path, tables: Tables, precision: str) -> None:
+def write_vector_graph(path: Path, tables: Tables, vectors: dict[str, np.ndarray]) -> None:
     """Write a graph with the inputs ``users`` (int64, [b]) and ``k`` (int64, [1]), and the outputs ``items`` (int64,
     [b, k]) and ``scores`` (float32, [b, k]). A user's seen items are left out; they are in the graph.
 
     Args:
         path: the file.
         tables: vectors and seen items.
-        precision: as of ``encode``; the scores are computed in float32.
+        vectors: those of the tables as arrays, as of ``encode``; the scores are computed in float32.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    arrays = _constants(tables, precision)
+    arrays = _constants(tables, vectors)
     inputs = [
         helper.make_tensor_value_info("users", TensorProto.INT64, ["batch"]),
         helper.make_tensor_value_info("k", TensorProto.INT64, [1]),
@@ -33,7 +34,7 @@ def write_vector_graph(path: Path, tables: Tables, precision: str) -> None:
         helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "k"]),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", "k"]),
     ]
-    nodes = [helper.make_node(*node[:3], **node[3]) for node in _nodes(precision)]
+    nodes = [helper.make_node(*node[:3], **node[3]) for node in _nodes(vectors)]
     tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     graph = helper.make_graph(nodes, "recommend", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="recbole_kd")
@@ -45,11 +46,10 @@ def write_vector_graph(path: Path, tables: Tables, precision: str) -> None:
         path.write_bytes(model.SerializeToString())
 
 
-def _constants(tables: Tables, precision: str) -> dict[str, np.ndarray]:
+def _constants(tables: Tables, vectors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     seen = tables.seen.items if len(tables.seen.items) else np.full(1, len(tables.items), dtype=np.int64)
     return {
-        **encode(tables.users, precision, "user"),
-        **encode(tables.items, precision, "item"),
+        **_lookup_tables(vectors),
         "seen_starts": tables.seen.starts,
         "seen_items": seen.astype(np.int64),
         "last_seen": np.array(len(seen) - 1, dtype=np.int64),
@@ -63,11 +63,25 @@ def _constants(tables: Tables, precision: str) -> dict[str, np.ndarray]:
     }
 
 
-def _nodes(precision: str) -> list[tuple[str, list[str], list[str], dict[str, Any]]]:
+def _lookup_tables(vectors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of the vectors; the centroids of all parts are one table, in which each part has its first row."""
+    tables = {}
+    for name, array in vectors.items():
+        if name.endswith("_centroids"):
+            parts, rows, width = array.shape
+            tables[name] = array.reshape(parts * rows, width)
+            tables[f"{name}_first"] = np.arange(parts, dtype=np.int64) * rows
+            tables[f"{name}_shape"] = np.array([-1, parts * width], dtype=np.int64)
+        else:
+            tables[name] = array
+    return tables
+
+
+def _nodes(vectors: dict[str, np.ndarray]) -> list[Node]:
     """The steps: the scores, the seen items of each user as a padded table, the scores without them, the best."""
     return [
-        *_decoded("user", precision, rows="users"),
-        *_decoded("item", precision, rows=None),
+        *_decoded("user", vectors, rows="users"),
+        *_decoded("item", vectors, rows=None),
         ("Transpose", ["item_table"], ["item_columns"], {"perm": [1, 0]}),
         ("MatMul", ["user_table", "item_columns"], ["raw_scores"], {}),
         # where each user's seen items begin and end
@@ -96,15 +110,17 @@ def _nodes(precision: str) -> list[tuple[str, list[str], list[str], dict[str, An
     ]
 
 
-def _decoded(side: str, precision: str, rows: str | None) -> list[tuple[str, list[str], list[str], dict[str, Any]]]:
+def _decoded(side: str, names: Container[str], rows: str | None) -> list[Node]:
     """``<side>_table`` in float32, of some rows where they are named."""
-    nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = []
+    nodes: list[Node] = []
+    if f"{side}_codes" in names:
+        return _centroids(side, rows)
     vectors, scale = f"{side}_vectors", f"{side}_scale"
     if rows:
         nodes.append(("Gather", [vectors, rows], [f"{side}_rows"], {"axis": 0}))
         vectors = f"{side}_rows"
     nodes.append(("Cast", [vectors], [f"{side}_floats"], {"to": 1}))  # 1 is float32
-    if precision != "int8":
+    if scale not in names:
         return [*nodes, ("Identity", [f"{side}_floats"], [f"{side}_table"], {})]
     if rows:
         nodes.append(("Gather", [scale, rows], [f"{side}_row_scale"], {"axis": 0}))
@@ -116,12 +132,27 @@ def _decoded(side: str, precision: str, rows: str | None) -> list[tuple[str, lis
     ]
 
 
-def run_graph(path: Path, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(items, scores) of a graph, by onnxruntime on the CPU; shape [b, k] each.
+def _centroids(side: str, rows: str | None) -> list[Node]:
+    """``<side>_table`` of product quantisation: the centroid of each part, side by side."""
+    codes, table = f"{side}_codes", f"{side}_centroids"
+    nodes: list[Node] = []
+    if rows:
+        nodes.append(("Gather", [codes, rows], [f"{side}_rows"], {"axis": 0}))
+        codes = f"{side}_rows"
+    return [
+        *nodes,
+        ("Cast", [codes], [f"{side}_numbers"], {"to": 7}),  # 7 is int64
+        ("Add", [f"{side}_numbers", f"{table}_first"], [f"{side}_places"], {}),
+        ("Gather", [table, f"{side}_places"], [f"{side}_parts"], {"axis": 0}),
+        ("Reshape", [f"{side}_parts", f"{table}_shape"], [f"{side}_table"], {}),
+    ]
+
+
+def open_graph(path: Path) -> Callable[[dict[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]:
+    """A function from a graph's inputs by name to (items, scores), shape [b, k] each, by onnxruntime on the CPU.
 
     Args:
         path: the .onnx file.
-        inputs: the graph's inputs by name.
     """
     import onnxruntime
 
@@ -130,5 +161,9 @@ def run_graph(path: Path, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = {entry.name for entry in session.get_inputs()}
-    items, scores = session.run(["items", "scores"], {name: a for name, a in inputs.items() if name in names})
-    return items, scores
+
+    def run(inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        items, scores = session.run(["items", "scores"], {name: a for name, a in inputs.items() if name in names})
+        return items, scores
+
+    return run

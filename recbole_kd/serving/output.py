@@ -19,6 +19,11 @@ ROWS = 100_000  # written at once
 MANIFEST = "model.json"  # by which a folder is known as an export
 
 
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def require_package(package: str, purpose: str, install: str = "") -> None:
     """Refuse what needs a package that is not installed.
 
@@ -30,7 +35,7 @@ def require_package(package: str, purpose: str, install: str = "") -> None:
     Raises:
         KDError: it is missing; the message has the line for pip.
     """
-    if importlib.util.find_spec(package) is None:
+    if not is_installed(package):
         raise KDError(f"{purpose} needs a package that is not installed: pip install {install or package}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS = 256  # users whose scores are in memory at once
+ROWS, SCORES = 256, 25_000_000  # users, and scores of users and items, that are in memory at once at most
 
 
 class Recommender:
@@ -27,7 +27,8 @@ class Recommender:
         arrays = _read_safetensors(folder) if (folder / "vectors.safetensors").exists() else _read_npz(folder)
         self.user_vectors, self.item_vectors = (_decode(arrays, side) for side in ("user", "item"))
         self.seen_starts, self.seen_items = arrays["seen_starts"], arrays["seen_items"]
-        self.users, self.items = (_read_lines(folder / f"{side}s.txt") for side in ("user", "item"))
+        texts = [(folder / f"{side}s.txt").read_text(encoding="utf-8") for side in ("user", "item")]
+        self.users, self.items = (text.split("\n")[:-1] for text in texts)
         self.user_rows, self.item_rows = ({token: row for row, token in enumerate(t)} for t in (self.users, self.items))
 
     def recommend(self, user: str, k: int = 10, exclude_seen: bool = True) -> list[tuple[str, float]]:
@@ -37,9 +38,9 @@ class Recommender:
     def recommend_batch(self, users: list[str], k: int = 10, exclude_seen: bool = True) -> list:
         """The same for several users: a list for each."""
         rows = np.array([_row_of(self.user_rows, user, "user") for user in users], dtype=np.int64)
-        lists = []
-        for first in range(0, len(rows), ROWS):
-            block = rows[first : first + ROWS]
+        lists, step = [], max(1, min(ROWS, SCORES // max(1, len(self.items))))
+        for first in range(0, len(rows), step):
+            block = rows[first : first + step]
             scores = self.user_vectors[block] @ self.item_vectors.T
             if exclude_seen:
                 for row, user in enumerate(block):
@@ -74,13 +75,12 @@ def _row_of(rows, token, kind):
 
 
 def _decode(arrays, side):
-    """A table of vectors as float32; that of int8 has a scale for each row."""
+    """A table of vectors as float32; int8 has a scale for each row, pq a centroid for each part of a row."""
+    if f"{side}_codes" in arrays:
+        codes, centroids = arrays[f"{side}_codes"], arrays[f"{side}_centroids"]
+        return centroids[np.arange(codes.shape[1]), codes].reshape(len(codes), -1)
     table = arrays[f"{side}_vectors"].astype(np.float32)
     return table * arrays[f"{side}_scale"][:, None] if f"{side}_scale" in arrays else table
-
-
-def _read_lines(path):
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _read_npz(folder):
@@ -90,7 +90,7 @@ def _read_npz(folder):
 def _read_safetensors(folder):
     content = (folder / "vectors.safetensors").read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
-    kinds, arrays = {"F32": "<f4", "F16": "<f2", "I8": "<i1", "I64": "<i8", "I32": "<i4"}, {}
+    kinds, arrays = {"F32": "<f4", "F16": "<f2", "U8": "<u1", "I8": "<i1", "I64": "<i8", "I32": "<i4"}, {}
     for name, entry in json.loads(content[8:start]).items():
         if name != "__metadata__":
             first, last = entry["data_offsets"]

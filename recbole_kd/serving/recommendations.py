@@ -145,9 +145,10 @@ def ranked_users(recommender: Recommender, users: Tokens | None, request: Reques
 def _user_ids(recommender: Recommender, users: Tokens | None, request: Request) -> np.ndarray:
     """The ids of the users that are asked for; of a sequence model of those with a sequence."""
     if users is None:
-        ids = np.arange(1, recommender.n_users, dtype=np.int64)
+        every = np.arange(1, recommender.n_users, dtype=np.int64)
+        ids = every if recommender.is_sequential else recommender.trained_ids("users")
     else:
-        ids = recommender.users.ids(read_tokens(users, "users"), request.skip_unknown)
+        ids = _trained(recommender, recommender.users.ids(read_tokens(users, "users"), request.skip_unknown), request)
     if recommender.is_sequential:
         has_sequence = recommender.sequences("all" if request.exclude == "all" else "seen").has(ids)
         if users is not None and not has_sequence.all() and not request.skip_unknown:
@@ -158,6 +159,20 @@ def _user_ids(recommender: Recommender, users: Tokens | None, request: Request) 
             )
         ids = ids[has_sequence]
     return ids
+
+
+def _trained(recommender: Recommender, ids: np.ndarray, request: Request) -> np.ndarray:
+    """The users that the model was trained on; a sequence model knows users by their sequence. Raises KDError."""
+    trained = np.isin(ids, recommender.trained_ids("users"))
+    if recommender.is_sequential or trained.all():
+        return ids
+    if not request.skip_unknown:
+        raise KDError(
+            f"user '{recommender.users.tokens[ids[~trained][0]]}' came after the training of {recommender.name}: give "
+            "the items with --history (fold_in), train again with --init_from, or leave the user out with "
+            "--skip-unknown"
+        )
+    return ids[trained]
 
 
 def _check_left(

@@ -79,6 +79,15 @@ class Recommender:
         """The number of item ids, padding included."""
         return len(self.items) + 1
 
+    def trained_ids(self, side: str) -> np.ndarray:
+        """The ids of the users or items that the model was trained on, ascending, int64; those added since are not.
+
+        Args:
+            side: ``users`` or ``items``.
+        """
+        new = (self.config["new_rows"] or {}).get(side, 0)
+        return np.arange(1, len(getattr(self, side)) + 1 - new, dtype=np.int64)
+
     def interactions(self, mode: str) -> UserItems:
         """The items of each user: ``train``; ``seen``: training and validation; ``all``: test as well; ``none``.
 
@@ -144,18 +153,22 @@ class Recommender:
     def candidates(
         self, allow: Tokens | None = None, deny: Tokens | None = None, skip_unknown: bool = False
     ) -> np.ndarray:
-        """The item ids that may be recommended, ascending, int64: all, or the allowed ones, without the denied ones.
+        """The item ids that may be recommended, ascending, int64: all that the model was trained on, or the allowed
+        ones of them, without the denied ones.
 
         Raises:
             KDError: an unknown token, or nothing is left.
         """
-        candidates = np.arange(1, self.n_items, dtype=np.int64)
+        candidates = self.trained_ids("items")
         if allow is not None:
-            candidates = np.unique(self.items.ids(read_tokens(allow, "allow"), skip_unknown))
+            candidates = np.intersect1d(candidates, self.items.ids(read_tokens(allow, "allow"), skip_unknown))
         if deny is not None:
             candidates = np.setdiff1d(candidates, self.items.ids(read_tokens(deny, "deny"), skip_unknown))
         if not len(candidates):
-            raise KDError("allow and deny leave no item to recommend: allow more items, or deny fewer")
+            raise KDError(
+                "allow and deny leave no item to recommend that the model was trained on: allow more items, or deny "
+                "fewer"
+            )
         return candidates
 
 

@@ -16,12 +16,12 @@ NEUTRAL_KEYS = {
     *("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics"),
     *("topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size"),
     *("ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file"),
-    *("teacher_path", "teacher_check", "teachers", "eval_mask"),
+    *("teacher_path", "teacher_check", "teachers", "eval_mask", "init_data_path"),
     "kd_knowledge",  # stored or online, the lists are the same
     *("MASK_INDEX", "MASK_ITEM_SEQ", "POS_ITEMS", "NEG_ITEMS"),  # written by BERT4Rec's loader
 }
 # keys that were added later: they count only where they are set, so that earlier models keep their names
-ADDED_KEYS = ("ensemble_weights", "eval_mask", "init_std", "neighbour_weight")
+ADDED_KEYS = ("ensemble_weights", "eval_mask", "init_from", "init_std", "kd_widths", "neighbour_weight")
 
 
 def outcome_settings(settings: Mapping[str, Any], more: Container[str] = ()) -> dict[str, str]:
@@ -39,7 +39,14 @@ def outcome_settings(settings: Mapping[str, Any], more: Container[str] = ()) -> 
             return bool(value)
         return (key not in NEUTRAL_KEYS or key in more) and not (key in ADDED_KEYS and is_default(key, value))
 
-    return {key: str(value) for key, value in settings.items() if counts(key, value)}
+    return {key: _as_text(key, value) for key, value in settings.items() if counts(key, value)}
+
+
+def _as_text(key: str, value: Any) -> str:
+    """A value as text; a file of weights by its content, which may change under one name."""
+    if key == "init_from" and Path(str(value)).is_file():
+        return sha256_of(Path(str(value)).read_bytes())
+    return str(value)
 
 
 def run_key(config: RecBoleConfig, fingerprint: Fingerprint, *more: str) -> str:

@@ -1,6 +1,6 @@
 """Build RecBole models, and load their weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from recbole_kd.backbone.sparse_graph import use_row_product
 from recbole_kd.checkpoint.reader import read_checkpoint, restore_arrays, to_device
 from recbole_kd.config.model_names import model_class_of
 from recbole_kd.errors import KDError, error_sentence, is_out_of_memory
+from recbole_kd.trainer.warm_start import RowMap, matched_state
 
 
 def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
@@ -64,7 +65,11 @@ def missing_package(config: RecBoleConfig, error: ImportError | str) -> KDError:
 
 
 def load_weights(
-    config: RecBoleConfig, dataset: Any, file: str | Path, content: Mapping[str, Any] | None = None
+    config: RecBoleConfig,
+    dataset: Any,
+    file: str | Path,
+    content: Mapping[str, Any] | None = None,
+    maps: Sequence[RowMap] = (),
 ) -> Any:
     """Build a model and load the weights of a checkpoint into it.
 
@@ -73,6 +78,8 @@ def load_weights(
         dataset: the training part of the split.
         file: the checkpoint.
         content: the content of the checkpoint, where it was read before.
+        maps: of users and of items, where the dataset has more of them than the checkpoint; new ones keep their initial
+            rows.
 
     Returns:
         The RecBole model, in evaluation mode.
@@ -85,16 +92,31 @@ def load_weights(
     try:
         if not all(isinstance(name, str) for name in content["state_dict"]):
             raise RuntimeError("a weight has no name")
-        model.load_state_dict(content["state_dict"])
+        weights = content["state_dict"]
+        model.load_state_dict(matched_state(weights, model.state_dict(), maps, file) if maps else weights)
     except RuntimeError as error:
         raise KDError(
             f"the weights in '{file}' do not fit a {config['model']} on this dataset: {error_sentence(error)}"
         ) from error
+    _refuse_not_finite(model, file)
+    if maps:
+        _refuse_solved(model, config, file)
+    else:
+        _load_other_parameter(model, config["device"], content, file)
+    return model.eval()
+
+
+def _refuse_not_finite(model: Any, file: str | Path) -> None:
     broken = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
     if broken is not None:
         raise KDError(f"the weights in '{file}' are not all finite numbers, those of {broken} for one: train it again")
-    _load_other_parameter(model, config["device"], content, file)
-    return model.eval()
+
+
+def _refuse_solved(model: Any, config: RecBoleConfig, file: str | Path) -> None:
+    """Refuse new rows for a model such as EASE, which is solved for its users and items. Raises KDError."""
+    names = [name for name in getattr(model, "other_parameter_name", ()) if not name.startswith("restore_")]
+    if names:
+        raise KDError(f"'{file}' has no rows for new users and items: {config['model']} is computed from its data anew")
 
 
 def _load_other_parameter(model: Any, device: torch.device, content: Mapping[str, Any], file: str | Path) -> None:

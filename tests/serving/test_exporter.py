@@ -97,11 +97,13 @@ def test_what_an_export_says_of_itself(recommender, tmp_path):
     assert about["metrics"] == {"ndcg@10": 0.25}
     assert (about["licence"], about["data_licence"]) == ("MIT", "CC BY 4.0")
     assert about["check"]["users"] == len(model.users)
+    assert [(row["name"], row["bytes"]) for row in about["precisions"]] == [("fp32", 92 * 32), ("int8", 92 * 12)]
     assert set(about["files"]) == {"vectors.npz", "seen.npz", "users.txt", "items.txt", "reader.py"}
     assert about["bytes"] == sum((tmp_path / "bundle" / name).stat().st_size for name in about["files"])
     card = (tmp_path / "bundle" / "README.md").read_text()
     assert "MIT" in card
     assert "| ndcg@10 | 0.25 |" in card
+    assert "| int8 | 1,104 | 0." in card
     assert 'recommender.recommend("u0", k=10)' in card
 
 
@@ -184,8 +186,12 @@ def test_only_an_earlier_export_is_replaced(recommender, tmp_path):
 
 REFUSALS = [
     ("BPR", {"format": "onxx"}, "format='onxx' is unknown.*did you mean 'onnx'"),
-    ("BPR", {"precision": "int4"}, "precision='int4' is unknown: it takes one of fp32, fp16, int8"),
+    ("BPR", {"precision": "int4"}, "precision='int4' is unknown: it takes one of fp32, fp16, int8, pq"),
     ("BPR", {"index": "hnsw"}, "index=hnsw needs format=faiss"),
+    ("BPR", {"format": "faiss", "index": "hnsw", "precision": "pq"}, "index=hnsw has no precision=pq"),
+    ("BPR", {"pq_bytes": 4}, "pq_bytes=4 needs precision=pq, and not fp32"),
+    ("BPR", {"precision": "pq", "pq_bytes": 0}, "pq_bytes=0 is out of range"),
+    ("BPR", {"precision": "pq", "pq_bytes": 3}, "pq_bytes=3 does not divide the width 8.*it takes one of 1, 2, 4, 8"),
     ("MultiVAE", {}, "MultiVAE has no vectors.*format=onnx exports its own forward pass"),
     ("FPMC", {}, "FPMC cannot be exported: it reads a sequence and its user together.*recommend --all"),
     ("NeuMF", {}, "NeuMF cannot be exported: it scores pairs"),

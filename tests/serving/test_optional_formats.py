@@ -1,10 +1,14 @@
 """ONNX graphs and faiss indexes, where the packages are installed."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.serving import clean_environment
 from recbole_kd import export, recommend
 from recbole_kd.serving.faiss_index import recall_of, write_index
 from tests.serving.conftest_serving import assert_same_list
@@ -96,6 +100,23 @@ def test_the_graph_of_a_sequence_model_takes_sequences(recommender, tmp_path):
     table = fold_in(model, histories, 6)
     items = [[tokens[row] for row in some] for some in rows]
     assert_lists(model, ["first", "second"], items, scores, table, 6)
+
+
+def test_a_process_of_its_own_reads_every_format(recommender, tmp_path):
+    """What benchmarks/serving/clean_environment.py runs where torch is not installed."""
+    for package in ("faiss", "onnx", "onnxruntime", "safetensors"):
+        pytest.importorskip(package)
+    model = recommender("BPR")
+    clean_environment.write_exports(model, tmp_path)
+    script = Path(clean_environment.__file__).with_name("clean_reader.py")
+    command = [sys.executable, "-I", str(script), str(tmp_path)]
+    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [answer[name] for name in ("numpy", "safetensors", "onnxruntime", "faiss")] == [42] * 4
+    expected = json.loads((tmp_path / "expected.json").read_text())
+    expected["u1"][0][1] += 1
+    (tmp_path / "expected.json").write_text(json.dumps(expected))
+    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [answer[name] for name in ("numpy", "safetensors", "onnxruntime", "faiss")] == [41] * 4
 
 
 @pytest.mark.parametrize("index", ["flat", "hnsw"])
