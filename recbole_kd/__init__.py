@@ -9,7 +9,7 @@ import importlib.util
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from recbole_kd._interrupt import exit_on_interrupt, is_own_command
+from recbole_kd._interrupt import exit_on_interrupt, is_help_command, is_own_command
 from recbole_kd._version import __version__
 
 if TYPE_CHECKING:
@@ -101,12 +101,12 @@ def _prepare_recbole() -> None:
 
     compat.mend()
     from recbole_kd.checkpoint.reader import load_for_recbole
-    from recbole_kd.method.registration import register
+    from recbole_kd.method.recbole_entries import enter_methods
 
-    register()
+    enter_methods()
     compat.mend_loading(load_for_recbole)
 
 
-if importlib.util.find_spec("recbole") is not None:
+if importlib.util.find_spec("recbole") is not None and not is_help_command():
     with exit_on_interrupt() if is_own_command() else nullcontext():
         _prepare_recbole()

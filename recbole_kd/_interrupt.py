@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from recbole_kd.usage import asks_for_help
+
 EXIT_CODE = 130
 
 
@@ -16,6 +18,17 @@ def is_own_command() -> bool:
     """Whether this process is one of our commands, and not a program that imports the package."""
     is_module = sys.argv[:1] == ["-m"] and "recbole_kd" in sys.orig_argv
     return is_module or (bool(sys.argv) and Path(sys.argv[0]).stem in ("recbole-kd", "run_kd"))
+
+
+def is_help_command() -> bool:
+    """Whether this process is one of our commands and only prints a help page.
+
+    A run_kd.py is ours where it lies beside the package: a program of the same name may import RecBole before it reads
+    its arguments.
+    """
+    program = Path(sys.argv[0]) if sys.argv else Path()
+    is_another = program.stem == "run_kd" and program.resolve().parent != Path(__file__).resolve().parents[1]
+    return is_own_command() and asks_for_help(sys.argv[1:]) and not is_another
 
 
 @contextmanager

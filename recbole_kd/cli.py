@@ -17,74 +17,21 @@ from recbole_kd.errors import MEMORY_HINT, KDError, NonFiniteLoss, TrainingFaile
 from recbole_kd.io import atomic_write
 from recbole_kd.quick_start import run_kd
 from recbole_kd.report import families_table, keys_table, methods_table, progress_page, recipes_table, result_table
-from recbole_kd.serving import EXPORT_USAGE, RECOMMEND_USAGE, export_argv, recommend_argv
+from recbole_kd.serving import export_argv, recommend_argv
 from recbole_kd.tune.report import trials_table
 from recbole_kd.tune.tuner import tune_argv
+from recbole_kd.usage import PAGES, print_help
 
-USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
-       run_kd.py tune --model=MKD --dataset=ml-100k [--trials=20] [--minutes=30] [--key=value ...]
-
-  --model, -m       the distillation method
-  --dataset, -d     a dataset of RecBole's, or a folder of atomic files under --data_path
-  --student_model   the RecBole model that is distilled and shipped (BPR)
-  --teacher_model   the RecBole model of the teacher (the student's), or several: "['BPR', 'LightGCN']"
-  --teacher_path    a RecBole checkpoint to take as the teacher, or several
-  --recipe          settings that come with the package, such as citeulike/MKD-neighbours; several with commas
-  --config_files    YAML files, separated by spaces, or a list: "['my a.yaml', 'b.yaml']"
-  --nproc           processes that train the student together (1; docs/processes.md)
-  --terms           with --model=Distiller: a free mix, such as "['NKD', 'SLD']"
-  --list            the methods
-  --list-recipes    the recipes
-  --model=X --explain   the keys of one method
-  compare plan.yaml     methods x seeds x datasets, summarised in tables and a report (compare --help)
-  tune              a search for good settings, on validation (tune --help)
-  recommend FILE    recommendations of a trained model (recommend --help)
-  export FILE       a trained model for numpy, onnxruntime or faiss (export --help)
-  and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
-"""
-TUNE = """usage: run_kd.py tune --model=MKD --dataset=ml-100k [--key=value ...]
-
-Tries settings of a method, of the student alone or of the teacher, and compares their scores on validation; the test
-part is not read. It writes a recipe, which run_kd.py takes with --config_files=, and a JSON file of all trials, from
-which the same command continues (docs/tune.md).
-
-  --trials=20         the number of trials; the first has the default settings
-  --minutes=30        no trial begins once the trials have taken this long together
-  --side=method       what is tuned: method, alone (the student alone) or teacher
-  --space=a.yaml      the values to try; the method's own space by default
-  --searcher=random   or optuna, where that is installed
-  --pruning=True      whether a trial below the median of the others is stopped early
-  --output=tuned.yaml the recipe
-  and every key of a run.
-"""
-COMPARE = """usage: run_kd.py compare plan.yaml
-
-Trains methods x seeds x datasets, each seed with its own teacher and student alone, and summarises: means, standard
-deviations, paired tests, intervals, recovered shares, sizes, milliseconds, as JSON, CSV, LaTeX and an HTML report. The
-same command continues where it was interrupted (docs/compare.md).
-
-  datasets: [ml-100k]       names, or {dataset: ml-100k, name: ..., key: value}
-  seeds: [1, 2, 3, 4, 5]
-  methods: [MKD, RRD]       names, or {model: MKD, name: ..., key: value}
-  keys: {key: value}        for every run
-  alone: {key: value}       for the student alone
-  folder: compare/plan      where everything goes
-  processes: 1              runs at a time
-  metric: ndcg@10           the one that is shown first
-  part: test                or validation, to choose settings: the test part is then never evaluated
-"""
 FAMILIES = """What can teach each kind of student (docs/families.md): a file of ranked lists, a model with
 scores, or one with vectors, whose inner product is the score; `any` is all of them, `-` none."""
-PAGES = {"tune": TUNE, "compare": COMPARE, "recommend": RECOMMEND_USAGE, "export": EXPORT_USAGE}
 SERVING = {"recommend": recommend_argv, "export": export_argv}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line; returns the exit code: 0, 1 for a failed run, 2 for bad input, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or {"-h", "--help"} & set(argv):
-        print(PAGES.get(argv[0], USAGE) if argv else USAGE, end="")
-        return 0 if argv else 2
+    if (code := print_help(argv)) is not None:
+        return code
     try:
         _print(_answer(list(argv)))
     except KDError as error:

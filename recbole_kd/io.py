@@ -1,11 +1,12 @@
 """Files that are written whole or not at all, folders that can be written, and locks between processes."""
 
+import hashlib
 import io
 import json
 import os
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from recbole_kd.errors import KDError
 
 PARTIAL = ".partial"  # the end of a file's name while it is written
+DIGEST = "sha256"  # the entry of a record with the hash of the others
 NAME_BYTES, PATH_BYTES = 255, 4095  # what Linux file systems take
 
 
@@ -47,6 +49,38 @@ def read_json(file: Path | str) -> Any:
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def write_record(file: Path | str, content: Mapping[str, Any]) -> None:
+    """Write a dict to a JSON file atomically, with the hash of its content under ``sha256``.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    record = {**content, DIGEST: _content_digest(content)}
+    atomic_write(file, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def read_record(file: Path | str) -> dict[str, Any] | None:
+    """The dict that ``write_record`` wrote, without its hash. Files of earlier versions have none, and are read too.
+
+    Returns:
+        None where the file is missing or damaged, holds something else, or has the hash of another content.
+    """
+    content = read_json(file)
+    if not isinstance(content, dict):
+        return None
+    try:
+        is_damaged = DIGEST in content and content.pop(DIGEST) != _content_digest(content)
+    except RecursionError:  # nested too deeply to be one of ours
+        return None
+    return None if is_damaged else content
+
+
+def _content_digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of a dict as JSON has it: keys are strings and sorted, tuples are lists."""
+    plain = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def torch_bytes(content: Any, protocol: int = 4) -> bytes:

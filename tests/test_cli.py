@@ -1,6 +1,7 @@
 """The command line: what it refuses before anything is trained or written, and the exit codes."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -429,15 +430,15 @@ def test_the_module_ends_its_log_with_the_sentence(monkeypatch):
     assert not written()
 
 
-def test_list_names_every_method_and_the_readme_holds_it(capsys):
+def test_list_names_every_method_and_the_documentation_holds_it(capsys):
     assert main(["--list"]) == 0
     printed = capsys.readouterr().out
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    page = (Path(__file__).resolve().parent.parent / "docs/choose-a-method.md").read_text()
     for name in recbole_kd.method_names():
         row = next(line for line in printed.splitlines() if line.startswith(f"| {name} "))
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert all(cells), "a method says what it does, its paper and how sure its form is"
-        assert "| " + " | ".join(cells) + " |" in readme
+        assert "| " + " | ".join(cells) + " |" in page
 
 
 def test_explain_prints_every_key_with_its_default(capsys):
@@ -542,3 +543,34 @@ def test_ctrl_c_while_importing_leaves_no_traceback(words):
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == "recbole_kd: interrupted\n"
     assert process.returncode in (130, -signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "first"),
+    [
+        (["--help"], 0, "usage: run_kd.py --model"),
+        ([], 2, "usage"),
+        (["tune", "-h"], 0, "usage: run_kd.py tune"),
+        (["export", "--help"], 0, "usage: run_kd.py export"),
+    ],
+)
+def test_a_help_page_needs_neither_torch_nor_recbole(words, code, first):
+    program = (
+        f"import runpy, sys; sys.argv = ['-m', *{words}]; sys.orig_argv = ['python', '-m', 'recbole_kd']\n"
+        "try:\n    runpy.run_module('recbole_kd', run_name='__main__')\n"
+        "finally:\n    assert not {'torch', 'recbole', 'numpy', 'yaml'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPO)
+    assert (done.returncode, done.stderr) == (code, "") and done.stdout.startswith(first)
+
+
+def test_another_program_of_the_same_name_has_recbole_mended(tmp_path):
+    (tmp_path / "run_kd.py").write_text("import recbole_kd, sys; assert 'recbole.quick_start' in sys.modules")
+    done = subprocess.run(
+        [sys.executable, "run_kd.py", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -18,9 +18,9 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def test_models_and_knowledge_of_the_first_version_are_found(data_path, workdir, monkeypatch):
+def test_models_of_the_first_version_are_found_and_its_knowledge_is_made_anew(data_path, workdir, monkeypatch):
     shutil.copytree(FILES / "saved", workdir / "saved")
-    before = {file: file.stat().st_mtime_ns for file in (workdir / "saved").rglob("*.npy")}
+    before = {file: file.read_bytes() for file in (workdir / "saved").rglob("*.npy")}
 
     def no_training(*args, **keys):
         raise AssertionError("a model was trained again")
@@ -35,8 +35,9 @@ def test_models_and_knowledge_of_the_first_version_are_found(data_path, workdir,
     expected = json.loads((FILES / "result.json").read_text())
     for model, row in expected.items():
         assert {key: result[model][key] for key in row} == row
-    after = {file: file.stat().st_mtime_ns for file in (workdir / "saved").rglob("*.npy")}
-    assert len(before) == 4 and after == before  # read, neither made anew nor beside
+    after = {file: file.read_bytes() for file in (workdir / "saved").rglob("*.npy")}
+    assert len(before) == 4 and after == before  # the same arrays, now with the checksums that they did not have
+    assert list((workdir / "saved" / "knowledge").glob("*/top-90/checksums.json"))
 
 
 def test_a_student_of_the_first_version_is_loaded(data_path, workdir):

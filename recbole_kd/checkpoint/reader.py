@@ -1,6 +1,7 @@
 """Reading a RecBole checkpoint without executing anything in it."""
 
 import io
+import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -96,8 +97,8 @@ def _read_file(path: Path | str, map_location: Any) -> Any:
     if not str(path):
         raise KDError("the name of a checkpoint is empty: write the name of a file")
     path = Path(path)
-    if not path.is_file():
-        raise KDError(f"the checkpoint '{path}' is {'a folder, not a file' if path.is_dir() else 'not there'}")
+    if not os.path.isfile(path):  # False for a path that is too long, where Path.is_file raises
+        raise KDError(f"the checkpoint '{path}' is {'a folder, not a file' if os.path.isdir(path) else 'not there'}")
     try:
         with open(path, "rb") as stream:
             if stream.read(4) != b"PK\x03\x04":  # torch would run any other file as a pickle

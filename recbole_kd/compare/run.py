@@ -26,7 +26,7 @@ from recbole_kd.evaluation.popularity_recall import popularity_recall
 from recbole_kd.evaluation.result import versions
 from recbole_kd.evaluation.teacher_recommenders import list_recommender, teacher_recommender
 from recbole_kd.experiment import Experiment, TrainedModel
-from recbole_kd.io import atomic_write, read_json
+from recbole_kd.io import read_record, write_record
 from recbole_kd.teacher.provider import read_given_teachers
 from recbole_kd.trainer.cache_key import outcome_settings
 from recbole_kd.trainer.training import read_done_marker
@@ -167,15 +167,15 @@ def read_row(file: Path | str, key: str) -> dict[str, Any] | None:
     Returns:
         None where the file is missing or damaged, or has another key or another schema version.
     """
-    row = read_json(file)
-    if not isinstance(row, dict) or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
+    row = read_record(file)
+    if row is None or row.get("key") != key or row.get("schema_version", 1) != SCHEMA_VERSION:
         return None
     return row
 
 
 def write_row(file: Path | str, row: dict[str, Any]) -> None:
-    """Write a run's file atomically, with the schema version."""
-    atomic_write(file, (json.dumps({"schema_version": SCHEMA_VERSION, **row}, indent=1) + "\n").encode())
+    """Write a run's file atomically, with the schema version and the hash of its content."""
+    write_record(file, {"schema_version": SCHEMA_VERSION, **row})
 
 
 def execute_run(run: Run) -> str | None:

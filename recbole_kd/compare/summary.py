@@ -18,7 +18,7 @@ from recbole_kd.compare.types import DatasetSummary, Failure, Summary
 from recbole_kd.evaluation.metrics import smaller_is_better
 from recbole_kd.evaluation.result import recovered_share
 from recbole_kd.evaluation.statistics import PairedComparison, describe, holm, paired
-from recbole_kd.io import read_json
+from recbole_kd.io import read_record
 
 AGAINST = ("against_alone", "against_teacher", "against_rival")
 Row = dict[str, Any]
@@ -104,7 +104,7 @@ def _dataset(results: Sequence[tuple[Run, Row]], field: str) -> Row:
 
 
 def _speeds(run: Run) -> dict[str, float]:
-    return (read_json(speed_file(run.file)) or {}).get("ms_per_user", {})
+    return (read_record(speed_file(run.file)) or {}).get("ms_per_user", {})
 
 
 def _row(seeds: Mapping[int, Row], ms_per_user: float | None) -> Row:

@@ -1,5 +1,6 @@
 """Reading tables of tokens and scores: .tsv with a header, or .npz with an array for each column."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         KDError: the file is missing or of another form, or a number in it is not finite.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise KDError(f"the file of scores '{path}' does not exist")
     try:
         frame = _npz(path) if path.suffix == ".npz" else _tsv(path)

@@ -119,9 +119,10 @@ def read_arrays(folder: Path, device: torch.device | str, forms: Forms | None = 
 
 
 def _match_checksums(folder: Path, arrays: Mapping[str, torch.Tensor]) -> bool:
-    """Whether arrays have the checksums that they were written with; earlier versions wrote none."""
-    file = folder / CHECKSUMS_FILE
-    return not file.exists() or json.loads(file.read_text(encoding="utf-8")) == _checksums(arrays)
+    """Whether arrays have the checksums that they were written with. Arrays of earlier versions have none, and are made
+    anew.
+    """
+    return json.loads((folder / CHECKSUMS_FILE).read_text(encoding="utf-8")) == _checksums(arrays)
 
 
 def _checksums(arrays: Mapping[str, torch.Tensor]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """A teacher that is a file of vectors: of items, or of users and items, whose inner products are the scores."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def has_user_vectors(path: Path | str) -> bool:
 
 
 def _opened(path: Path) -> "np.lib.npyio.NpzFile":
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise KDError(f"the file of vectors '{path}' does not exist")
     try:
         arrays = np.load(path, allow_pickle=False)

@@ -1,35 +1,18 @@
 """Makes methods known: ours to RecBole, so that ``get_model('MKD')`` finds them, and other packages' to both."""
 
-import importlib.machinery
 import inspect
-import sys
-import types
 from pathlib import Path
 
-import recbole.model.general_recommender as general
-import recbole.trainer
-
-from recbole_kd.config.plugins import MethodPlugin, add_method, method_plugins
-from recbole_kd.config.schema import method_names
+from recbole_kd.config.plugins import MethodPlugin, add_method
 from recbole_kd.errors import KDError
 from recbole_kd.method.distiller import Distiller
-from recbole_kd.method.registry import method_class
+from recbole_kd.method.recbole_entries import enter_methods
 from recbole_kd.term.base import Term
-from recbole_kd.trainer.kd_trainer import KDTrainer
 
 
 def register() -> None:
     """Make every method known to RecBole. Safe to call again."""
-    for name in method_names():
-        path = f"{general.__name__}.{name.lower()}"
-        plugin = method_plugins().get(name)
-        if path in sys.modules or (plugin is not None and not plugin.is_loaded):
-            continue  # a package found by its entry point is imported when its method is used, not along with us
-        module = types.ModuleType(path, f"{name}, by recbole_kd")
-        module.__spec__ = importlib.machinery.ModuleSpec(path, None)
-        setattr(module, name, method_class(name))
-        sys.modules[path] = module
-        setattr(recbole.trainer, f"{name}Trainer", KDTrainer)
+    enter_methods()
 
 
 def register_method(

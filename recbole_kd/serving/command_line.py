@@ -18,47 +18,6 @@ from recbole_kd.serving.recommendations import Request, recommend, recommend_to_
 from recbole_kd.serving.recommender import EXCLUDE
 from recbole_kd.serving.similar import similar_items
 
-RECOMMEND_USAGE = """usage: run_kd.py recommend saved/BPR-….pth --users=196,186 [--k=10] [--output=top.parquet]
-       run_kd.py recommend saved/BPR-….pth --all --output=top.csv
-       run_kd.py recommend saved/BPR-….pth --items=50,181
-       run_kd.py recommend saved/BPR-….pth --history=50,181,172
-
-Recommends items to users, as a table of tokens and scores, from any RecBole checkpoint (docs/recommend.md).
-
-  --users=196,186   user tokens, or a file with a token on each line
-  --all             all users
-  --items=50,181    items, for which similar items are listed
-  --history=50,181  the items of a new user, in the order of time
-  --k=10            items in each list
-  --exclude=seen    a user's items that are left out: seen (training and validation), all (test as well), none
-  --allow=ITEMS     the only items that may be listed: tokens, or a file
-  --deny=ITEMS      items that may not be listed
-  --output=FILE     a file with the suffix .csv, .tsv or .parquet instead of the screen
-  --overwrite       replace the file if it exists
-  --skip-unknown    leave out unknown tokens
-  --allow-short     shorter lists where fewer than k items are left
-  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
-"""
-EXPORT_USAGE = """usage: run_kd.py export saved/BPR-….pth --output=bundle/ [--format=bundle] [--precision=fp32]
-
-Writes a trained model to a folder that needs neither RecBole nor recbole_kd, and checks the folder against the model
-(docs/export.md).
-
-  --output=DIR      the folder
-  --format=bundle   bundle (numpy), safetensors, onnx or faiss
-  --precision=fp32  fp32, fp16, int8 or pq (product quantisation)
-  --pq_bytes=10     of pq: the bytes of a vector; half of its width by default
-  --compare         measure bytes, milliseconds and ndcg@10 at every precision
-  --index=flat      of faiss: flat (exact) or hnsw (approximate)
-  --k=10            items in the lists that are compared; of the ONNX graph of a model without vectors also its k
-  --metrics=FILE    a JSON file of metrics for the model card, such as {"ndcg@10": 0.26}, or the result_file of a run:
-                    its models are rows of the table then
-  --licence=TEXT    the licence of the model
-  --data_licence=TEXT   the licence of the data
-  --overwrite       replace an earlier export
-  --data_path=DIR   the folder that holds the dataset's folder, where it is no longer where it was
-"""
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:

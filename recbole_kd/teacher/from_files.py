@@ -1,6 +1,7 @@
 """A teacher that is given as files: lists of users or of training rows, vectors, or lists and item vectors."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def _name(files: tuple[str, ...], data: Split) -> str:
 
 
 def _content_name(path: Path) -> str:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise KDError(f"the file '{path}' does not exist")
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -1,6 +1,5 @@
 """Train a model to a checkpoint, and find the checkpoint again."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,7 @@ from recbole_kd.errors import (
     error_sentence,
     is_out_of_memory,
 )
-from recbole_kd.io import atomic_write, read_json, torch_bytes
+from recbole_kd.io import atomic_write, read_record, torch_bytes, write_record
 from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.model_builder import build_seeded_model
 from recbole_kd.trainer.options import EpochCallback, TrainingFiles, TrainingOptions
@@ -182,13 +181,13 @@ def _complete(trainer: Any, entries: Mapping[str, Any], file: str | Path, score:
     if not isinstance(trainer, ResumableTrainer):
         _add_entries(file, entries)
         marker = {"best_valid_score": score, "epochs": epochs, "seconds": seconds, "valid_scores": []}
-        atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
+        write_record(f"{file}.json", marker)
         return
     scores = [[epoch, value] for epoch, value in trainer.valid_scores.items()]
     marker = {"best_valid_score": score, "epochs": epochs, "seconds": trainer.seconds, "valid_scores": scores}
     if trainer.history:
         marker["progress"] = trainer.history
-    atomic_write(f"{file}.json", json.dumps(marker, indent=1).encode())
+    write_record(f"{file}.json", marker)
     trainer.remove_resume_point()
 
 
@@ -208,7 +207,7 @@ def read_done_marker(file: str | Path) -> dict[str, Any] | None:
         A dict with ``best_valid_score``, ``epochs``, ``seconds``, ``valid_scores`` (a list of [epoch, score]) and,
         where a method reports it, ``progress``; None where the training has not ended or the marker is damaged.
     """
-    marker = read_json(f"{file}.json") if Path(file).is_file() else None
+    marker = read_record(f"{file}.json") if Path(file).is_file() else None
     return marker if is_done_marker(marker) else None
 
 

@@ -1,6 +1,5 @@
 """The files of a search: a JSON file of its trials, from which it continues, and the recipe of the best trial."""
 
-import json
 import shlex
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from recbole_kd.config.parsing import PATH_KEYS, parse_value
 from recbole_kd.config.schema import method_keys
 from recbole_kd.config.teacher_entries import entries_to_keys
 from recbole_kd.errors import KDError
-from recbole_kd.io import atomic_write, read_json
+from recbole_kd.io import atomic_write, read_json, read_record, write_record
 from recbole_kd.trainer.cache_key import NEUTRAL_KEYS
 from recbole_kd.tune.space import Space, recipe_content, side_label
 from recbole_kd.tune.trial_checks import are_trials
@@ -50,7 +49,7 @@ class SearchRecord:
             content = _read(self.file)
             if content is None or content["search"].get("key") != search["key"]:
                 raise _foreign_file(self.file)
-            if not are_trials(content["trials"], search, space):
+            if read_record(self.file) is None or not are_trials(content["trials"], search, space):
                 raise KDError(
                     f"the trials in '{self.file}' are damaged: remove it to search anew, or give another --output"
                 )
@@ -67,8 +66,8 @@ class SearchRecord:
     def add(self, trial: Trial) -> None:
         """Append a trial that has ended, and write the JSON file."""
         self.trials.append(trial)
-        content = {"search": self.search, "best": self.best and self.best["number"], "trials": self.trials}
-        atomic_write(self.file, (json.dumps(content, indent=1) + "\n").encode())
+        best = self.best and self.best["number"]
+        write_record(self.file, {"search": self.search, "best": best, "trials": self.trials})
 
     @property
     def best(self) -> Trial | None:

@@ -6,6 +6,7 @@ rrd_k: {20, 50, 100}            # one of these values
 """
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,13 @@ def _is_interval(value: list[Any]) -> bool:
     """Whether a YAML list is of the form [low, high] or [low, high, log]."""
     if len(value) not in (2, 3) or (len(value) == 3 and value[2] != "log"):
         return False
-    return all(
-        isinstance(bound, (int, float)) and not isinstance(bound, bool) and math.isfinite(bound) for bound in value[:2]
-    )
+    return all(map(_is_bound, value[:2]))
+
+
+def _is_bound(value: Any) -> bool:
+    """Whether a value is a finite number, from which the difference to another one is a finite float."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max / 2
 
 
 def side_config(base: Config, side: str) -> RecBoleConfig:

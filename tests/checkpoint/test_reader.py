@@ -614,6 +614,12 @@ def test_a_list_that_holds_itself_is_refused(forge):
     refused(forge(content_with(other_parameter={"ring": ring})), read_and_restore)
 
 
+def test_a_path_that_is_too_long_is_not_there():
+    for path in ("x" * 5000, "/".join(["folder"] * 700)):
+        with pytest.raises(KDError, match="is not there"):
+            read_checkpoint(path)
+
+
 def test_a_large_name_does_not_make_a_large_sentence(forge):
     for what in (text("x" * 100_000) + text("y") + b"\x93", named("numpy", "dtype") + text("V" * 100_000) + b"\x85R"):
         refused(forge(within(what)))

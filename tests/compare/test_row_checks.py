@@ -57,6 +57,10 @@ def test_damaged_files_of_a_comparison_are_made_again(done):
     for run, field in zip(runs, ("valid_scores", "interactions", "seconds", "test_result"), strict=False):
         Path(run.file).write_text(json.dumps({key: value for key, value in rows[run].items() if key != field}))
     Path(runs[-1].file).write_text("[" * 3000)
+    changed = {**json.loads(Path(runs[-2].file).read_text()), "seconds": 7.0}  # right in type, wrong in its number
+    assert is_run_row(changed, asked(runs[-2]), runs[-2].part, runs[-2].metrics)
+    Path(runs[-2].file).write_text(json.dumps(changed))
+    assert runs[-2].row() is None
     speeds = Path(speed_file(runs[0].file))
     content = json.loads(speeds.read_text())
     speeds.write_text(json.dumps({**content, "ms_per_user": {"teacher": "fast"}}))

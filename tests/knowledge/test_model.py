@@ -133,7 +133,7 @@ def test_of_two_runs_that_write_the_same_the_first_one_does(tmp_path):
     assert read_arrays(folder, "cpu")["ids"].tolist() == [3]
 
 
-@pytest.mark.parametrize("lost", ["ids.npy", "scores.npy", "names.txt"])
+@pytest.mark.parametrize("lost", ["ids.npy", "scores.npy", "names.txt", "checksums.json"])
 def test_a_folder_that_lost_a_file_is_written_anew(tmp_path, lost):
     folder, arrays = tmp_path / "store" / "top-9", {"ids": torch.tensor([1]), "scores": torch.tensor([0.5])}
     write_arrays(folder, arrays)

@@ -46,13 +46,11 @@ def named_files():
     """The files that the steps of CONTRIBUTING.md name."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     steps = text[text.index("## Add a term") : text.index("Nothing else.")]
-    return set(re.findall(r"`((?:recbole_kd|properties|tests)/[\w/.]+\.(?:py|yaml))`", steps)) | {
-        name for name in ("README",) if f"the {name}'s table" in steps
-    }
+    return set(re.findall(r"`((?:recbole_kd|properties|tests)/[\w/.]+\.(?:py|yaml))`", steps))
 
 
 def test_the_steps_name_these_files():
-    assert named_files() == {*CODE, "tests/method/test_methods.py", "README"}
+    assert named_files() == {*CODE, "tests/method/test_methods.py"}
 
 
 def test_a_term_in_these_files_alone_is_listed_and_distils(tmp_path, settings, workdir):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recbole_kd.io import write_record
 from recbole_kd.trainer.done_marker import is_done_marker
 from recbole_kd.trainer.training import read_done_marker
 
@@ -34,6 +35,19 @@ def test_another_content_is_none(wrong, tmp_path):
     (tmp_path / "x.pth").write_bytes(b"")
     (tmp_path / "x.pth.json").write_text(json.dumps(wrong))
     assert read_done_marker(tmp_path / "x.pth") is None
+
+
+def test_a_number_that_was_changed_is_noticed(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"")
+    write_record(tmp_path / "x.pth.json", MARKER)
+    assert read_done_marker(tmp_path / "x.pth") == MARKER
+    text = (tmp_path / "x.pth.json").read_text()
+    for old, new in (("0.5", "0.6"), ('"epochs": 3', '"epochs": 4'), ("1.0", "2.0")):
+        assert is_done_marker(json.loads(text.replace(old, new)))  # of the right types, and in range
+        (tmp_path / "x.pth.json").write_text(text.replace(old, new))
+        assert read_done_marker(tmp_path / "x.pth") is None
+    (tmp_path / "x.pth.json").write_text(json.dumps(MARKER))  # as earlier versions wrote it
+    assert read_done_marker(tmp_path / "x.pth") == MARKER
 
 
 def test_no_content_ends_in_an_error(tmp_path):

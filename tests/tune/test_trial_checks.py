@@ -62,6 +62,14 @@ def test_only_whole_trials_within_the_space_are_taken(wrong):
 def test_a_damaged_record_ends_in_one_sentence(settings, workdir):
     search(settings, 2)
     content = json.loads(Path("out.json").read_text())
+    first, second = content["trials"]
+    changed = {**content, "trials": [first, {**second, "seconds": 7.0}]}
+    Path("out.json").write_text(json.dumps(changed))  # right in type, wrong in its number
+    with pytest.raises(KDError, match=r"the trials in 'out\.json' are damaged: remove it"):
+        search(settings, 2)
+    del content["sha256"]  # as earlier versions wrote it
+    Path("out.json").write_text(json.dumps(content))
+    assert search(settings, 2)["trials"] == [first, second]
     for trials in ([{}], [None], content["trials"][:1] * 2, [{**content["trials"][0], "value": 1e9}]):
         damaged = json.dumps({**content, "trials": trials})
         Path("out.json").write_text(damaged)

@@ -119,7 +119,8 @@ def seeds(name: str) -> str:
     return markdown([*headers, "distilled over it (paired 95%)", "parameters"], rows)
 
 
-HEADLINE = {  # README's first table: what was distilled under a tuned teacher that teaches with its neighbours
+# the first table of docs/results.md: what was distilled under a tuned teacher that teaches with its neighbours
+HEADLINE = {
     "ml-100k, BPR 200 → BPR 20": "methods-ml-100k-neighbours",
     "citeulike, BPR 200 → BPR 20": "methods-citeulike-tuned",
     "citeulike, LightGCN 200 → LightGCN 20": "methods-citeulike-lightgcn-tuned",
@@ -134,7 +135,7 @@ def starting_with(source: Result, start: str) -> str | None:
 
 
 def headline() -> str:
-    """README's first table: teacher, student alone and distilled students, a line a dataset and class."""
+    """The first table of docs/results.md: teacher, student alone and distilled students, a line a dataset and class."""
     rows = []
     for label, source in ((label, result(name)) for label, name in HEADLINE.items()):
         line = [label, *(mean_sd(scores(source, row)) for row in ("teacher", ALONE))]
@@ -148,7 +149,7 @@ def headline() -> str:
 
 
 def larger(**files: str) -> str:
-    """README's table of larger data: means of teacher, student alone, MKD and the mix, and what they recover."""
+    """The table of larger data: means of teacher, student alone, MKD and the mix, and what they recover."""
     rows = []
     for label, source in ((label, result(name)) for label, name in files.items()):
         line = [label, str(len(source.seeds()))]

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from tools.docs import accuracy, comparisons, cost, families, goals, inspection
 
 BLOCKS: dict[str, Callable[..., str]] = {
-    # test and validation metrics: README.md, docs/methods.md
+    # docs/choose-a-method.md
+    "method_list": families.method_list,
+    # test and validation metrics: docs/results.md, docs/methods.md
     "headline": accuracy.headline,
     "larger": accuracy.larger,
     "methods": accuracy.methods,

@@ -4,6 +4,7 @@ import re
 
 from benchmarks.result import Result, result
 from recbole_kd.method.families import STUDENTS, method_family_table
+from recbole_kd.report import methods_table
 from tools.docs.text import markdown, paragraph
 
 SIDES = ("student", "teacher")
@@ -35,6 +36,12 @@ def method_families() -> str:
     """A line a method: for each kind of students the kinds of teachers that work."""
     rows = [[f"`{method}`", *cells] for method, cells in method_family_table().items()]
     return markdown(["method", *STUDENTS], rows)
+
+
+def method_list() -> str:
+    """The table of ``--list``: what each method needs and does, its paper and its fidelity."""
+    header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in methods_table().splitlines())
+    return markdown(header, rows[1:])  # without the ruler
 
 
 def _taken(source: Result, side: str) -> int:

@@ -1,7 +1,7 @@
 """Files that are made as a whole: docs/keys.md and the figures."""
 
 from benchmarks.result import result
-from tools.docs import keys, methods_figure, scale_figure
+from tools.docs import keys, methods_figure, scale_figure, sizes_figure
 from tools.docs.comparison_figures import FIGURES
 
 COMPARISONS = ("compare-citeulike", "compare-ml-100k")  # result files that docs/compare.md shows
@@ -10,6 +10,7 @@ COMPARISONS = ("compare-citeulike", "compare-ml-100k")  # result files that docs
 def figures() -> dict[str, str]:
     """Each figure's content, by its path from the root."""
     contents = {"docs/images/methods.svg": methods_figure.figure(), "docs/images/scale.svg": scale_figure.figure()}
+    contents |= {f"docs/images/sizes-{theme}.svg": sizes_figure.figure(theme) for theme in sizes_figure.THEMES}
     for name in COMPARISONS:
         source = result(name)
         contents |= {f"docs/images/{name}-{kind}.svg": make(source) for kind, make in FIGURES.items()}

@@ -22,8 +22,8 @@ from benchmarks.result import read_result, result_files
 from tools.docs.text import interval
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/methods.md", "docs/goals.md", "docs/protocol-a.md", "docs/cost.md", "docs/tune.md",
-         "docs/processes.md", "docs/compare.md")  # fmt: skip
+DOCS = ("results", "methods", "goals", "protocol-a", "cost", "tune", "processes", "compare")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS))
 NAMED = re.compile(r"([\w-]+)\.json|<!-- (?:table|text): \w+ ([^>]*?)-->|<!-- figures: ([^>]*?)-->")
 GENERATED = re.compile(r"<!-- text: .+? -->\n\n(?:[^\n<].*\n)*")
 FENCED = re.compile(r"^```.*?^```", re.M | re.S)

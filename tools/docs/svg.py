@@ -9,15 +9,22 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 BLACK, GREY, LIGHT = "#222222", "#8A8A8A", "#DDDDDD"
 
 
-def document(width: float, height: float, elements: Iterable[str], font_size: int = 12) -> str:
-    """A whole SVG file on a white ground."""
+def document(
+    width: float,
+    height: float,
+    elements: Iterable[str],
+    font_size: int = 12,
+    background: str = "#ffffff",
+    ink: str = "#000000",
+) -> str:
+    """A whole SVG file: elements on a background; ``ink`` is the colour of texts that have none."""
+    fill = "" if ink == "#000000" else f' fill="{ink}"'
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'font-family="system-ui, sans-serif" font-size="{font_size}">'
+        f'font-family="system-ui, sans-serif" font-size="{font_size}"{fill}>'
     )
-    return (
-        "\n".join([head, f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>', *elements, "</svg>"]) + "\n"
-    )
+    ground = f'<rect width="{width:g}" height="{height:g}" fill="{background}"/>'
+    return "\n".join([head, ground, *elements, "</svg>"]) + "\n"
 
 
 def text(x: float, y: float, content: str, **attributes: str | int) -> str:
