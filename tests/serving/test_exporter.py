@@ -193,6 +193,8 @@ REFUSALS = [
     ("BPR", {"precision": "pq", "pq_bytes": 0}, "pq_bytes=0 is out of range"),
     ("BPR", {"precision": "pq", "pq_bytes": 3}, "pq_bytes=3 does not divide the width 8.*it takes one of 1, 2, 4, 8"),
     ("MultiVAE", {}, "MultiVAE has no vectors.*format=onnx exports its own forward pass"),
+    ("MultiVAE", {"format": "onnx", "precision": "int8"}, "forward pass in fp32: leave precision out"),
+    ("MultiVAE", {"format": "onnx", "compare": True}, "forward pass in fp32: leave compare out"),
     ("FPMC", {}, "FPMC cannot be exported: it reads a sequence and its user together.*recommend --all"),
     ("NeuMF", {}, "NeuMF cannot be exported: it scores pairs"),
     ("EASE", {}, "EASE cannot be exported: it computes its scores outside torch"),
