@@ -146,6 +146,14 @@ def test_the_stock_path_trains_and_evaluates_the_distilled_student(result, setti
     assert read_checkpoint(file)["config"]["model"] == "BPR"
 
 
+@pytest.mark.parametrize("student", ["GRU4Rec", "NeuMF", "MultiVAE", "NCL"])
+def test_the_stock_path_refuses_a_student_that_is_read_or_trained_otherwise(settings, student):
+    keys = {"data_path", "checkpoint_dir", "state"}
+    flat = {key: value for key, value in settings.items() if key in keys} | {"student_model": student}
+    with pytest.raises(KDError, match=rf"run_recbole\(model='SLD'\) .* {student} .* use recbole_kd.run_kd"):
+        run_recbole(model="SLD", dataset="toy", config_dict=flat)
+
+
 def test_objective_function_gives_what_hyper_tuning_reads(settings, workdir):
     (workdir / "fixed.yaml").write_text("model: SLD\ndataset: toy\n")
     flat = {key: value for key, value in settings.items() if key != "dataset"}

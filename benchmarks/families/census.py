@@ -3,14 +3,17 @@
 python -m benchmarks.families.census --output=benchmarks/families/results/census.json
 python -m benchmarks.families.census --models=SASRec,NeuMF --side=student
 
-A run of some models, or of one side, keeps the other records of its --output file.
+A run of some models, or of one side, keeps the other records of its --output file. So does a run without a package
+that a model needs (dgl for KGAT, torch_scatter for KGIN and MCCLK): the earlier record of the model stays.
 
-The data are small and generated: interactions in the order of time with features of items, and a knowledge graph. A
-model is taken where the run ends with a checkpoint and finite metrics; refused where recbole_kd says in one sentence
-why it is not; anything else is a defect, and the exit code is 1.
+The data are small and generated: interactions in the order of time with features of items, and a knowledge graph.
+S3Rec and RaCT are pre-trained by RecBole for an epoch a stage, and distilled in their last stage. A model is taken
+where the run ends with a checkpoint and finite metrics; refused where recbole_kd says in one sentence why it is not;
+anything else is a defect, and the exit code is 1.
 """
 
 import argparse
+import importlib
 import logging
 import math
 import signal
@@ -24,18 +27,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from recbole.model import general_recommender, knowledge_aware_recommender, sequential_recommender
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from benchmarks.command import command_line, environment
+from benchmarks.families import census_data
+from benchmarks.families.census_data import GRAPH, ITEMS, SEQUENCES
 from benchmarks.result import read_result
 from benchmarks.schema import make_record, make_result, write_result
 from recbole_kd.config.recbole_files import RECBOLE_PROPERTIES
 from recbole_kd.errors import KDError
+from recbole_kd.method.unsupported import PACKAGES, missing_package_of
 from recbole_kd.quick_start import run_kd
-from recbole_kd.testing.datasets import write_knowledge_dataset, write_sequence_dataset
 
 FAMILIES = {
     "general": general_recommender,
@@ -45,20 +49,6 @@ FAMILIES = {
 METHOD = "RRD"  # reads ranks of the teacher and scores of the student, which most models have
 SIDES = ("student", "teacher")
 SECONDS = 300  # for one model on one side
-ITEMS = 150  # GRU4RecCPR ranks a hundred items anew
-FEATURES = {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "class", "release_year"]}
-VECTORS = {"inter": ["user_id", "item_id", "rating", "timestamp"], "ent": ["ent_id", "ent_emb"]}
-# what a model needs beyond its defaults, to read the generated data
-EXTRA: dict[str, dict[str, Any]] = {
-    **{
-        name: {"load_col": FEATURES, "selected_features": ["class"]}
-        for name in ("FDSA", "SASRecF", "GRU4RecF", "S3Rec")
-    },
-    **{key: {"load_col": VECTORS, "additional_feat_suffix": "ent"} for key in ("GRU4RecKG", "KSR")},
-    "ConvNCF": {"embedding_size": 64},
-    "NCL": {"num_clusters": 5},
-}
-MODEL_KEYS = {"embedding_size", "num_clusters", "selected_features"}
 
 
 def models() -> dict[str, str]:
@@ -72,34 +62,20 @@ def models() -> dict[str, str]:
     return found
 
 
-def write_data(folder: Path) -> None:
-    """The generated datasets: ``census_seq`` in the order of time, and ``census_kg``."""
-    write_sequence_dataset(folder, "census_seq", users=80, items=ITEMS)
-    write_knowledge_dataset(folder, "census_kg")
-    rng = np.random.default_rng(0)
-    rows = [f"i{item}\t{' '.join(f'{x:.3f}' for x in rng.normal(size=16))}" for item in range(ITEMS)]
-    text = "\n".join(["ent_id:token\tent_emb:float_seq", *rows]) + "\n"
-    (folder / "census_seq" / "census_seq.ent").write_text(text)
-
-
 def settings(name: str, family: str, side: str, folder: Path) -> dict[str, Any]:
     """The keys of a run with the model on one side, and a usual model of its family on the other."""
     other = {"sequential": "GRU4Rec", "knowledge": "CKE"}.get(family, "BPR")
-    extra = EXTRA.get(name, {})
     student, teacher = (name, other) if side == "student" else (other, name)
+    blocks: dict[str, dict[str, Any]] = {"student": {}, "teacher": {"epochs": 1}}
+    shared = census_data.common_settings(folder)
+    for key, value in {**census_data.EXTRA.get(name, {}), **census_data.pretrain(name, folder)}.items():
+        (shared if key in census_data.SHARED else blocks[side])[key] = value
     return {
+        **shared,
+        **blocks,
         "student_model": student,
         "teacher_model": teacher,
-        "data_path": str(folder),
         "checkpoint_dir": str(folder / "saved" / f"{side}-{name}"),
-        "epochs": 1,
-        # the keys of a model itself are for one side; the others say what is read
-        "teacher": {"epochs": 1, **({key: extra[key] for key in MODEL_KEYS & set(extra)} if side == "teacher" else {})},
-        "train_batch_size": 256,
-        "MAX_ITEM_LIST_LENGTH": 10,
-        "show_progress": False,
-        "state": "ERROR",
-        **{key: value for key, value in extra.items() if side == "student" or key not in MODEL_KEYS},
     }
 
 
@@ -120,7 +96,7 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 def try_model(name: str, family: str, side: str, folder: Path) -> tuple[str, str]:
     """(outcome, reason): ``taken``, ``refused`` with recbole_kd's sentence, or ``failed`` with the error."""
-    dataset = "census_kg" if family == "knowledge" else "census_seq"
+    dataset = GRAPH if family == "knowledge" else SEQUENCES
     try:
         with time_limit(SECONDS):
             result = run_kd(METHOD, dataset, config_dict=settings(name, family, side, folder))
@@ -156,17 +132,42 @@ def parse(words: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
     return options, {name: known[name] for name in names}
 
 
-def run(chosen: dict[str, str], sides: Iterable[str]) -> Iterator[dict]:
-    """Try the models, and print and yield a record each."""
+def skipped(name: str, side: str, former: list[dict]) -> dict | None:
+    """The earlier record of a model whose package is missing here; None where the model is to be tried."""
+    if missing_package_of(name) is None:
+        return None
+    return next((record for record in former if (record["name"], record["setting"]["side"]) == (name, side)), None)
+
+
+def packages(name: str) -> dict[str, str]:
+    """The optional package that a model was run with, and its version, as a field of its record."""
+    package = PACKAGES.get(name)
+    if package is None or missing_package_of(name) is not None:
+        return {}
+    return {"package": f"{package} {importlib.import_module(package).__version__}"}
+
+
+def run(chosen: dict[str, str], sides: Iterable[str], former: list[dict]) -> Iterator[dict]:
+    """Try the models, and print and yield a record each.
+
+    Args:
+        chosen: the models, with their families.
+        sides: the sides to try them on.
+        former: the records of earlier runs, kept for a model whose package is missing here.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        write_data(Path(folder))
+        census_data.write_data(Path(folder))
         for side in sides:
             for name, family in chosen.items():
+                if (earlier := skipped(name, side, former)) is not None:
+                    print(f"{side:8}{name:13}kept           {missing_package_of(name)} is missing here", flush=True)
+                    yield earlier
+                    continue
                 started = time.perf_counter()
                 outcome, reason = try_model(name, family, side, Path(folder))
                 seconds = round(time.perf_counter() - started, 1)
                 print(f"{side:8}{name:13}{outcome:9}{seconds:6}  {reason}", flush=True)
-                setting = {"side": side, "family": family, "outcome": outcome, "reason": reason}
+                setting = {"side": side, "family": family, "outcome": outcome, "reason": reason, **packages(name)}
                 yield make_record(name, 2020, {"taken": outcome == "taken", "seconds": seconds}, setting)
 
 
@@ -182,7 +183,7 @@ def main(words: list[str]) -> int:
         former, command = earlier.records, list(dict.fromkeys([*earlier.command, *command]))
     sides = SIDES if options.side is None else (options.side,)
     records = []
-    for record in run(chosen, sides):
+    for record in run(chosen, sides, former):
         records.append(record)
         if options.output:
             asked = {"items": ITEMS, "method": METHOD, "seconds": SECONDS}

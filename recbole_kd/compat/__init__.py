@@ -22,6 +22,8 @@ from typing import Any
 from recbole_kd.compat.case_study import mend_case_study
 from recbole_kd.compat.dataloaders import mend_saved_loaders
 from recbole_kd.compat.hyper_tuning import mend_hyper_tuning
+from recbole_kd.compat.kgat import mend_kgat
+from recbole_kd.compat.preload_weight import mend_preload_weight
 
 INSTALL = "pip install --no-deps recbole==1.2.1"
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer
@@ -46,6 +48,8 @@ def mend() -> None:
     mend_case_study()
     mend_hyper_tuning()
     mend_saved_loaders()
+    mend_preload_weight()
+    mend_kgat()
 
 
 def mend_loading(load: Callable[..., Any]) -> None:

@@ -163,7 +163,11 @@ def _student_evaluation(layers: "Layers") -> dict[str, Any]:
 def _shared_reading(
     layers: "Layers", models: Sequence[str | None], checkpoints: Sequence[Mapping[str, Any] | None]
 ) -> dict[str, Any]:
-    """The columns and files that the sides need together: all of them read the same, for one vocabulary."""
+    """The columns that the sides need together: all of them read the same, for one vocabulary.
+
+    The files that RecBole reads besides (``additional_feat_suffix``) are for the models that ask for them: the rows of
+    an entity mean nothing to a model without a knowledge graph, whose reading they would end.
+    """
     sides = [(layers.student_model, {}), *zip(models, (checkpoint or {} for checkpoint in checkpoints), strict=True)]
     defaults = [{**protocol_defaults(model, layers.dataset), **given} for model, given in sides if model is not None]
     reading: dict[str, Any] = {}
@@ -173,9 +177,7 @@ def _shared_reading(
         if ModelType.SEQUENTIAL in types and reading["load_col"] is not None:
             time = layers.plain.get("TIME_FIELD", defaults[0]["TIME_FIELD"])
             reading["load_col"] = _union_of_columns([reading["load_col"], {"inter": [time]}])
-    files = [settings.get("additional_feat_suffix") or [] for settings in defaults]
-    suffixes = list(dict.fromkeys(name for names in files for name in ([names] if isinstance(names, str) else names)))
-    return reading | ({"additional_feat_suffix": suffixes} if suffixes else {})
+    return reading
 
 
 def _union_of_columns(loads: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import functools
 import operator
 
 from recbole.config import Config as RecBoleConfig
+from recbole.data.utils import get_dataloader
 from recbole.trainer import Trainer
 from recbole.utils import ModelType
 
@@ -15,7 +16,6 @@ from recbole_kd.config.layering import Layers
 from recbole_kd.config.protocol import samples_negatives
 from recbole_kd.config.teacher_specs import TeacherSpec
 from recbole_kd.config.unused_keys import refuse_unused_keys
-from recbole_kd.config.widths import model_width
 from recbole_kd.data.split import Split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.teacher_files import capabilities_of_files
@@ -25,9 +25,9 @@ from recbole_kd.method.unsupported import (
     reason_not_student,
     reason_not_teacher,
 )
+from recbole_kd.method.width_checks import check_widths
 from recbole_kd.teacher.feasibility import capabilities_of, check_measures, check_trainings, probe_backbone
 from recbole_kd.term import get_term
-from recbole_kd.term.base import Term
 from recbole_kd.trainer.recbole_trainer import is_resumable, needs_pretraining, recbole_trainer
 
 STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
@@ -74,33 +74,24 @@ def check_settings(config: Config) -> None:
         get_term(name).check(config)
 
 
-def check_widths(config: Config) -> None:
-    """Refuse ``kd_widths`` that are no widths of the student, and terms that change its tables.
+def check_as_recbole_model(made: RecBoleConfig, config: Config) -> None:
+    """Refuse a student that RecBole reads or trains in another way than a method, which it takes for a general model.
+
+    Args:
+        made: the Config that RecBole made with the method's name as its model.
+        config: the run's Config.
 
     Raises:
-        KDError: with what works.
+        KDError: RecBole has another dataset, loader or trainer for the student.
     """
-    widths = config["kd_widths"]
-    if widths is None:
+    plain = plain_config(config)
+    same = all(made[key] == plain[key] for key in ("MODEL_TYPE", "MODEL_INPUT_TYPE"))
+    if same and get_dataloader(made, "train") is get_dataloader(plain, "train") and recbole_trainer(plain) is Trainer:
         return
-    width = model_width(config)
-    whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in widths)
-    if not whole or not widths or list(widths) != sorted(set(widths)) or widths[-1] != width:
-        raise KDError(
-            f"kd_widths={list(widths)!r} is no list of widths: it takes ints above 0 in ascending order, the width of "
-            f"the student last, such as {_example_widths(width)}"
-        )
-    for name in method_terms(config):
-        if get_term(name).attach is not Term.attach:
-            raise KDError(
-                f"kd_widths needs the student's tables as they are, and {name} changes them for its training: leave it "
-                "out, or take another method"
-            )
-
-
-def _example_widths(width: int | None) -> list[int]:
-    width = width or 20
-    return sorted({max(1, width // 4), max(1, width // 2), width})
+    raise KDError(
+        f"run_recbole(model='{config.method}') reads and trains every student as BPR, which {plain['model']} does not "
+        f"fit: use recbole_kd.run_kd(model='{config.method}'), or a student such as BPR or LightGCN"
+    )
 
 
 def _check_sum_reduction(config: RecBoleConfig) -> None:

@@ -27,7 +27,12 @@ from recbole_kd.data.split import prepare_split
 from recbole_kd.errors import KDError
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.loader import load_knowledge
-from recbole_kd.method.checks import check_capabilities, check_split, check_student_capabilities
+from recbole_kd.method.checks import (
+    check_as_recbole_model,
+    check_capabilities,
+    check_split,
+    check_student_capabilities,
+)
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
@@ -230,6 +235,7 @@ def _config_from_recbole(config: RecBoleConfig, method: str) -> Config:
         )
     keys = {key: value for key, value in config.external_config_dict.items() if key not in ("model", "dataset")}
     kd_config = build_config(read_layers(method, config["dataset"], config_dict=keys))
+    check_as_recbole_model(config, kd_config)
     kd_config.warn_unused_keys()
     return kd_config
 

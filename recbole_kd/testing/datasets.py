@@ -107,8 +107,22 @@ def write_knowledge_dataset(folder: Path, name: str = "toy_kg", seed: int = 0) -
         ``folder``.
     """
     write_dataset(folder, name, seed=seed)
-    rng = np.random.default_rng(seed + 1)
-    items = 90
+    return write_knowledge_graph(folder, name, items=90, seed=seed + 1)
+
+
+def write_knowledge_graph(folder: Path, name: str, items: int, seed: int = 1) -> Path:
+    """Write a knowledge graph beside the interactions of a dataset: each item has a genre, a maker, and similar items.
+
+    Args:
+        folder: RecBole's ``data_path``; the files ``.kg`` and ``.link`` go to ``folder/name``.
+        name: name of the dataset.
+        items: number of items, which are named i0, i1, ….
+        seed: seed of the random draws.
+
+    Returns:
+        ``folder``.
+    """
+    rng = np.random.default_rng(seed)
     triples = [f"e{item}\tgenre\tg{item % 6}" for item in range(items)]
     triples += [f"e{item}\tmaker\tm{rng.integers(12)}" for item in range(items)]
     triples += [f"e{item}\tsimilar\te{rng.integers(items)}" for item in range(items)]

@@ -52,10 +52,15 @@ def _as_text(key: str, value: Any) -> str:
 def run_key(config: RecBoleConfig, fingerprint: Fingerprint, *more: str) -> str:
     """Sixteen hexadecimal digits that stand for everything that decides the outcome of a run.
 
+    Pre-trained weights (``pre_model_path``) count by their file's content: a pre-training that is repeated writes to
+    the same path.
+
     Args:
         config: the Config of the run.
         fingerprint: the Fingerprint of its split.
         more: whatever else decides the outcome, as text.
     """
     settings = json.dumps(outcome_settings(config.final_config_dict), sort_keys=True)
-    return sha256_of(settings, fingerprint.combined, *more)[:16]
+    pretrained = Path(config["pre_model_path"] or "")
+    weights = [pretrained.read_bytes()] if pretrained.is_file() else []
+    return sha256_of(settings, fingerprint.combined, *more, *weights)[:16]

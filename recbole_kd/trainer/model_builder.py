@@ -27,6 +27,7 @@ def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
         KDError: the model cannot be constructed with these settings.
         ImportError: the model needs a package that is not installed.
     """
+    _check_catalogue(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     try:
         return build_model(config, dataset)
@@ -38,8 +39,23 @@ def build_seeded_model(config: RecBoleConfig, dataset: Any) -> Any:
         raise build_error(config, error) from error
 
 
+def _check_catalogue(config: RecBoleConfig, dataset: Any) -> None:
+    """Refuse GRU4RecCPR and SASRecCPR where they rank anew more items than there are."""
+    sizes = [int(size) for size in str(config["reranker_CAN_NUM"] or "0").split(",")]
+    if max(sizes) > dataset.item_num:
+        raise KDError(
+            f"{config['model']} ranks its best {max(sizes)} items anew (reranker_CAN_NUM), and the dataset has "
+            f"{dataset.item_num - 1}: set reranker_CAN_NUM to a smaller number"
+        )
+
+
 def build_error(config: RecBoleConfig, error: Exception) -> KDError:
     """The error for a model whose constructor fails, on a setting of the wrong kind for example."""
+    if config["pre_model_path"] and "loading state_dict" in str(error):
+        return KDError(
+            f"the pre-trained weights in pre_model_path='{config['pre_model_path']}' do not fit {config['model']} with "
+            "the settings of this run: pre-train it on the same data with the same settings, its widths included"
+        )
     return KDError(f"a {config['model']} cannot be made with these settings: {error_sentence(error)}")
 
 

@@ -66,10 +66,10 @@ def test_the_columns_are_those_that_any_side_needs():
     assert config["load_col"] == {"inter": ["user_id", "item_id", "when"]}
 
 
-def test_models_with_files_of_their_own_share_them():
+def test_a_file_of_entities_is_read_by_the_models_that_ask_for_it():
     config = made("--student_model=GRU4Rec", "--teacher_model=GRU4RecKG")
-    for side in (config, teacher_of(config)):
-        assert side["additional_feat_suffix"] == ["ent"] and side["load_col"]["ent"] == ["ent_id", "ent_emb"]
+    assert teacher_of(config)["additional_feat_suffix"] == ["ent"] and not config["additional_feat_suffix"]
+    assert teacher_of(config)["load_col"]["ent"] == ["ent_id", "ent_emb"]
     assert made("--student_model=GRU4RecKG")["eval_args"]["order"] == "TO"
 
 

@@ -1,4 +1,6 @@
-"""init_std: embedding tables that begin as the papers' do, without a draw of RecBole's being moved."""
+"""Models that are built: embedding tables that begin as the papers' do (init_std), and what cannot be built."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from recbole_kd.knowledge.loader import load_knowledge
 from recbole_kd.quick_start import run_kd
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.trainer.cache_key import outcome_settings, run_key
-from recbole_kd.trainer.model_builder import build_seeded_model
+from recbole_kd.trainer.model_builder import build_error, build_seeded_model
 
 
 def made(settings, **keys):
@@ -82,3 +84,29 @@ def test_what_has_no_table_or_no_width_is_refused_before_anything_is_written(key
     with pytest.raises(KDError, match="init_std"):
         run_kd("SLD", config_dict={**settings, **keys})
     assert not list(workdir.rglob("*.pth")) and not list(workdir.rglob("*.log"))
+
+
+@pytest.mark.parametrize("sizes, most", [(100, 100), ("20,50", 50)])
+def test_more_items_to_rank_anew_than_there_are_is_refused(sizes, most):
+    config = {"model": "SASRecCPR", "reranker_CAN_NUM": sizes}
+    with pytest.raises(KDError, match=f"best {most} items anew .*the dataset has 30: set reranker_CAN_NUM to"):
+        build_seeded_model(config, SimpleNamespace(item_num=31))
+
+
+def test_pre_trained_weights_of_another_width_are_refused_in_one_sentence():
+    error = RuntimeError("Error(s) in loading state_dict for S3Rec:\n\tsize mismatch for item_embedding.weight: ...")
+    message = str(build_error({"model": "S3Rec", "pre_model_path": "pre.pth"}, error))
+    assert message.startswith("the pre-trained weights in pre_model_path='pre.pth' do not fit S3Rec")
+    assert "size mismatch" not in message
+    assert "size mismatch" in str(build_error({"model": "S3Rec", "pre_model_path": ""}, error))
+
+
+def test_pre_trained_weights_count_by_their_content(settings, workdir):
+    config, data = made(settings)
+    stock = run_key(config, data.fingerprint)
+    config["pre_model_path"] = "pre.pth"
+    keys = [run_key(config, data.fingerprint)]
+    for content in (b"one", b"two"):
+        (workdir / "pre.pth").write_bytes(content)
+        keys.append(run_key(config, data.fingerprint))
+    assert len({stock, *keys}) == 4 and run_key(config, data.fingerprint) == keys[-1]

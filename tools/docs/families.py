@@ -53,12 +53,12 @@ def _tried(source: Result, side: str) -> int:
 
 
 def _outcome(record: dict | None) -> str:
-    """One cell of the census: ``yes``, the reason of a refusal, or FAILED with the error."""
+    """One cell of the census: ``yes`` (with the package that the model needs), why not, or FAILED with the error."""
     if record is None:
         return "not tried"
     setting = record["setting"]
     if setting["outcome"] == "taken":
-        return "yes"
+        return f"yes, with {setting['package']}" if "package" in setting else "yes"
     if setting["outcome"] == "failed":
         return f"FAILED: {setting['reason']}"
     return f"no: {shorten(setting['reason'])}"
