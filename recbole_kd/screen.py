@@ -70,7 +70,14 @@ class ScreenHandler(logging.StreamHandler):
         if not self.shows_bars:
             return
         if self.bar is None:
-            self.bar = tqdm(total=self.epochs, initial=epoch, unit="epoch", leave=False, file=self.stream, ncols=80)
+            options: dict[str, Any] = {
+                "unit": "epoch",
+                "leave": False,
+                "file": self.stream,
+                "ncols": 80,
+                "mininterval": 0,
+            }
+            self.bar = tqdm(total=self.epochs, initial=epoch, **options)
         self.bar.update(epoch + 1 - self.bar.n)
 
     def _end_bar(self) -> None:
