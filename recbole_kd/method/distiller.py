@@ -34,6 +34,7 @@ from recbole_kd.method.checks import (
     check_student_capabilities,
 )
 from recbole_kd.method.configuration import build_config
+from recbole_kd.method.loss_scale import LossScale
 from recbole_kd.method.terms import method_terms
 from recbole_kd.teacher.provider import provide_teachers
 from recbole_kd.term import get_term
@@ -101,6 +102,7 @@ class Distiller(GeneralRecommender):
                 term.attach(self.backbone)
         self.terms = nn.ModuleList(terms).to(config["device"])  # type: ignore[assignment]
         self.batch_reader = BatchReader(config, knowledge.interactions)
+        self.loss_scale = LossScale(self.student, knowledge.interactions)
         self.losses: dict[str, torch.Tensor] = {}
 
     def _width(self) -> int | None:
@@ -201,8 +203,10 @@ class Distiller(GeneralRecommender):
             batch = Batch(*self.batch_reader.read(interaction), view, interaction)
             weight = math.prod(term.base_weight for term in self.terms)
             losses = {"base": self.config["kd_base_weight"] * weight * base}
+            scale = self.loss_scale.of_batch(len(batch.queries))
             for term in self.terms:
-                losses |= term.weighted(batch)
+                weighted = term.weighted(batch)
+                losses |= weighted if scale == 1 else {name: scale * loss for name, loss in weighted.items()}
         return losses
 
     def predict(self, interaction: Interaction) -> torch.Tensor:
