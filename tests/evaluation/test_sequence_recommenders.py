@@ -48,7 +48,10 @@ def test_the_members_of_an_ensemble_read_the_last_items_of_longer_sequences(expe
     assert rows["item_length"].min() > SHORTER  # they are cut
     scores = ensemble.full_sort_predict(rows)
     cut = torch.stack(
-        [items[length - SHORTER : length] for items, length in zip(rows["item_id_list"], rows["item_length"])]
+        [
+            items[length - SHORTER : length]
+            for items, length in zip(rows["item_id_list"], rows["item_length"], strict=True)
+        ]
     )
     with torch.no_grad():
         first = experiment.teachers[0].model
