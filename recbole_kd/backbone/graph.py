@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from recbole_kd.backbone.base import Backbone, Step, eval_mode
-from recbole_kd.backbone.remembered import without_trace
+from recbole_kd.backbone.remembered import kept_for_step, without_trace
 from recbole_kd.backbone.views import FactorView
 
 Tables = tuple[torch.Tensor, torch.Tensor]
@@ -43,7 +43,7 @@ class GraphBackbone(Backbone):
                 return forward(*given)  # SGL propagates through other graphs too
             if not kept:
                 # in float32 under AMP: a sparse product of halves has no gradient on a CPU
-                with torch.autocast(self.model.device.type, enabled=False):
+                with kept_for_step(step), torch.autocast(self.model.device.type, enabled=False):
                     kept.append(forward(*arguments))
             return kept[0]
 

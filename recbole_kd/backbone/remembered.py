@@ -48,6 +48,17 @@ def remembered_forward(model: Any) -> Iterator[RememberedForward]:
         del model.forward
 
 
+def kept_for_step(step: Any) -> torch.set_grad_enabled:
+    """A context for what a view keeps throughout a step: it has gradients, also where its first read has none.
+
+    A term may read the student's own lists, without gradients, before it reads the scores of its loss.
+
+    Args:
+        step: the rows of a training step; None: the gradients are as around it.
+    """
+    return torch.set_grad_enabled(step is not None or torch.is_grad_enabled())
+
+
 @contextmanager
 def without_trace(model: Any) -> Iterator[None]:
     """Run a model a second time in a step: its random draws and the caches that it fills leave no trace.

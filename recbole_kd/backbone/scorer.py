@@ -10,7 +10,7 @@ from recbole.data.interaction import Interaction
 from recbole_kd.backbone.base import Backbone, Step, eval_mode, sample_queries
 from recbole_kd.backbone.capabilities import SCORER_MODEL
 from recbole_kd.backbone.queries import Queries
-from recbole_kd.backbone.remembered import RememberedForward, remembered_forward, without_trace
+from recbole_kd.backbone.remembered import RememberedForward, kept_for_step, remembered_forward, without_trace
 from recbole_kd.backbone.views import View
 
 PAIRS_AT_ONCE = 1_000_000
@@ -141,9 +141,9 @@ class _ScoreView(View):
                 return self.backbone.score_all(queries)
         if self._batch_scores is None:
             order = torch.argsort(self.step.ids, stable=True)
-            with self._replay():
-                batch_scores = self.backbone.score_interaction(self.step.interaction)
-            self._batch_scores = self.step.ids[order], batch_scores[order]
+            with kept_for_step(self.step), self._replay():
+                batch_scores = self.backbone.score_interaction(self.step.interaction)[order]
+            self._batch_scores = self.step.ids[order], batch_scores
         ids, scores = self._batch_scores
         return scores[torch.searchsorted(ids, queries)]
 

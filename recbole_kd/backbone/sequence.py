@@ -12,7 +12,7 @@ from torch.nn.functional import normalize, pad
 
 from recbole_kd.backbone.base import Backbone, Step
 from recbole_kd.backbone.capabilities import SEQUENCE_MODEL
-from recbole_kd.backbone.remembered import RememberedForward, remembered_forward, without_trace
+from recbole_kd.backbone.remembered import RememberedForward, kept_for_step, remembered_forward, without_trace
 from recbole_kd.backbone.scorer import ScorerBackbone
 from recbole_kd.backbone.views import FactorView
 
@@ -182,7 +182,8 @@ class _SequenceView(FactorView):
     @property
     def item_table(self) -> torch.Tensor:  # type: ignore[override]  # made at the first access
         if self._table is None:
-            self._table = self.backbone.item_table()
+            with kept_for_step(self.step):
+                self._table = self.backbone.item_table()
         return self._table
 
     def query_vectors(self, ids: torch.Tensor) -> torch.Tensor:
@@ -192,7 +193,8 @@ class _SequenceView(FactorView):
         rows = order[torch.searchsorted(self.step.ids[order], ids)]
         if self.backbone.shares_pass:
             if self._batch_vectors is None:
-                self._batch_vectors = self._read(self.step.interaction)
+                with kept_for_step(self.step):
+                    self._batch_vectors = self._read(self.step.interaction)
             return self._batch_vectors[rows]
         return self._read(self.step.interaction[rows])
 

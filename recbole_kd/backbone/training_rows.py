@@ -100,8 +100,8 @@ def latest_sequences(dataset: Any) -> SequenceQueries:
     """
     rows, n_users = dataset.inter_feat, dataset.user_num
     users = rows[dataset.uid_field].long()
-    last = torch.zeros(n_users, dtype=torch.int64)
-    last[users] = torch.arange(len(users))  # of a user's rows the last one stays
+    # by the maximum: of several values that are assigned to one place torch keeps any
+    last = torch.zeros(n_users, dtype=torch.int64).scatter_reduce_(0, users, torch.arange(len(users)), "amax")
     found = torch.zeros(n_users, dtype=torch.bool)
     found[users] = True
     chosen = _sequence_columns(dataset, rows[last])
@@ -133,6 +133,26 @@ def append_items(
     sequences = torch.where(full[:, None], sequences.roll(-1, dims=1), sequences)
     lengths = torch.where(full, lengths, lengths + 1)
     return sequences.scatter(1, lengths[:, None] - 1, items[:, None]), lengths
+
+
+def resize_sequences(sequences: torch.Tensor, lengths: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give sequences another width: of those that are longer the last items stay, as RecBole cuts them.
+
+    Args:
+        sequences: int64, shape [b, L], zeros at the end.
+        lengths: int64, shape [b].
+        width: the new L.
+
+    Returns:
+        (sequences, lengths), shapes [b, width] and [b].
+
+    >>> resize_sequences(torch.tensor([[1, 2, 3], [4, 0, 0]]), torch.tensor([3, 1]), 2)[0].tolist()
+    [[2, 3], [4, 0]]
+    """
+    columns = torch.arange(width, device=sequences.device)
+    places = (lengths - width).clamp(min=0)[:, None] + columns
+    items = sequences.gather(1, places.clamp(max=sequences.shape[1] - 1))
+    return torch.where(columns < lengths[:, None], items, 0), lengths.clamp(max=width)
 
 
 def _list_field(dataset: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from recbole.config import Config
-from recbole.utils import FeatureType
+from recbole.utils import FeatureType, ModelType
 
 from recbole_kd.data.file_content import check_lines
 from recbole_kd.data.split_settings import sorts_by_time
@@ -65,7 +65,9 @@ def _check_types(file: Path, columns: Mapping[str, str], config: Config) -> None
     if not sorts_by_time(config):
         return
     if time not in columns:
-        raise KDError(f"eval_args: order: TO sorts by '{time}', and '{file}' has no such column: write order: RO")
+        others = f"set TIME_FIELD to the name of the column of times (the file has {', '.join(columns)})"
+        remedy = others if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else "write order: RO"
+        raise KDError(f"eval_args: order: TO sorts by '{time}', and '{file}' has no such column: {remedy}")
     if columns[time] != "float":
         raise KDError(
             f"eval_args: order: TO sorts by '{time}', and '{file}' has the column {time}:{columns[time]}: write "

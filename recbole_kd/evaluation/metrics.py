@@ -9,11 +9,13 @@ from recbole.evaluator import smaller_metrics
 from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
+from recbole_kd.backbone.training_rows import is_sequential
 from recbole_kd.config.configurator import without_wandb
 from recbole_kd.data.changed_data import require_unchanged_data
 from recbole_kd.data.split import Split
 
 DIGITS = 16  # RecBole rounds metrics to 4
+LENGTH = "MAX_ITEM_LIST_LENGTH"
 
 Metrics = dict[str, float]
 """Values of metrics by RecBole's name, "ndcg@10" for example."""
@@ -33,13 +35,21 @@ def evaluate(config: RecBoleConfig, model: Any, split: Split) -> tuple[Metrics, 
     Raises:
         KDError: the config is of ``load_student``, which found other pairs than those of the training.
     """
-    valid, test = _evaluate_loaders(config, model, split, (split.valid, split.test))
+    read = _as_read_by(config, split)
+    valid, test = _evaluate_loaders(config, model, split, (read.valid, read.test))
     return valid, test
 
 
 def evaluate_validation(config: RecBoleConfig, model: Any, split: Split) -> Metrics:
     """RecBole's metrics of a model on the validation part; the test part is not read. Arguments as of ``evaluate``."""
-    return _evaluate_loaders(config, model, split, (split.valid,))[0]
+    return _evaluate_loaders(config, model, split, (_as_read_by(config, split).valid,))[0]
+
+
+def _as_read_by(config: RecBoleConfig, split: Split) -> Split:
+    """The split whose loaders give sequences of a model's own ``MAX_ITEM_LIST_LENGTH``, where the split has others."""
+    run = split.dataset.config
+    of_sequences = is_sequential(config) and is_sequential(run)
+    return split.fresh(config) if of_sequences and config[LENGTH] != run[LENGTH] else split
 
 
 def _evaluate_loaders(config: RecBoleConfig, model: Any, split: Split, loaders: Iterable[Any]) -> list[Metrics]:

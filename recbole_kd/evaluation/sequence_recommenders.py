@@ -10,6 +10,7 @@ from recbole.utils import InputType, ModelType
 from torch import nn
 
 from recbole_kd.backbone.queries import Queries
+from recbole_kd.backbone.training_rows import resize_sequences
 from recbole_kd.knowledge.ensemble import TEMPERATURE, EnsembleKnowledge, consensus_of_lists, standardised_mean
 from recbole_kd.knowledge.model import ModelKnowledge
 from recbole_kd.knowledge.users_of_rows import UsersOfRows
@@ -58,6 +59,9 @@ class LatestSequenceRecommender(_Recommender):
 class SequenceEnsembleRecommender(_Recommender):
     """An ensemble of teachers over sequences, combined as EnsembleKnowledge combines them for training rows.
 
+    A teacher of another ``MAX_ITEM_LIST_LENGTH`` reads the student's sequences at its own width: the last items of
+    longer ones.
+
     Args:
         knowledge: the ensemble of a sequence student.
         config: a plain RecBole Config.
@@ -95,4 +99,10 @@ class SequenceEnsembleRecommender(_Recommender):
 
 def _sequence_scores(member: ModelKnowledge, interaction: Interaction) -> torch.Tensor:
     """The teacher's logits of all items for the sequences of an interaction."""
+    model = member.backbone.model
+    sequences, lengths = interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN]
+    if sequences.shape[1] != model.max_seq_length:
+        sequences, lengths = resize_sequences(sequences, lengths, model.max_seq_length)
+        columns = {name: interaction[name] for name in interaction.columns}
+        interaction = Interaction({**columns, model.ITEM_SEQ: sequences, model.ITEM_SEQ_LEN: lengths})
     return member.backbone.score_interaction(interaction).float()

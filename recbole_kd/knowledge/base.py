@@ -169,6 +169,13 @@ class BaseKnowledge:
                 self.hide_seen(scores, queries)
             return TopList.from_scores(scores, min(k, self.n_items - 1))
 
+    def top_unseen_of_all(self, view: View, k: int, seen: bool = False) -> TopList:
+        """As ``top_unseen_of``, of all queries, for knowledge that leaves out more than the queries' own pairs."""
+        blocks = [self.top_unseen_of(view, queries, k, seen) for queries in self._user_blocks(self.n_items)]
+        ids, scores = (torch.cat([getattr(block, name) for block in blocks]) for name in ("ids", "scores"))
+        ids[0], scores[0] = 0, -torch.inf
+        return TopList(ids, scores, (ids > 0).sum(1))
+
     def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
         """Set the scores of padding and of what a query has seen in training to -inf, in place.
 

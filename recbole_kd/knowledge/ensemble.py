@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -94,8 +94,20 @@ class EnsembleKnowledge(ScoringKnowledge):
 
     def excluded_of(self, queries: torch.Tensor, *top_lists: TopList) -> ExcludedIds:
         """As of BaseKnowledge: by the member that leaves out most, a teacher of users where there is one."""
-        of_users = next((member for member in self.members if isinstance(member, UsersOfRows)), None)
+        of_users = self._of_users()
         return of_users.excluded_of(queries, *top_lists) if of_users else super().excluded_of(queries, *top_lists)
+
+    def seen_pairs(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As of BaseKnowledge: by the member that leaves out most, a teacher of users where there is one."""
+        of_users = self._of_users()
+        return of_users.seen_pairs(users) if of_users else super().seen_pairs(users)
+
+    def top_unseen(self, scores: Any, k: int, seen: bool = False) -> TopList:
+        """As of BaseKnowledge, and for rows what any member leaves out."""
+        return self.top_unseen_of_all(scores, k, seen) if self._of_users() else super().top_unseen(scores, k, seen)
+
+    def _of_users(self) -> UsersOfRows | None:
+        return next((member for member in self.members if isinstance(member, UsersOfRows)), None)
 
     @property
     def max_list_length(self) -> int:

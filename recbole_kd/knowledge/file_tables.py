@@ -33,7 +33,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise KDError(f"the file of scores '{path}' does not exist")
     try:
         frame = _npz(path) if path.suffix == ".npz" else _tsv(path)
-        frame = _with_numbers(frame)
+        frame = _with_numbers(frame, path)
     except KDError:
         raise
     except Exception as error:  # numpy and pandas raise many kinds
@@ -44,6 +44,24 @@ def read_table(path: Path) -> pd.DataFrame:
             f"the file of scores '{path}' holds something that is not a finite number, or one beyond single precision"
         )
     return frame
+
+
+def _whole_numbers(lengths: pd.Series, path: Path) -> pd.Series:
+    """Lengths as int64. Raises KDError: one is not a whole number."""
+    numbers = lengths.astype(np.float64)
+    if (numbers % 1 != 0).any():
+        raise KDError(f"'{path}' has a length of {lengths[numbers % 1 != 0].iloc[0]}, which is not a whole number")
+    return numbers.astype(np.int64)
+
+
+def _distances(confidence: np.ndarray, path: Path) -> np.ndarray:
+    """The negative logarithms of confidences. Raises KDError: one is below 0."""
+    if (confidence < 0).any():
+        raise KDError(
+            f"'{path}' has a confidence of {confidence[confidence < 0][0]:g}, below 0: write probabilities, or "
+            "in place of logarithms of them the column distance with their negatives"
+        )
+    return -np.log(confidence.clip(SMALLEST_CONFIDENCE))
 
 
 def is_of_rows(frame: pd.DataFrame) -> bool:
@@ -136,16 +154,15 @@ def _npz(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_numbers(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """A table whose order is a score, the highest best, and whose confidence is a distance, the lowest surest."""
     if "rank" in frame:
         frame["score"] = -frame.pop("rank").astype(np.float64)
     frame["score"] = frame["score"].astype(np.float64)
     if "length" in frame:
-        frame["length"] = frame["length"].astype(np.int64)
+        frame["length"] = _whole_numbers(frame["length"], path)
     if "confidence" in frame:
-        confidence = frame.pop("confidence").astype(np.float64)
-        frame["distance"] = -np.log(confidence.clip(lower=SMALLEST_CONFIDENCE))
+        frame["distance"] = _distances(frame.pop("confidence").to_numpy(np.float64), path)
     if "distance" in frame:
         frame["distance"] = frame["distance"].astype(np.float64)
     return frame

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 
 from recbole_kd.backbone.capabilities import Capability
+from recbole_kd.backbone.views import View
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.sampling import ExcludedIds
@@ -51,6 +52,14 @@ class UsersOfRows(ScoringKnowledge):
     def top_items_of(self, queries: torch.Tensor, k: int, seen: bool = False) -> TopList:
         """As ``top_items``, of chosen rows."""
         return self.users.top_items_of(self.row_users[queries], k, seen)
+
+    def seen_pairs(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As of BaseKnowledge, of chosen rows: what the row's user has seen."""
+        return self.users.seen_pairs(self.row_users[users])
+
+    def top_unseen(self, scores: View, k: int, seen: bool = False) -> TopList:
+        """As of BaseKnowledge: what the row's user has seen is in no list."""
+        return self.top_unseen_of_all(scores, k, seen)
 
     def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
         """As of BaseKnowledge: a row has seen what its user has seen, of which its target is a part."""

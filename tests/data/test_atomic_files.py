@@ -101,3 +101,14 @@ def test_a_line_that_recbole_cannot_read_is_named(split, given, words):
     with pytest.raises(KDError) as caught:
         split(**given)
     assert all(word in str(caught.value) for word in [*words, "d.inter"]), caught.value
+
+
+def test_a_sequential_model_is_told_the_key_of_the_times(workdir):
+    (workdir / "d").mkdir()
+    rows = ["user_id:token\titem_id:token\twhen:float", *("\t".join(map(str, row)) for row in ROWS)]
+    (workdir / "d" / "d.inter").write_text("\n".join(rows) + "\n")
+    keys = {"data_path": str(workdir), "student_model": "GRU4Rec", "teacher_model": "EASE"}
+    with pytest.raises(KDError, match=r"set TIME_FIELD to .* \(the file has user_id, item_id, when\)$"):
+        prepare_split(plain_config(make_config("RRD", "d", config_dict=keys)))
+    keys |= {"TIME_FIELD": "when", "MAX_ITEM_LIST_LENGTH": 4}
+    assert len(prepare_split(plain_config(make_config("RRD", "d", config_dict=keys))).pairs["test"]) == 20

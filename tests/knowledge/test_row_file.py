@@ -67,6 +67,12 @@ def test_a_confidence_of_0_is_far_and_not_infinite(lists):
     assert read.distances[1].tolist() == pytest.approx([30 * math.log(10)] * 2)
 
 
+def test_lengths_that_are_not_whole_are_refused_in_arrays_too(lists):
+    arrays = {"user": ["a"], "length": [1.5], "item": ["x"], "score": [1.0]}
+    with pytest.raises(KDError, match=r"length of 1\.5, which is not a whole number"):
+        lists(arrays={name: np.array(values) for name, values in arrays.items()})
+
+
 def test_without_a_confidence_there_are_no_distances(lists):
     read = lists([line.rpartition("\t")[0] for line in LINES], HEADER.rpartition("\t")[0])
     assert read.distances is None and not knowledge_of(read).has_distances
@@ -108,6 +114,8 @@ def test_too_short_lists_and_seen_items_are_refused(lists):
         ([*LINES, LINES[0]], HEADER, ["1 items twice"]),
         ([*LINES, "a\t1\tx\t1\tnan"], HEADER, ["finite"]),
         ([*LINES, "a\tone\tx\t1\t1"], HEADER, ["cannot be read", "one"]),
+        ([*LINES, "a\t1.5\tx\t1\t1"], HEADER, ["length of 1.5", "whole number"]),
+        ([*LINES, "a\t1\tx\t1\t-2.5"], HEADER.replace("distance", "confidence"), ["-2.5", "below 0", "distance"]),
         (LINES, HEADER.replace("distance", "sureness"), ["header", "confidence or distance", "'sureness'"]),
         (LINES, HEADER.replace("score", "points"), ["header", "'points'"]),
     ],

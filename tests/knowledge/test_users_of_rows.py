@@ -126,6 +126,22 @@ def standardised(scores):
     return [(score - mean) / sd for score in scores]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_students_lists_and_a_tail_leave_out_all_that_the_user_has_seen(together, rows, teacher_of_rows):
+    knowledge = EnsembleKnowledge([teacher_of_rows, rows]) if together else rows
+    row, item = knowledge.seen_pairs(ROWS)
+    found = [sorted(item[row == position].tolist()) for position in range(len(ROWS))]
+    assert found == [sorted(SEEN[user]) for user in ROW_USERS[ROWS].tolist()]
+    top = knowledge.top_unseen(ViewOf(teacher_of_rows), ITEMS)
+    assert top.ids[0].tolist() == [0] * ITEMS and top.length[0] == 0
+    for query in range(1, 7):
+        scores = teacher_of_rows.score_all(torch.tensor([query]))[0].tolist()
+        unseen = set(range(1, ITEMS + 1)) - SEEN[int(ROW_USERS[query])]
+        listed = top.ids[query, : top.length[query]].tolist()
+        assert listed == sorted(unseen, key=lambda item: -scores[item])
+    assert len(set(knowledge.top_unseen(ViewOf(teacher_of_rows), ITEMS, seen=True).ids[1].tolist())) == ITEMS
+
+
 @pytest.mark.parametrize("seen", [False, True])
 def test_scores_of_rows_are_the_mean_of_standardised_scores(rows, teacher_of_rows, seen):
     ensemble = EnsembleKnowledge([rows, teacher_of_rows], by_score=True, weights=[1.0, 3.0])
