@@ -6,7 +6,6 @@ from typing import Any, cast
 import torch
 
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.backbone.views import View
 from recbole_kd.knowledge.base import BaseKnowledge
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.sampling import ExcludedIds
@@ -57,7 +56,7 @@ class UsersOfRows(ScoringKnowledge):
         """As of BaseKnowledge, of chosen rows: what the row's user has seen."""
         return self.users.seen_pairs(self.row_users[users])
 
-    def top_unseen(self, scores: View, k: int, seen: bool = False) -> TopList:
+    def top_unseen(self, scores: Any, k: int, seen: bool = False) -> TopList:
         """As of BaseKnowledge: what the row's user has seen is in no list."""
         return self.top_unseen_of_all(scores, k, seen)
 
