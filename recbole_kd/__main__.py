@@ -4,12 +4,17 @@ import importlib
 import sys
 
 from recbole_kd._interrupt import exit_on_interrupt
+from recbole_kd.doctor import report
 from recbole_kd.usage import print_help
 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
     if (code := print_help(sys.argv[1:])) is not None:
+        return code
+    if sys.argv[1:] == ["doctor"]:
+        text, code = report()
+        print(text)
         return code
     try:
         importlib.import_module(

@@ -21,14 +21,14 @@ def is_own_command() -> bool:
 
 
 def is_help_command() -> bool:
-    """Whether this process is one of our commands and only prints a help page.
+    """Whether this process is one of our commands and only prints a help page, or checks the environment.
 
     A run_kd.py is ours where it lies beside the package: a program of the same name may import RecBole before it reads
     its arguments.
     """
     program = Path(sys.argv[0]) if sys.argv else Path()
     is_another = program.stem == "run_kd" and program.resolve().parent != Path(__file__).resolve().parents[1]
-    return is_own_command() and asks_for_help(sys.argv[1:]) and not is_another
+    return is_own_command() and (asks_for_help(sys.argv[1:]) or sys.argv[1:] == ["doctor"]) and not is_another
 
 
 @contextmanager

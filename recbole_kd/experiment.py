@@ -33,6 +33,7 @@ from recbole_kd.method.checks import check_split
 from recbole_kd.method.configuration import build_config
 from recbole_kd.method.registry import method_class
 from recbole_kd.method.terms import max_list_length, method_terms
+from recbole_kd.screen import show_for_a_person
 from recbole_kd.teacher.leak_warnings import WARNED, leak_entry
 from recbole_kd.teacher.provider import provide_teachers, read_given_teachers
 from recbole_kd.teacher.warm_start_check import check_warm_start, warm_start_entry
@@ -272,6 +273,7 @@ class Experiment:
         """Open the log: only now, so that bad input leaves one sentence and no file."""
         config, logger = self.config, logging.getLogger()
         init_logger(self.student_config)
+        show_for_a_person(logger, config)
         logger.info(config)
         config.warn_unused_keys()
         self.warn_shared_pairs()

@@ -21,6 +21,7 @@ USAGE = """usage: run_kd.py --model=MKD --dataset=ml-100k [--key=value ...]
   tune              a search for good settings, on validation (tune --help)
   recommend FILE    recommendations of a trained model (recommend --help)
   export FILE       a trained model for numpy, onnxruntime or faiss (export --help)
+  doctor            checks the environment: versions, RecBole, torch, the GPU, and what to do
   and every other key of RecBole's and ours; --teacher.key=value and --student.key=value reach one side.
 """
 TUNE = """usage: run_kd.py tune --model=MKD --dataset=ml-100k [--key=value ...]

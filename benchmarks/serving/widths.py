@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--widths", type=int, nargs="+", default=[5, 10, 20])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--checkpoint_dir", help="a folder for the checkpoints, which are trained once")
     parser.add_argument("--result_file", required=True)
     options = parser.parse_args()
     words = [f"--dataset={options.dataset}", f"--epochs={options.epochs}"]
@@ -50,12 +51,13 @@ def main() -> None:
     torch.set_num_threads(1)
     keys = {"dataset": options.dataset, "epochs": options.epochs, "eval_step": 5, "show_progress": False}
     keys |= {"teacher": {"embedding_size": 200}, "state": "ERROR", "stopping_step": 4}
-    folder = {"data_path": str(Path(options.data_path).absolute())} if options.data_path else {}
+    folder: dict = {"data_path": str(Path(options.data_path).absolute())} if options.data_path else {}
     result_file, before, records = Path(options.result_file).absolute(), os.getcwd(), []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as temporary:
             os.chdir(temporary)
-            rows = rows_of(keys | folder | {"seed": seed, "checkpoint_dir": temporary}, options.widths)
+            saved = {"checkpoint_dir": options.checkpoint_dir or temporary, "resume": True, "seed": seed}
+            rows = rows_of(keys | folder | saved, options.widths)
             os.chdir(before)
         records += [
             make_record(

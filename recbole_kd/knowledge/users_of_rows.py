@@ -6,7 +6,8 @@ from typing import Any, cast
 import torch
 
 from recbole_kd.backbone.capabilities import Capability
-from recbole_kd.knowledge.base import BaseKnowledge
+from recbole_kd.backbone.views import View
+from recbole_kd.knowledge.base import BaseKnowledge, ScoreAll
 from recbole_kd.knowledge.scoring import ScoringKnowledge
 from recbole_kd.ops.sampling import ExcludedIds
 from recbole_kd.ops.top_lists import TopList
@@ -56,9 +57,9 @@ class UsersOfRows(ScoringKnowledge):
         """As of BaseKnowledge, of chosen rows: what the row's user has seen."""
         return self.users.seen_pairs(self.row_users[users])
 
-    def top_unseen(self, scores: Any, k: int, seen: bool = False) -> TopList:
+    def top_unseen(self, scores: View | ScoreAll, k: int, seen: bool = False) -> TopList:
         """As of BaseKnowledge: what the row's user has seen is in no list."""
-        return self.top_unseen_of_all(scores, k, seen)
+        return self.top_unseen_of_all(cast(View, scores), k, seen)  # a view: the student's own lists
 
     def hide_seen(self, scores: torch.Tensor, queries: torch.Tensor) -> None:
         """As of BaseKnowledge: a row has seen what its user has seen, of which its target is a part."""

@@ -104,8 +104,9 @@ def _check_model(recommender: Recommender, tables: Tables | None, options: Expor
             f"{recommender.name} has no vectors of users and items whose inner product is its score, which "
             f"format={options.format} needs: format=onnx exports its own forward pass"
         )
-    if options.precision != "fp32":
-        raise KDError(f"the ONNX graph of {recommender.name} is its own forward pass in fp32: leave precision out")
+    option = "precision" if options.precision != "fp32" else "compare" if options.compare else None
+    if option:
+        raise KDError(f"the ONNX graph of {recommender.name} is its own forward pass in fp32: leave {option} out")
 
 
 def _export_vectors(

@@ -13,6 +13,7 @@ from recbole_kd.data.fingerprint import Fingerprint, sha256_of
 # keys that decide where a run takes place and how it is shown, but not what it results in
 NEUTRAL_KEYS = {
     *("gpu_id", "use_gpu", "state", "data_path", "checkpoint_dir", "show_progress", "log_wandb", "wandb_project"),
+    "verbose",
     *("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "config_files", "metrics"),
     *("topk", "eval_batch_size", "loss_decimal_place", "device", "local_rank", "single_spec", "nproc", "world_size"),
     *("ip", "port", "group_offset", "eval_type", "baseline", "resume", "resume_interval", "result_file"),

@@ -47,6 +47,7 @@ class TrainingOptions:
         snapshots: receives the weights at some epochs; None stores no snapshots.
         on_epoch: called after each evaluated epoch.
         extra_entries: entries that the checkpoint carries besides RecBole's and the fingerprint; plain values only.
+        batch_bars: whether RecBole shows a bar of batches for each epoch, where ``show_progress`` is set.
     """
 
     resume: bool = False
@@ -54,16 +55,17 @@ class TrainingOptions:
     snapshots: Snapshots | None = None
     on_epoch: EpochCallback | None = None
     extra_entries: Mapping[str, Any] = field(default_factory=dict)
+    batch_bars: bool = True
 
     @classmethod
     def from_config(
         cls, config: RecBoleConfig, snapshots: Snapshots | None = None, on_epoch: EpochCallback | None = None
     ) -> TrainingOptions:
-        """The options of a run: ``resume`` and ``resume_interval`` are keys of its config.
+        """The options of a run: ``resume``, ``resume_interval`` and ``verbose`` are keys of its config.
 
         Args:
             config: the Config of the run.
             snapshots: as the attribute.
             on_epoch: as the attribute.
         """
-        return cls(config["resume"], config["resume_interval"], snapshots, on_epoch)
+        return cls(config["resume"], config["resume_interval"], snapshots, on_epoch, batch_bars=bool(config["verbose"]))

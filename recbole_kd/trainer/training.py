@@ -112,7 +112,7 @@ def run_trainer(
     if options.resume and isinstance(trainer, ResumableTrainer) and trainer.resume() is not None:
         logging.getLogger().info(f"resuming at epoch {trainer.start_epoch}")
     started = time.perf_counter()
-    score = _fit(trainer, split, options.on_epoch)
+    score = _fit(trainer, split, options)
     if writes:
         entries = {**_fingerprint_entry(split), **options.extra_entries}
         _complete(trainer, entries, file, score, time.perf_counter() - started)
@@ -143,14 +143,13 @@ def _fingerprint_entry(split: Split) -> dict[str, Any]:
     return {"fingerprint": vars(split.fingerprint)}
 
 
-def _fit(trainer: Any, split: Split, on_epoch: EpochCallback | None) -> float:
+def _fit(trainer: Any, split: Split, options: TrainingOptions) -> float:
     """RecBole's ``fit``, with messages for errors that RecBole does not describe. Returns the best validation score."""
     config = trainer.config
-    callback = None if on_epoch is None else _epoch_callback(trainer.model, on_epoch)
+    callback = None if options.on_epoch is None else _epoch_callback(trainer.model, options.on_epoch)
+    show_progress = config["show_progress"] and options.batch_bars
     try:
-        score, _ = trainer.fit(
-            split.train, split.valid, saved=True, show_progress=config["show_progress"], callback_fn=callback
-        )
+        score, _ = trainer.fit(split.train, split.valid, saved=True, show_progress=show_progress, callback_fn=callback)
     except ValueError as error:
         if "nan" in str(error):  # raised by a special trainer of RecBole
             raise NonFiniteLoss(f"the {config['model']} loss is not finite: try a smaller learning_rate") from error

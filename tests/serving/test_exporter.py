@@ -191,7 +191,6 @@ REFUSALS = [
     ("BPR", {"format": "faiss", "index": "hnsw", "precision": "pq"}, "index=hnsw has no precision=pq"),
     ("BPR", {"pq_bytes": 4}, "pq_bytes=4 needs precision=pq, and not fp32"),
     ("BPR", {"precision": "pq", "pq_bytes": 0}, "pq_bytes=0 is out of range"),
-    ("BPR", {"precision": "pq", "pq_bytes": 3}, "pq_bytes=3 does not divide the width 8.*it takes one of 1, 2, 4, 8"),
     ("MultiVAE", {}, "MultiVAE has no vectors.*format=onnx exports its own forward pass"),
     ("FPMC", {}, "FPMC cannot be exported: it reads a sequence and its user together.*recommend --all"),
     ("NeuMF", {}, "NeuMF cannot be exported: it scores pairs"),

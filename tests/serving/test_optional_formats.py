@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.serving import clean_environment
 from recbole_kd import export, recommend
+from recbole_kd.errors import KDError
 from recbole_kd.serving.faiss_index import recall_of, write_index
 from tests.serving.conftest_serving import assert_same_list
 
@@ -81,6 +82,14 @@ def test_the_graph_of_an_autoencoder_gives_the_models_lists(recommender, tmp_pat
     items = [[tokens[row] for row in some] for some in rows]
     assert_lists(model, users, items, scores, recommend(model, None, 6), 6)
     assert not model.model.training
+
+
+@pytest.mark.parametrize(("option", "value"), [("precision", "int8"), ("compare", True)])
+def test_a_traced_graph_has_one_precision(option, value, recommender, tmp_path):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    with pytest.raises(KDError, match=f"forward pass in fp32: leave {option} out"):
+        export(recommender("MultiVAE"), tmp_path / "onnx", format="onnx", **{option: value})
 
 
 def test_the_graph_of_a_sequence_model_takes_sequences(recommender, tmp_path):

@@ -96,6 +96,13 @@ def test_a_wrong_code_costs_accuracy(recommender, tmp_path):
     assert report.agreement.overlap < 1
 
 
+def test_parts_of_unequal_length_are_refused(recommender, tmp_path):
+    pytest.importorskip("faiss")
+    with pytest.raises(KDError, match=r"pq_bytes=3 does not divide the width 8.*it takes one of 1, 2, 4, 8"):
+        export(recommender("BPR"), tmp_path / "bundle", precision="pq", pq_bytes=3)
+    assert not list(tmp_path.iterdir())
+
+
 def test_pq_without_faiss_is_refused_and_not_compared(recommender, monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(KDError, match=r"precision=pq needs a package.*pip install faiss-cpu"):
