@@ -9,7 +9,7 @@ from recbole.trainer import Trainer
 from recbole.utils import ModelType
 
 from recbole_kd.backbone.base import Backbone
-from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, Capability, describe
+from recbole_kd.backbone.capabilities import FACTORS, RANK_LISTS, SCORER, VECTORS, Capability, describe
 from recbole_kd.backbone.narrow import keeps_coordinates_apart
 from recbole_kd.config.configurator import Config, plain_config
 from recbole_kd.config.layering import Layers
@@ -31,6 +31,12 @@ from recbole_kd.term import get_term
 from recbole_kd.trainer.recbole_trainer import is_resumable, needs_pretraining, recbole_trainer
 
 STUDENTS = "BPR, LightGCN, SASRec or MultiVAE"
+# those that have what another student lacks; the first that applies
+STUDENTS_WITH = (
+    (Capability.USER_TABLE, "BPR or LightGCN"),
+    (VECTORS, "BPR, LightGCN or SASRec"),
+    (~Capability(0), STUDENTS),
+)
 
 
 # Phase 1: before the data
@@ -202,7 +208,9 @@ def check_student_capabilities(config: Config, backbone: Backbone | None) -> Bac
     if backbone is None:
         raise _student_refusal(config["model"], "does not score items in a way that can be read")
     if missing := needs & ~backbone.capabilities:
-        raise _student_refusal(config["model"], f"gives no {describe(missing)}, which {config.method} needs")
+        reason = f"gives no {describe(missing)}, which {config.method} needs"
+        students = next(names for capability, names in STUDENTS_WITH if missing & capability)
+        raise _student_refusal(config["model"], reason, students)
     for name in method_terms(config):
         get_term(name).check_student(config, backbone)
     if config["kd_widths"] and not keeps_coordinates_apart(backbone):
@@ -269,5 +277,5 @@ def check_capabilities(config: Config, capabilities: Capability, who: str) -> No
         )
 
 
-def _student_refusal(name: str, reason: str) -> KDError:
-    return KDError(f"student_model={name} cannot be distilled, because it {reason}: use {STUDENTS} as the student")
+def _student_refusal(name: str, reason: str, students: str = STUDENTS) -> KDError:
+    return KDError(f"student_model={name} cannot be distilled, because it {reason}: use {students} as the student")
