@@ -537,7 +537,12 @@ def test_config_files_may_have_spaces_in_their_names(folder, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("words", [[str(REPO / "run_kd.py")], ["-m", "recbole_kd"]])
 def test_ctrl_c_while_importing_leaves_no_traceback(words):
-    process = subprocess.Popen([sys.executable, *words, "--list"], stderr=subprocess.PIPE, cwd=REPO, text=True)
+    command_line = [sys.executable, *words, "--list"]
+    # a shell's background job ignores the signal, and so would its children
+    process = subprocess.Popen(
+        command_line, stderr=subprocess.PIPE, cwd=REPO, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.6)
     process.send_signal(signal.SIGINT)

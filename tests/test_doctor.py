@@ -40,7 +40,7 @@ def test_what_is_missing_or_too_old_is_named_with_what_to_do(monkeypatch):
     assert code == 1 and text.splitlines()[-1] == "3 of these need your attention"
     lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
     assert "missing" in lines["recbole"] and "pip install --no-deps recbole==1.2.1" in lines["recbole"]
-    assert "needs >=2.0,<3: run pip install 'pandas>=2.0,<3'" in lines["pandas"]
+    assert "run pip install 'pandas" in lines["pandas"] and ">=2.0" in lines["pandas"] and "<3" in lines["pandas"]
     assert "needs >=2.4" in lines["torch"]
 
 

@@ -148,6 +148,8 @@ def test_the_stock_path_trains_and_evaluates_the_distilled_student(result, setti
 
 @pytest.mark.parametrize("student", ["GRU4Rec", "NeuMF", "MultiVAE", "NCL"])
 def test_the_stock_path_refuses_a_student_that_is_read_or_trained_otherwise(settings, student):
+    if student == "NCL":
+        pytest.importorskip("faiss")
     keys = {"data_path", "checkpoint_dir", "state"}
     flat = {key: value for key, value in settings.items() if key in keys} | {"student_model": student}
     with pytest.raises(KDError, match=rf"run_recbole\(model='SLD'\) .* {student} .* use recbole_kd.run_kd"):
