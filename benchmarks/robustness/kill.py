@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def start(words: list[str], folder: Path, *more: str) -> subprocess.Popen:
     """A run of run_kd with a log on its standard error."""
-    keys = [f"--checkpoint_dir={folder}", "--resume_interval=0", "--show_progress=False", "--state=INFO"]
+    keys = [f"--checkpoint_dir={folder}", "--resume_interval=0", "--show_progress=False", "--verbose=True"]
     command = [sys.executable, str(ROOT / "run_kd.py"), *words, *keys, *more]
     return subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
