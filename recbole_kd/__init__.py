@@ -9,7 +9,7 @@ import importlib.util
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from recbole_kd._interrupt import exit_on_interrupt, is_help_command, is_own_command
+from recbole_kd._interrupt import exit_on_interrupt, is_help_command, is_recbole_kd_command
 from recbole_kd._version import __version__
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def _prepare_recbole() -> None:
 
 
 if importlib.util.find_spec("recbole") is not None and not is_help_command():
-    with exit_on_interrupt() if is_own_command() else nullcontext():
+    with exit_on_interrupt() if is_recbole_kd_command() else nullcontext():
         _prepare_recbole()

@@ -14,7 +14,7 @@ from recbole_kd.usage import asks_for_help
 EXIT_CODE = 130
 
 
-def is_own_command() -> bool:
+def is_recbole_kd_command() -> bool:
     """Whether this process is one of our commands, and not a program that imports the package."""
     is_module = sys.argv[:1] == ["-m"] and "recbole_kd" in sys.orig_argv
     return is_module or (bool(sys.argv) and Path(sys.argv[0]).stem in ("recbole-kd", "run_kd"))
@@ -28,7 +28,7 @@ def is_help_command() -> bool:
     """
     program = Path(sys.argv[0]) if sys.argv else Path()
     is_another = program.stem == "run_kd" and program.resolve().parent != Path(__file__).resolve().parents[1]
-    return is_own_command() and (asks_for_help(sys.argv[1:]) or sys.argv[1:] == ["doctor"]) and not is_another
+    return is_recbole_kd_command() and (asks_for_help(sys.argv[1:]) or sys.argv[1:] == ["doctor"]) and not is_another
 
 
 @contextmanager

@@ -63,17 +63,18 @@ def check_python() -> Finding:
 
 def check_recbole() -> Finding:
     """RecBole 1.2.1."""
-    found = version("recbole")
-    advice = "" if found == RECBOLE else f"needs {RECBOLE}: run {INSTALL_RECBOLE}"
-    return Finding("recbole", found or "missing", advice)
+    installed = version("recbole")
+    advice = "" if installed == RECBOLE else f"needs {RECBOLE}: run {INSTALL_RECBOLE}"
+    return Finding("recbole", installed or "missing", advice)
 
 
 def check_package(name: str, needed: str) -> Finding:
     """A package that setup.cfg requires, with its range such as ``>=2.0,<3``."""
-    found = version(name)
-    if found is None:
+    installed = version(name)
+    if installed is None:
         return Finding(name, "missing", f"run pip install '{name}{needed}'")
-    return Finding(name, found, "" if satisfies(found, needed) else f"needs {needed}: run pip install '{name}{needed}'")
+    advice = f"needs {needed}: run pip install '{name}{needed}'"
+    return Finding(name, installed, "" if satisfies(installed, needed) else advice)
 
 
 def requirements(files: Path | None = None) -> list[tuple[str, str]]:
@@ -84,8 +85,8 @@ def requirements(files: Path | None = None) -> list[tuple[str, str]]:
         folder = files or Path(__file__).resolve().parents[1]
         text = (folder / "setup.cfg").read_text(encoding="utf-8")
         lines = text.split("install_requires =")[1].split("\n[")[0].split("\n")
-    found = [REQUIREMENT.match(line.strip()) for line in lines if line.strip()]
-    return [(one[1], one[2].replace(" ", "")) for one in found if one]
+    matches = [REQUIREMENT.match(line.strip()) for line in lines if line.strip()]
+    return [(one[1], one[2].replace(" ", "")) for one in matches if one]
 
 
 def version(name: str) -> str | None:
@@ -96,7 +97,7 @@ def version(name: str) -> str | None:
         return None
 
 
-def satisfies(found: str, needed: str) -> bool:
+def satisfies(installed: str, needed: str) -> bool:
     """Whether a version lies in a range.
 
     >>> satisfies("2.10.1", ">=2.9"), satisfies("3.0", ">=2.0,<3"), satisfies("1.0", "")
@@ -108,7 +109,7 @@ def satisfies(found: str, needed: str) -> bool:
     }  # fmt: skip
     for part in filter(None, needed.split(",")):
         sign = next(sign for sign in (">=", "==", "<") if part.startswith(sign))
-        one, other = numbers(found), numbers(part.removeprefix(sign))
+        one, other = numbers(installed), numbers(part.removeprefix(sign))
         length = max(len(one), len(other))
         padded = ([*one, *[0] * (length - len(one))], [*other, *[0] * (length - len(other))])
         if not tests[sign](*padded):
@@ -133,5 +134,5 @@ def device() -> str:
 
 
 def _is_from(name: str, since: str) -> bool:
-    found = version(name)
-    return found is not None and satisfies(found, f">={since}")
+    installed = version(name)
+    return installed is not None and satisfies(installed, f">={since}")

@@ -26,11 +26,11 @@ class AddedVectors(nn.Module):
         super().__init__()
         self._added = added
 
-    def forward(self, own: torch.Tensor) -> torch.Tensor:
+    def forward(self, student_table: torch.Tensor) -> torch.Tensor:
         """The sum, of the shape of the table's own weights."""
-        with torch.autocast(own.device.type, enabled=False):
+        with torch.autocast(student_table.device.type, enabled=False):
             added = self._added()
-            return own + pad(added, (0, 0, 0, len(own) - len(added)))
+            return student_table + pad(added, (0, 0, 0, len(student_table) - len(added)))
 
 
 def item_embedding(model: Any, n_items: int) -> nn.Embedding | None:

@@ -28,7 +28,7 @@ class ScorerBackbone(Backbone):
 
     capabilities = SCORER_MODEL
     by_pairs: bool = False
-    whole_batch: bool = False
+    full_batch: bool = False
 
     def __init__(self, model: Any, queries: Queries | None = None) -> None:
         super().__init__(model, queries)
@@ -57,7 +57,7 @@ class ScorerBackbone(Backbone):
     @contextmanager
     def view(self, step: Step | None = None) -> Iterator[View]:
         with remembered_forward(self.model) as memory:
-            yield _ScoreView(self, step if self.whole_batch else None, memory)
+            yield _ScoreView(self, step if self.full_batch else None, memory)
 
     def score_interaction(self, interaction: Interaction) -> torch.Tensor:
         """The logits of all items for each row of an interaction, shape [rows, m + 1]."""
@@ -88,7 +88,7 @@ class ScorerBackbone(Backbone):
 class AutoencoderBackbone(ScorerBackbone):
     """MultiVAE and others that encode a user's row of ratings: the loss and the terms share one pass and its noise."""
 
-    whole_batch = True
+    full_batch = True
 
     @classmethod
     def matches(cls, model: Any) -> bool:

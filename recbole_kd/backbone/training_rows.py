@@ -67,8 +67,8 @@ class RowNames:
         order = np.argsort(known)
         wanted = np.where((lengths > 0) & (lengths < width), users * width + lengths, -1)
         place = np.searchsorted(known[order], wanted).clip(max=len(known) - 1)
-        found = order[place]
-        return np.where(known[found] == wanted, found, 0)
+        result = order[place]
+        return np.where(known[result] == wanted, result, 0)
 
 
 def row_names(dataset: Any) -> RowNames:
@@ -102,12 +102,12 @@ def latest_sequences(dataset: Any) -> SequenceQueries:
     users = rows[dataset.uid_field].long()
     # by the maximum: of several values that are assigned to one place torch keeps any
     last = torch.zeros(n_users, dtype=torch.int64).scatter_reduce_(0, users, torch.arange(len(users)), "amax")
-    found = torch.zeros(n_users, dtype=torch.bool)
-    found[users] = True
+    result = torch.zeros(n_users, dtype=torch.bool)
+    result[users] = True
     chosen = _sequence_columns(dataset, rows[last])
     items, lengths = chosen[_list_field(dataset)].clone(), chosen[dataset.item_list_length_field].clone()
     items, lengths = append_items(items, lengths, rows[dataset.iid_field][last].long())
-    items[~found], lengths[~found] = 0, 1
+    items[~result], lengths[~result] = 0, 1
     columns = {_list_field(dataset): items, dataset.item_list_length_field: lengths}
     columns[dataset.uid_field] = torch.arange(n_users)
     return SequenceQueries(Interaction(columns), per_row=False)
@@ -150,8 +150,8 @@ def resize_sequences(sequences: torch.Tensor, lengths: torch.Tensor, width: int)
     [[2, 3], [4, 0]]
     """
     columns = torch.arange(width, device=sequences.device)
-    places = (lengths - width).clamp(min=0)[:, None] + columns
-    items = sequences.gather(1, places.clamp(max=sequences.shape[1] - 1))
+    positions = (lengths - width).clamp(min=0)[:, None] + columns
+    items = sequences.gather(1, positions.clamp(max=sequences.shape[1] - 1))
     return torch.where(columns < lengths[:, None], items, 0), lengths.clamp(max=width)
 
 

@@ -10,7 +10,7 @@ from recbole_kd.evaluation.popularity_recall import BINS
 Check = Callable[[Any], bool]
 
 
-def is_run_row(row: Mapping[str, Any], asked: Mapping[str, Any], part: str, metrics: Collection[str]) -> bool:
+def is_run_row(row: Mapping[str, Any], requested: Mapping[str, Any], part: str, metrics: Collection[str]) -> bool:
     """Whether a run's file holds what a run writes.
 
     Args:
@@ -19,7 +19,7 @@ def is_run_row(row: Mapping[str, Any], asked: Mapping[str, Any], part: str, metr
         part: the part of the split that is compared.
         metrics: the names of the metrics of the run.
     """
-    if any(row.get(name) != value for name, value in asked.items()) or not isinstance(row.get("keys"), dict):
+    if any(row.get(name) != value for name, value in requested.items()) or not isinstance(row.get("keys"), dict):
         return False
     if "failed" in row:
         return isinstance(row["failed"], str) and bool(row["failed"])

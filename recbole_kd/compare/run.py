@@ -79,8 +79,9 @@ class Run:
 
     def complete_row(self) -> dict[str, Any] | None:
         """As ``row``; None as well where a field is missing, or is not what the run writes."""
-        row, asked = self.row(), {"dataset": self.dataset, "seed": self.seed, "name": self.name, "method": self.method}
-        return row if row is not None and is_run_row(row, asked, self.part, self.metrics) else None
+        expected = {"dataset": self.dataset, "seed": self.seed, "name": self.name, "method": self.method}
+        row = self.row()
+        return row if row is not None and is_run_row(row, expected, self.part, self.metrics) else None
 
 
 class LoadedRun(NamedTuple):

@@ -267,14 +267,14 @@ def _teacher_config(
     if model is None:
         return None
     of_student = student_only_keys(layers.student_model, model)
-    own = {
+    side_keys = {
         **layers.block("teacher"),
         **entry.keys,
         **{key: value for key, value in checkpoint.items() if key in model_keys(model) | _SHAPE_KEYS},
     }
-    settings = {key: value for key, value in layers.plain.items() if key not in of_student} | own
-    negatives = default_negatives(model, own)
-    if negatives and "train_neg_sample_args" not in own:  # a plain key is for the sides that draw negatives
+    settings = {key: value for key, value in layers.plain.items() if key not in of_student} | side_keys
+    negatives = default_negatives(model, side_keys)
+    if negatives and "train_neg_sample_args" not in side_keys:  # a plain key is for the sides that draw negatives
         settings.pop("train_neg_sample_args", None)
     defaults = {**_with_pairwise_batches(model, defaults), **negatives}
     # a copy, because RecBole completes nested values in place

@@ -130,6 +130,6 @@ def _run_source(model: str) -> str:
 @functools.cache
 def _metric_source(name: str) -> str:
     """The source of a metric and its base classes, by its name in lower case; empty for an unknown one."""
-    found = (kind for kind in vars(metric_module).values() if isinstance(kind, type) and kind.__name__.lower() == name)
-    bases = (base for kind in found for base in kind.__mro__ if base.__module__.startswith("recbole"))
+    result = (kind for kind in vars(metric_module).values() if isinstance(kind, type) and kind.__name__.lower() == name)
+    bases = (base for kind in result for base in kind.__mro__ if base.__module__.startswith("recbole"))
     return "".join(map(inspect.getsource, bases))

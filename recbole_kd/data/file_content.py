@@ -42,10 +42,10 @@ def _check_quotes(file: Path, separator: bytes, content: mmap.mmap) -> None:
     if content.find(b'"') < 0:
         return
     closed = rb'"(?:[^"\r\n]|"")*"(?=\r?$|' + re.escape(separator) + rb")"
-    found = re.search(rb"(?m)(?:^|" + re.escape(separator) + rb")(?!" + closed + rb')(")', content)
-    if found:
+    match = re.search(rb"(?m)(?:^|" + re.escape(separator) + rb")(?!" + closed + rb')(")', content)
+    if match:
         raise KDError(
-            f"line {_line(content, found.start(1))} of '{file}' has a field that begins with a quote and does not end "
+            f"line {_line(content, match.start(1))} of '{file}' has a field that begins with a quote and does not end "
             "with one: leave it out, or put the field in quotes and double the quote in it"
         )
 
@@ -55,8 +55,8 @@ def _check_column(file: Path, separator: bytes, content: mmap.mmap, name: str, p
     before = rb"(?:" + field + re.escape(separator) + rb"){" + str(position).encode() + rb"}"
     # a line without any content is skipped by RecBole's reader
     end = re.escape(separator) + (rb"|\r?$" if position else rb"")
-    found = re.search(rb"(?m)^" + before + rb"(?:" + end + rb")", content)
-    if found:
+    match = re.search(rb"(?m)^" + before + rb"(?:" + end + rb")", content)
+    if match:
         raise KDError(
-            f"line {_line(content, found.start())} of '{file}' has an empty {name}: fill it, or leave the line out"
+            f"line {_line(content, match.start())} of '{file}' has an empty {name}: fill it, or leave the line out"
         )

@@ -33,13 +33,13 @@ def write_row_lists(file: Path | str, knowledge: Any, data: Split, k: int) -> No
     blocks = row_blocks(knowledge.n_queries, knowledge.n_items, knowledge.device)
     parts = [_lists_of(knowledge, queries[queries > 0], k) for queries in blocks]
     rows, users_items = row_names(data.train._dataset), data.tokens
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    queries, items = found.pop("query"), found.pop("item")
+    result = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    queries, items = result.pop("query"), result.pop("item")
     arrays = {
         "user": users_items[0][rows.users[queries]].astype(str),
         "length": rows.lengths[queries],
         "item": users_items[1][items].astype(str),
-        **found,
+        **result,
     }
     _write(file, arrays)
 

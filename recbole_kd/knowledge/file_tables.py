@@ -46,7 +46,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _whole_numbers(lengths: pd.Series, path: Path) -> pd.Series:
+def _integers(lengths: pd.Series, path: Path) -> pd.Series:
     """Lengths as int64. Raises KDError: one is not a whole number."""
     numbers = lengths.astype(np.float64)
     if (numbers % 1 != 0).any():
@@ -160,7 +160,7 @@ def _with_numbers(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         frame["score"] = -frame.pop("rank").astype(np.float64)
     frame["score"] = frame["score"].astype(np.float64)
     if "length" in frame:
-        frame["length"] = _whole_numbers(frame["length"], path)
+        frame["length"] = _integers(frame["length"], path)
     if "confidence" in frame:
         frame["distance"] = _distances(frame.pop("confidence").to_numpy(np.float64), path)
     if "distance" in frame:

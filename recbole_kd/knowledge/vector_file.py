@@ -81,11 +81,11 @@ def read_vectors(path: Path | str, tokens: Sequence[np.ndarray]) -> FileVectors:
 
 def has_user_vectors(path: Path | str) -> bool:
     """Whether a file of vectors has those of users. Raises KDError: it is missing or cannot be read."""
-    with _opened(Path(path)) as arrays:
+    with _open_arrays(Path(path)) as arrays:
         return "user_vectors" in arrays
 
 
-def _opened(path: Path) -> "np.lib.npyio.NpzFile":
+def _open_arrays(path: Path) -> "np.lib.npyio.NpzFile":
     if not os.path.isfile(path):
         raise KDError(f"the file of vectors '{path}' does not exist")
     try:
@@ -98,7 +98,7 @@ def _opened(path: Path) -> "np.lib.npyio.NpzFile":
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with _opened(path) as arrays:
+    with _open_arrays(path) as arrays:
         names = [f"{side}_{kind}" for side in SIDES for kind in ("tokens", "vectors")]
         present = [name for name in names if name in arrays]
         if present not in (names, names[2:]):
@@ -124,9 +124,9 @@ def _table(arrays: Mapping[str, np.ndarray], side: str, known: np.ndarray, path:
     kept = ids > 0
     if len(np.unique(ids[kept])) < kept.sum():
         raise KDError(f"'{path}' has several vectors of one {side}")
-    found = np.zeros(len(known), bool)
-    found[ids[kept]] = True
-    missing = np.flatnonzero(~found[1:]) + 1
+    result = np.zeros(len(known), bool)
+    result[ids[kept]] = True
+    missing = np.flatnonzero(~result[1:]) + 1
     if len(missing):
         which = f"{len(missing):,} of {len(known) - 1:,} {side}s, first {str(known[missing[0]])!r}"
         raise KDError(f"'{path}' lacks the vectors of {which}")

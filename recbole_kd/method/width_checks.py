@@ -18,8 +18,8 @@ def check_widths(config: Config) -> None:
     if widths is None:
         return
     width = model_width(config)
-    whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in widths)
-    if not whole or not widths or list(widths) != sorted(set(widths)) or widths[-1] != width:
+    are_integers = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in widths)
+    if not are_integers or not widths or list(widths) != sorted(set(widths)) or widths[-1] != width:
         raise KDError(
             f"kd_widths={list(widths)!r} is no list of widths: it takes ints above 0 in ascending order, the width of "
             f"the student last, such as {_example_widths(width)}"
