@@ -51,10 +51,10 @@ def keeps_coordinates_apart(backbone: Backbone) -> bool:
     width, ids = max(1, tables[0].embedding_dim // 2), sample_queries(backbone)
     with without_trace(backbone.model):
         with backbone.eval_view() as view:
-            tables = view.query_vectors(ids), view.item_table
+            wide = view.query_vectors(ids), view.item_table
         with first_coordinates(tables, width), backbone.eval_view() as view:
             narrow = view.query_vectors(ids), view.item_table
     return all(
         torch.allclose(part[:, :width], full[:, :width], rtol=1e-4, atol=1e-6) and not part[:, width:].any()
-        for part, full in zip(narrow, tables, strict=True)
+        for part, full in zip(narrow, wide, strict=True)
     )
